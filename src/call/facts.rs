@@ -1,0 +1,98 @@
+//! What the PBX tells about a call in the `X-Sidetone-` headers of its INVITE.
+
+use crate::consent::consent::{Consent, ConsentError};
+use crate::policy::rule::{Party, PartyError};
+
+/// Longest value of a header, bytes: they end up in verdicts and file names.
+const LONGEST: usize = 256;
+
+/// The headers' meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Joins the legs of one conversation; the Call-ID where the header is missing.
+    pub conversation: String,
+    /// Whose leg this is.
+    pub party: Party,
+    /// The claimed identity.
+    pub subject: Option<String>,
+    /// The consent to check it. A reference that cannot be read counts as none.
+    pub consent: Option<Consent>,
+    /// Why a consent that was sent does not count, for the log.
+    pub consent_fault: Option<ConsentError>,
+    /// Name of the wanted policy.
+    pub policy: Option<String>,
+}
+
+/// Why a call cannot be taken with these headers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FactsError {
+    /// `X-Sidetone-Party` names none of them.
+    #[error("X-Sidetone-Party: {0}")]
+    Party(#[from] PartyError),
+    /// A value longer than any sane dialplan writes.
+    #[error("{0} is longer than {LONGEST} bytes")]
+    TooLong(&'static str),
+}
+
+impl Facts {
+    /// Reads the headers of an INVITE; names are compared without case.
+    ///
+    /// An empty value counts as a missing header: dialplans add headers from variables that may
+    /// not be set.
+    pub fn read(headers: &[(String, String)], call_id: &str) -> Result<Self, FactsError> {
+        let find = |name: &'static str| -> Result<Option<&str>, FactsError> {
+            let value = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
+            match value.map(|(_, v)| v.trim()) {
+                Some(v) if v.len() > LONGEST => Err(FactsError::TooLong(name)),
+                value => Ok(value.filter(|v| !v.is_empty())),
+            }
+        };
+        let consent = find("X-Sidetone-Consent")?.map(Consent::from_reference).transpose();
+        Ok(Self {
+            conversation: find("X-Sidetone-Conversation")?.unwrap_or(call_id).to_owned(),
+            party: find("X-Sidetone-Party")?.map_or(Ok(Party::default()), str::parse)?,
+            subject: find("X-Sidetone-Subject")?.map(str::to_owned),
+            consent_fault: consent.as_ref().err().copied(),
+            consent: consent.unwrap_or_default(),
+            policy: find("X-Sidetone-Policy")?.map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(headers: &[(&str, &str)]) -> Result<Facts, FactsError> {
+        let headers: Vec<_> =
+            headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Facts::read(&headers, "call@pbx")
+    }
+
+    #[test]
+    fn a_call_without_headers_is_a_caller_who_claims_nothing() {
+        let facts = read(&[]).expect("no headers are fine");
+        assert_eq!(facts.conversation, "call@pbx");
+        assert_eq!((facts.party, facts.subject, facts.consent), (Party::Caller, None, None));
+    }
+
+    #[test]
+    fn an_unset_variable_is_a_missing_header() {
+        let facts = read(&[("X-Sidetone-Subject", ""), ("x-sidetone-consent", " ")]);
+        let facts = facts.expect("empty values are fine");
+        assert_eq!((facts.subject, facts.consent, facts.consent_fault), (None, None, None));
+    }
+
+    #[test]
+    fn a_consent_that_cannot_be_read_is_none() {
+        let facts = read(&[("X-Sidetone-Consent", "yes he said so")]).expect("the call is fine");
+        assert_eq!(facts.consent, None);
+        assert_eq!(facts.consent_fault, Some(ConsentError::NotVisibleAscii));
+    }
+
+    #[test]
+    fn an_unknown_party_is_refused() {
+        let error = read(&[("X-Sidetone-Party", "supervisor")]).expect_err("no such party");
+        assert_eq!(error.to_string(), "X-Sidetone-Party: a party is caller, agent or mixed");
+    }
+}

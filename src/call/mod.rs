@@ -1,0 +1,5 @@
+//! One call, pure: the only floor where signalling, media, evidence and policy meet.
+
+pub mod call;
+pub mod facts;
+pub mod media_session;

@@ -1,0 +1,25 @@
+//! `sidetone check`: would `serve` start?
+
+use clap::Args;
+
+use crate::cli::{Outcome, Places, Refusal};
+use crate::runtime::models::Installed;
+
+/// Arguments of `sidetone check`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Reads what `serve` would read, and verifies every model's hash.
+pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
+    let (config, policy) = arguments.places.load()?;
+    let installed = Installed::verify(&config.models.folder)?;
+    println!("configuration  {}", arguments.places.config.display());
+    println!("policy         {}@{}, {} phrases", policy.name, policy.version, policy.phrases.len());
+    println!("speaker model  {}", installed.speaker_name());
+    println!("keyword model  {}", installed.keyword_name());
+    println!("good: `sidetone serve` would listen on {}", config.sip.listen);
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,123 @@
+//! One file per subcommand: arguments -> work -> exit code.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is where a person is spoken to"
+)]
+
+pub mod check;
+pub mod demo;
+pub mod enroll;
+pub mod models;
+pub mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{self, Config, ConfigError};
+use crate::policy::rule::Policy;
+
+/// A silent SIP participant: verifies the caller's voice, spots compliance phrases, tells the PBX.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sidetone",
+    version,
+    after_help = "Exit codes: 0 done, 1 the work found a problem, 2 bad use or configuration.\n\n\
+        Examples:\n  \
+        sidetone demo\n  \
+        sidetone models fetch && sidetone check && sidetone serve\n  \
+        sidetone enroll --subject customer-4711 --consent ivr-2026-11-23/88 enrolment.wav"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play calls of real speech to an appliance on loopback and show what it finds.
+    Demo(demo::Arguments),
+    /// Run the appliance until SIGTERM or SIGINT.
+    Serve(serve::Arguments),
+    /// Check configuration, policy and models without starting anything.
+    Check(check::Arguments),
+    /// Make a voiceprint of a person who agreed to it.
+    Enroll(enroll::Arguments),
+    /// List, fetch and verify the models.
+    #[command(subcommand)]
+    Models(models::Command),
+}
+
+/// Where configuration and models are; the same for every subcommand that needs them.
+#[derive(Clone, Debug, Args)]
+pub struct Places {
+    /// Configuration file.
+    #[arg(long, env = "SIDETONE_CONFIG", default_value = "/etc/sidetone/sidetone.toml")]
+    pub config: PathBuf,
+    /// Folder of the fetched models, instead of the one that the configuration names.
+    #[arg(long, env = "SIDETONE_MODELS", value_name = "FOLDER")]
+    pub models: Option<PathBuf>,
+}
+
+impl Places {
+    /// Reads the configuration and the policy that it names.
+    pub fn load(&self) -> Result<(Config, Policy), ConfigError> {
+        let read = |file: &PathBuf| {
+            std::fs::read_to_string(file)
+                .map_err(|error| ConfigError::Unreadable { file: file.clone(), error })
+        };
+        let mut config = Config::parse(&self.config, &read(&self.config)?)?;
+        if let Some(folder) = &self.models {
+            config.models.folder.clone_from(folder);
+        }
+        let policy = config::parse_policy(&config.keyword.policy, &read(&config.keyword.policy)?)?;
+        Ok((config, policy))
+    }
+}
+
+/// What a subcommand came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit code 0.
+    Done,
+    /// Exit code 1: the work itself found a problem, and has said which.
+    Problem,
+}
+
+/// Bad use or configuration, exit code 2: one sentence for the person who can mend it.
+type Refusal = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs the command line that the process was started with.
+pub fn run() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Enroll(arguments) => enroll::run(&arguments),
+        Command::Models(command) => models::run(&command),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Problem) => ExitCode::from(1),
+        Err(refusal) => {
+            anstream::eprintln!("sidetone: {refusal}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Log lines go to standard error, so that standard output holds results alone; `SIDETONE_LOG`
+/// filters them (`info`, `debug`, `sidetone::sip=debug`).
+fn start_log(default: &str) {
+    let filter = EnvFilter::try_from_env("SIDETONE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .init();
+}

@@ -1,0 +1,62 @@
+//! `sidetone serve`: the appliance, until it is told to stop.
+
+use std::io::Write;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::error::RecvError;
+use tracing::{info, warn};
+
+use crate::cli::{Outcome, Places, Refusal, start_log};
+use crate::runtime::appliance::{Appliance, Observation};
+
+/// Arguments of `sidetone serve`.
+#[derive(Debug, Args)]
+#[command(after_help = "Verdicts go to standard output, one JSON document a line; the log goes to \
+    standard error.\nSIDETONE_LOG=debug shows more of it.")]
+pub struct Arguments {
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Starts, prints every verdict as a JSON line, stops in order on SIGTERM or SIGINT.
+pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
+    start_log("info");
+    let (config, policy) = arguments.places.load()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let appliance = Appliance::start(config, policy)?;
+        let mut observations = appliance.observe();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        // Under systemd (Type=notify) this is what makes the unit active; elsewhere it does nothing.
+        sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
+        info!(sip = %appliance.sip_address(), http = %appliance.http_address(), "ready");
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                observation = observations.recv() => match observation {
+                    Ok(Observation::Verdict { verdict, .. }) => print_line(&verdict.to_json()),
+                    Ok(_) => {}
+                    Err(RecvError::Lagged(n)) => warn!(n, "standard output is too slow: observations lost"),
+                    Err(RecvError::Closed) => break,
+                },
+            }
+        }
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        let left = appliance.stop().await;
+        while let Ok(observation) = observations.try_recv() {
+            if let Observation::Verdict { verdict, .. } = observation {
+                print_line(&verdict.to_json());
+            }
+        }
+        info!(calls_ended = left, "stopped");
+        Ok(Outcome::Done)
+    })
+}
+
+/// A reader of our standard output that went away must not end calls.
+fn print_line(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,235 @@
+//! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::policy::rule::{Policy, PolicyError};
+use crate::speaker::verifier;
+
+/// The whole of `sidetone.toml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How calls reach us.
+    pub sip: Sip,
+    /// How audio reaches us.
+    pub rtp: Rtp,
+    /// Where the models are.
+    pub models: Models,
+    /// The speaker decision.
+    pub speaker: verifier::Settings,
+    /// The watched phrases.
+    pub keyword: Keyword,
+    /// Where voiceprints are kept.
+    pub store: Store,
+    /// Metrics and health.
+    pub http: Http,
+}
+
+/// `[sip]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sip {
+    /// UDP address and port that the PBX calls; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Address that we put into Contact and SDP, where it is not the one listened on.
+    pub advertise: Option<IpAddr>,
+    /// How verdicts go to peers.
+    #[serde(default)]
+    pub info: InfoProfile,
+    /// Calls at once; one more is answered 503 with Retry-After.
+    pub max_calls: usize,
+}
+
+/// When an INFO with a verdict may be sent (RFC 6086 §4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InfoProfile {
+    /// Only to peers whose `Recv-Info` names the package.
+    #[default]
+    Rfc6086,
+    /// To every peer, whatever it advertises.
+    Legacy,
+}
+
+/// `[rtp]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rtp {
+    /// First and last UDP port; each call takes an even one and the next.
+    pub ports: [u16; 2],
+    /// Threads that receive and decode.
+    pub threads: usize,
+}
+
+/// `[models]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    /// Folder with the fetched models.
+    pub folder: PathBuf,
+}
+
+/// `[keyword]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keyword {
+    /// File with the watched phrases.
+    pub policy: PathBuf,
+    /// Mean log probability per token (nats) from which a phrase counts as spoken.
+    pub forced_threshold: f32,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Folder that holds the voiceprints, readable by the service alone.
+    pub folder: PathBuf,
+}
+
+/// `[http]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Address and port of `/metrics`, `/live` and `/ready`; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// Why a configuration cannot be used: one sentence that names the file and the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read {}: {error}", .file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Not TOML, an unknown key, a wrong type.
+    #[error("{}: {error}", .file.display())]
+    Malformed {
+        /// Which file.
+        file: PathBuf,
+        /// Line, caret and what was wanted.
+        error: Box<toml::de::Error>,
+    },
+    /// Well-formed, but it makes no sense.
+    #[error("{}: {key} {wanted}, found {found}", .file.display())]
+    Senseless {
+        /// Which file.
+        file: PathBuf,
+        /// Which key.
+        key: &'static str,
+        /// What it must be.
+        wanted: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// A policy that is no policy.
+    #[error("{}: {error}", .file.display())]
+    Policy {
+        /// Which file.
+        file: PathBuf,
+        /// What is wrong with it.
+        error: PolicyError,
+    },
+}
+
+impl Config {
+    /// Understands the text of `file`; relative paths in it count from the file's own folder.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Malformed {
+            file: file.to_owned(),
+            error: Box::new(error),
+        })?;
+        config.validate(file)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let paths =
+            [&mut config.models.folder, &mut config.keyword.policy, &mut config.store.folder];
+        for path in paths {
+            *path = folder.join(&*path);
+        }
+        Ok(config)
+    }
+
+    fn validate(&self, file: &Path) -> Result<(), ConfigError> {
+        let senseless = |key, wanted, found| {
+            Err(ConfigError::Senseless { file: file.to_owned(), key, wanted, found })
+        };
+        let [first, last] = self.rtp.ports;
+        if first < 1024 || last <= first {
+            let found = format!("[{first}, {last}]");
+            return senseless("rtp.ports", "must be [first, last], first from 1024 up", found);
+        }
+        if !(1..=64).contains(&self.rtp.threads) {
+            return senseless("rtp.threads", "must be 1 to 64", self.rtp.threads.to_string());
+        }
+        if !(1..=10_000).contains(&self.sip.max_calls) {
+            return senseless("sip.max_calls", "must be 1 to 10000", self.sip.max_calls.to_string());
+        }
+        if self.sip.listen.ip().is_unspecified() && self.sip.advertise.is_none() {
+            let found = "no key".to_owned();
+            let wanted = "must say our address where sip.listen is a wildcard";
+            return senseless("sip.advertise", wanted, found);
+        }
+        if !(-10.0..=0.0).contains(&self.keyword.forced_threshold) {
+            let found = self.keyword.forced_threshold.to_string();
+            return senseless("keyword.forced_threshold", "must be -10 to 0", found);
+        }
+        Ok(())
+    }
+
+    /// The address that peers reach us at.
+    pub fn advertised_ip(&self) -> IpAddr {
+        self.sip.advertise.unwrap_or(self.sip.listen.ip())
+    }
+}
+
+/// Understands the text of the policy `file`.
+pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
+    let policy: Policy = toml::from_str(text).map_err(|error| ConfigError::Malformed {
+        file: file.to_owned(),
+        error: Box::new(error),
+    })?;
+    policy
+        .validate()
+        .map_err(|error| ConfigError::Policy { file: file.to_owned(), error })?;
+    Ok(policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../config/sidetone.toml");
+    const POLICY: &str = include_str!("../config/policy.toml");
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(Path::new("/etc/sidetone/sidetone.toml"), text)
+    }
+
+    #[test]
+    fn the_shipped_files_are_good() {
+        let config = parse(SHIPPED).expect("the shipped configuration");
+        assert_eq!(config.keyword.policy, Path::new("/etc/sidetone/policy.toml"));
+        parse_policy(&config.keyword.policy, POLICY).expect("the shipped policy");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name_and_line() {
+        let error = parse(&SHIPPED.replace("max_calls", "max_cals")).expect_err("a misspelt key");
+        let message = error.to_string();
+        assert!(message.contains("sidetone.toml") && message.contains("max_cals"), "{message}");
+    }
+
+    #[test]
+    fn a_senseless_value_names_key_wanted_and_found() {
+        let error = parse(&SHIPPED.replace("ports = [20000, 20999]", "ports = [20000, 100]"));
+        let message = error.expect_err("a range that ends before it begins").to_string();
+        assert!(message.contains("rtp.ports") && message.contains("[20000, 100]"), "{message}");
+    }
+}

@@ -1,0 +1,7 @@
+//! The `sidetone` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sidetone::cli::run()
+}

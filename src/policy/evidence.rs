@@ -1,0 +1,71 @@
+//! What a party's audio has shown, in stream time.
+
+use std::time::Duration;
+
+use crate::speaker::verifier::Decision;
+
+/// One observation about one party. Times count from the party's first audio.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence {
+    /// One more window of speech was compared with the claimed identity.
+    Speaker(SpeakerEvidence),
+    /// The claimed identity cannot be checked at all.
+    NoSpeakerCheck(Obstacle),
+    /// A watched phrase was spoken.
+    Phrase(PhraseEvidence),
+    /// The party began or ceased to talk.
+    Talk {
+        /// Whether it talks now.
+        talking: bool,
+        /// Since when.
+        at: Duration,
+    },
+}
+
+/// How the comparison with a voiceprint stands after one more window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SpeakerEvidence {
+    /// The decision now.
+    pub decision: Decision,
+    /// End of the newest window.
+    pub at: Duration,
+    /// Log-likelihood ratio behind the decision, nats.
+    pub llr: f64,
+    /// Log-likelihood ratio of the newest window alone, nats.
+    pub newest_llr: f64,
+    /// Net speech heard through the newest window's end.
+    pub net_speech: Duration,
+    /// Share (0 to 1) of the speech heard that was really analysed.
+    pub coverage: f64,
+}
+
+/// Why an identity cannot be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// No consent reference came with the call, so no embedding may be computed.
+    NoConsent,
+    /// The claimed identity has not enrolled a voice.
+    NoVoiceprint,
+    /// The voiceprint was made by another model than the one in use.
+    OtherModel,
+}
+
+/// A watched phrase in the audio.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PhraseEvidence {
+    /// Its place in the policy's list.
+    pub phrase: usize,
+    /// First sound of the phrase.
+    pub start: Duration,
+    /// Last sound of the phrase.
+    pub end: Duration,
+    /// Mean log probability per token, nats; 0 where the transcript has the very words.
+    pub score: f32,
+    /// Whether the transcript has the very words.
+    pub exact: bool,
+    /// Net speech heard by then.
+    pub net_speech: Duration,
+    /// Share (0 to 1) of the speech heard that was really analysed.
+    pub coverage: f64,
+}

@@ -1,0 +1,6 @@
+//! What the evidence means: rules and verdicts, without IO.
+
+pub mod evidence;
+pub mod judge;
+pub mod rule;
+pub mod verdict;

@@ -1,0 +1,152 @@
+//! The policy file: which phrases are watched, on whose leg.
+
+use serde::Deserialize;
+
+/// Longest phrase, in words: longer ones rarely fit one 8 s segment.
+const MOST_WORDS: usize = 16;
+/// Most phrases of a policy: every one costs forced scoring on every segment.
+const MOST_PHRASES: usize = 200;
+
+/// Who a leg belongs to (`X-Sidetone-Party`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    /// The person who called.
+    #[default]
+    Caller,
+    /// The person who serves the caller.
+    Agent,
+    /// Both, mixed into one stream.
+    Mixed,
+}
+
+impl Party {
+    /// The header's word for this party, and the word in verdicts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Agent => "agent",
+            Self::Mixed => "mixed",
+        }
+    }
+}
+
+impl std::str::FromStr for Party {
+    type Err = PartyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Caller, Self::Agent, Self::Mixed]
+            .into_iter()
+            .find(|party| party.as_str().eq_ignore_ascii_case(text.trim()))
+            .ok_or(PartyError)
+    }
+}
+
+/// The text names none of the parties.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a party is caller, agent or mixed")]
+pub struct PartyError;
+
+/// A set of watched phrases, as `config/policy.toml` writes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Name that `X-Sidetone-Policy` asks for and verdicts carry.
+    pub name: String,
+    /// Version that verdicts carry, so that a verdict can be traced to its rule.
+    pub version: String,
+    /// What is watched.
+    #[serde(default, rename = "phrase")]
+    pub phrases: Vec<WatchedPhrase>,
+}
+
+/// One watched phrase.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchedPhrase {
+    /// Short name for verdicts and metrics' readers; never the words themselves.
+    pub id: String,
+    /// The words, as one would say them.
+    pub text: String,
+    /// Whose legs are watched; all if empty.
+    #[serde(default)]
+    pub parties: Vec<Party>,
+}
+
+/// What is wrong with a policy that is well-formed TOML.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Ids must tell phrases apart.
+    #[error("two phrases have the id {0:?}")]
+    SameId(String),
+    /// An id that would not survive a dialplan.
+    #[error("the id {0:?} holds something other than a-z, A-Z, 0-9, '-', '_' and '.'")]
+    OddId(String),
+    /// Nothing to listen for.
+    #[error("the phrase {0:?} holds no word")]
+    NoWords(String),
+    /// More than one segment of speech can hold.
+    #[error("the phrase {0:?} has more than {MOST_WORDS} words")]
+    TooLong(String),
+    /// More phrases than can be scored in time.
+    #[error("{0} phrases are watched, at most {MOST_PHRASES} are possible")]
+    TooMany(usize),
+}
+
+impl Policy {
+    /// Checks what the types cannot say.
+    pub fn validate(&self) -> Result<(), PolicyError> {
+        if self.phrases.len() > MOST_PHRASES {
+            return Err(PolicyError::TooMany(self.phrases.len()));
+        }
+        let mut seen = std::collections::HashSet::new();
+        for WatchedPhrase { id, text, .. } in &self.phrases {
+            if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+                return Err(PolicyError::OddId(id.clone()));
+            }
+            if !seen.insert(id) {
+                return Err(PolicyError::SameId(id.clone()));
+            }
+            match text.split_whitespace().filter(|w| w.contains(char::is_alphanumeric)).count() {
+                0 => return Err(PolicyError::NoWords(id.clone())),
+                n if n > MOST_WORDS => return Err(PolicyError::TooLong(id.clone())),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether phrase number `phrase` is watched on legs of `party`; a mixed leg holds everybody.
+    pub fn watches(&self, phrase: usize, party: Party) -> bool {
+        self.phrases.get(phrase).is_some_and(|p| {
+            p.parties.is_empty() || party == Party::Mixed || p.parties.contains(&party)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(toml: &str) -> Policy {
+        toml::from_str(toml).expect("well-formed TOML")
+    }
+
+    #[test]
+    fn a_phrase_is_watched_on_its_parties_and_on_mixed_legs() {
+        let policy = policy(
+            "name='p'\nversion='1'\n[[phrase]]\nid='risk'\ntext='at risk'\nparties=['agent']",
+        );
+        assert_eq!(policy.validate(), Ok(()));
+        let watched = [Party::Agent, Party::Caller, Party::Mixed].map(|p| policy.watches(0, p));
+        assert_eq!(watched, [true, false, true]);
+    }
+
+    #[test]
+    fn what_types_cannot_say_is_checked() {
+        let twice = "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='x'\n[[phrase]]\nid='a'\ntext='y'";
+        assert_eq!(policy(twice).validate(), Err(PolicyError::SameId("a".to_owned())));
+        let silent = "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext=' - '";
+        assert_eq!(policy(silent).validate(), Err(PolicyError::NoWords("a".to_owned())));
+    }
+}

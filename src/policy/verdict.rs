@@ -1,0 +1,130 @@
+//! What the PBX is told: the body of an INFO, a log line, a metric. Schema version 1.
+//!
+//! The schema is documented in the README as the package definition of RFC 6086 §10.
+
+use serde::Serialize;
+
+use crate::policy::evidence::Obstacle;
+use crate::policy::rule::Party;
+use crate::speaker::verifier::Decision;
+
+/// Version of the JSON schema; a field may be added without raising it, never changed.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One conclusion about one party of one conversation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// [`SCHEMA_VERSION`].
+    pub version: u32,
+    /// Rises by one with every verdict of the conversation.
+    pub sequence: u64,
+    /// The conversation (`X-Sidetone-Conversation`, else the Call-ID).
+    pub conversation: String,
+    /// Whose leg it is about.
+    pub party: Party,
+    /// What was concluded.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// Since when it holds.
+    pub since: jiff::Timestamp,
+    /// The same, in seconds of the party's audio.
+    pub since_s: f64,
+    /// Net speech used, seconds.
+    pub net_speech_s: f64,
+    /// Share (0 to 1) of the speech heard that was really analysed.
+    pub coverage: f64,
+    /// Model behind it (`name@version`), where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Policy in force (`name@version`).
+    pub policy: String,
+}
+
+/// What a verdict concludes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Finding {
+    /// Whether the caller is the claimed speaker.
+    Speaker {
+        /// The claimed identity.
+        subject: String,
+        /// The conclusion.
+        decision: SpeakerDecision,
+        /// Calibrated log-likelihood ratio, nats: above 0 speaks for the claim.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        llr: Option<f64>,
+        /// Why there is no conclusion.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<Obstacle>,
+    },
+    /// A watched phrase was spoken.
+    Keyword {
+        /// Id of the phrase in the policy.
+        phrase: String,
+        /// First and last sound, in seconds of the party's audio.
+        start_s: f64,
+        /// See `start_s`.
+        end_s: f64,
+        /// Mean log probability per token, nats; 0 where the transcript has the very words.
+        score: f64,
+        /// Whether the transcript has the very words.
+        exact: bool,
+    },
+}
+
+/// The decision about a claimed identity, as told to the PBX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpeakerDecision {
+    /// Too little evidence either way.
+    Undecided,
+    /// The caller is the claimed speaker.
+    Accepted,
+    /// The caller is somebody else.
+    Rejected,
+    /// Somebody else has taken over.
+    Changed,
+    /// It cannot be decided; `reason` says why.
+    Inconclusive,
+}
+
+impl From<Decision> for SpeakerDecision {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Undecided => Self::Undecided,
+            Decision::Accepted => Self::Accepted,
+            Decision::Rejected => Self::Rejected,
+            Decision::Changed => Self::Changed,
+        }
+    }
+}
+
+impl SpeakerDecision {
+    /// The word in JSON, metrics and log lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecided => "undecided",
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Changed => "changed",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+impl Finding {
+    /// Kind and conclusion as two words, for metrics and log lines; no call or person in them.
+    pub fn labels(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Speaker { decision, .. } => ("speaker", decision.as_str()),
+            Self::Keyword { .. } => ("keyword", "found"),
+        }
+    }
+}
+
+impl Verdict {
+    /// The JSON document, as INFO bodies and log lines carry it.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("strings, numbers and enums always serialise")
+    }
+}

@@ -1,0 +1,132 @@
+//! Recordings on disk (WAV, FLAC) as mono samples of a wanted rate.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Fft, FixedSync, Resampler};
+use symphonia::core::codecs::audio::AudioDecoderOptions;
+use symphonia::core::errors::Error as SymphoniaError;
+use symphonia::core::formats::probe::Hint;
+use symphonia::core::formats::{FormatOptions, TrackType};
+use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::meta::MetadataOptions;
+
+/// Longest recording that is read, seconds: an hour of 48 kHz stereo is 1.4 GB of samples.
+const LONGEST_S: usize = 3600;
+
+/// Why a file gave no audio.
+#[derive(Debug, thiserror::Error)]
+pub enum AudioFileError {
+    /// It could not be opened.
+    #[error("cannot read {}: {error}", .file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// Its bytes are no recording of a kind that we know.
+    #[error("{} is no WAV or FLAC recording: {why}", .file.display())]
+    NoAudio {
+        /// Which file.
+        file: PathBuf,
+        /// What the reader stumbled over.
+        why: String,
+    },
+    /// It goes on for too long.
+    #[error("{} is longer than {} minutes", .file.display(), LONGEST_S / 60)]
+    TooLong {
+        /// Which file.
+        file: PathBuf,
+    },
+}
+
+/// Reads `file`, folds its channels into one and converts it to `rate` Hz; samples in [-1, 1].
+pub fn read_mono(file: &Path, rate: u32) -> Result<Vec<f32>, AudioFileError> {
+    let no_audio = |why: String| AudioFileError::NoAudio { file: file.to_owned(), why };
+    let source = File::open(file)
+        .map_err(|error| AudioFileError::Unreadable { file: file.to_owned(), error })?;
+    let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
+    let mut format = symphonia::default::get_probe()
+        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
+        .map_err(|error| no_audio(error.to_string()))?;
+    let track = format.default_track(TrackType::Audio);
+    let track = track.ok_or_else(|| no_audio("it has no audio track".to_owned()))?;
+    let id = track.id;
+    let parameters = track.codec_params.as_ref().and_then(|p| p.audio());
+    let parameters = parameters.ok_or_else(|| no_audio("its codec is not told".to_owned()))?;
+    let mut decoder = symphonia::default::get_codecs()
+        .make_audio_decoder(parameters, &AudioDecoderOptions::default())
+        .map_err(|error| no_audio(error.to_string()))?;
+
+    let (mut mono, mut file_rate) = (Vec::new(), 0);
+    let mut interleaved = Vec::<f32>::new();
+    loop {
+        let packet = match format.next_packet() {
+            Ok(Some(packet)) => packet,
+            Ok(None) => break,
+            // A recording that was cut off ends early; what there is counts.
+            Err(SymphoniaError::IoError(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(no_audio(error.to_string())),
+        };
+        if packet.track_id != id {
+            continue;
+        }
+        let audio = decoder.decode(&packet).map_err(|error| no_audio(error.to_string()))?;
+        let channels = audio.num_planes().max(1);
+        file_rate = audio.spec().rate();
+        audio.copy_to_vec_interleaved(&mut interleaved);
+        mono.extend(interleaved.chunks(channels).map(|c| c.iter().sum::<f32>() / channels as f32));
+        if mono.len() > LONGEST_S * file_rate as usize {
+            return Err(AudioFileError::TooLong { file: file.to_owned() });
+        }
+    }
+    if mono.is_empty() {
+        return Err(no_audio("it holds no samples".to_owned()));
+    }
+    Ok(resample(mono, file_rate, rate))
+}
+
+/// Converts `samples` from one rate to another, without delay.
+fn resample(samples: Vec<f32>, from: u32, to: u32) -> Vec<f32> {
+    if from == to {
+        return samples;
+    }
+    let mut resampler = Fft::<f32>::new(from as usize, to as usize, 1024, 1, FixedSync::Both)
+        .expect("two rates above zero and one channel are a valid conversion");
+    let input = InterleavedSlice::new(&samples, 1, samples.len())
+        .expect("one channel fits a slice of its own length");
+    resampler
+        .process_all(&input, samples.len(), None)
+        .expect("the buffers are made to measure")
+        .take_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_file_is_no_recording() {
+        let error = read_mono(Path::new("Cargo.toml"), 8000).expect_err("no audio");
+        assert!(error.to_string().starts_with("Cargo.toml is no WAV or FLAC recording"), "{error}");
+    }
+
+    #[test]
+    fn conversion_keeps_length_pitch_and_place() {
+        let tone = |rate: f32, n: usize| -> Vec<f32> {
+            (0..n).map(|i| (i as f32 * 440.0 * std::f32::consts::TAU / rate).sin()).collect()
+        };
+        let converted = resample(tone(48_000.0, 48_000), 48_000, 8_000);
+        let wanted = tone(8_000.0, 8_000);
+        assert!(converted.len().abs_diff(8_000) <= 1, "{} samples", converted.len());
+        let middle = 500..7_500;
+        let worst = converted[middle.clone()]
+            .iter()
+            .zip(&wanted[middle])
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+        assert!(worst < 1e-3, "off by {worst}");
+    }
+}

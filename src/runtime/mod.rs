@@ -1,0 +1,15 @@
+//! Threads, sockets, clocks, models and disk: the only floor with IO.
+#![expect(clippy::disallowed_methods, reason = "this is the floor that reads clocks and opens things")]
+
+pub mod appliance;
+pub mod audio_file;
+pub mod batcher;
+pub mod enroller;
+pub mod http;
+pub mod inference_thread;
+pub mod media_thread;
+pub mod metrics;
+pub mod models;
+pub mod onnx;
+pub mod signalling;
+pub mod store;
