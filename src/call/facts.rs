@@ -2,6 +2,7 @@
 
 use crate::consent::consent::{Consent, ConsentError};
 use crate::policy::rule::{Party, PartyError};
+use crate::sip::headers::Headers;
 
 /// Longest value of a header, bytes: they end up in verdicts and file names.
 const LONGEST: usize = 256;
@@ -39,10 +40,9 @@ impl Facts {
     ///
     /// An empty value counts as a missing header: dialplans add headers from variables that may
     /// not be set.
-    pub fn read(headers: &[(String, String)], call_id: &str) -> Result<Self, FactsError> {
+    pub fn read(headers: &Headers, call_id: &str) -> Result<Self, FactsError> {
         let find = |name: &'static str| -> Result<Option<&str>, FactsError> {
-            let value = headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name));
-            match value.map(|(_, v)| v.trim()) {
+            match headers.get(name).map(str::trim) {
                 Some(v) if v.len() > LONGEST => Err(FactsError::TooLong(name)),
                 value => Ok(value.filter(|v| !v.is_empty())),
             }
@@ -63,9 +63,9 @@ impl Facts {
 mod tests {
     use super::*;
 
-    fn read(headers: &[(&str, &str)]) -> Result<Facts, FactsError> {
-        let headers: Vec<_> =
-            headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    fn read(fields: &[(&str, &str)]) -> Result<Facts, FactsError> {
+        let mut headers = Headers::default();
+        fields.iter().for_each(|(name, value)| headers.push(name, value));
         Facts::read(&headers, "call@pbx")
     }
 

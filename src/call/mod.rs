@@ -3,3 +3,4 @@
 pub mod call;
 pub mod facts;
 pub mod media_session;
+pub mod negotiation;

@@ -3,7 +3,6 @@
 use clap::Args;
 
 use crate::cli::{Outcome, Places, Refusal};
-use crate::runtime::models::Installed;
 
 /// Arguments of `sidetone check`.
 #[derive(Debug, Args)]
@@ -15,11 +14,12 @@ pub struct Arguments {
 /// Reads what `serve` would read, and verifies every model's hash.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let (config, policy) = arguments.places.load()?;
-    let installed = Installed::verify(&config.models.folder)?;
+    let installed = arguments.places.installed(&config)?;
+    installed.spotter(&policy, config.keyword.forced_threshold)?;
     println!("configuration  {}", arguments.places.config.display());
     println!("policy         {}@{}, {} phrases", policy.name, policy.version, policy.phrases.len());
-    println!("speaker model  {}", installed.speaker_name());
-    println!("keyword model  {}", installed.keyword_name());
+    println!("speaker model  {}", installed.models().speaker);
+    println!("keyword model  {}", installed.models().keyword);
     println!("good: `sidetone serve` would listen on {}", config.sip.listen);
     Ok(Outcome::Done)
 }

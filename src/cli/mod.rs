@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, ConfigError};
 use crate::policy::rule::Policy;
+use crate::runtime::installed::{Installed, InstalledError};
 
 /// A silent SIP participant: verifies the caller's voice, spots compliance phrases, tells the PBX.
 #[derive(Debug, Parser)]
@@ -61,6 +62,9 @@ pub struct Places {
     /// Folder of the fetched models, instead of the one that the configuration names.
     #[arg(long, env = "SIDETONE_MODELS", value_name = "FOLDER")]
     pub models: Option<PathBuf>,
+    /// ONNX Runtime's library, instead of the fetched one.
+    #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE")]
+    pub onnxruntime: Option<PathBuf>,
 }
 
 impl Places {
@@ -76,6 +80,11 @@ impl Places {
         }
         let policy = config::parse_policy(&config.keyword.policy, &read(&config.keyword.policy)?)?;
         Ok((config, policy))
+    }
+
+    /// Proves the models that `config` names.
+    pub fn installed(&self, config: &Config) -> Result<Installed, InstalledError> {
+        Installed::verify(&config.models.folder, self.onnxruntime.clone())
     }
 }
 

@@ -25,7 +25,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let (config, policy) = arguments.places.load()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let appliance = Appliance::start(config, policy)?;
+        let installed = arguments.places.installed(&config)?;
+        let appliance = Appliance::start(&config, policy, &installed)?;
         let mut observations = appliance.observe();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

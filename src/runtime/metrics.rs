@@ -6,13 +6,13 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use prometheus::{
-    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Counter, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
     Registry, TextEncoder,
 };
 
 use crate::call::media_session::MediaStats;
 use crate::policy::verdict::Verdict;
-use crate::sip::endpoint::Stats as SipStats;
+use crate::sip::stats::Stats as SipStats;
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -49,15 +49,15 @@ pub struct Metrics {
     calls_refused: IntCounterVec,
     verdicts: IntCounterVec,
     info: IntCounterVec,
-    sip_received: IntCounterVec,
-    sip_malformed: IntCounter,
-    sip_retransmissions: IntCounter,
+    sip_requests: IntCounterVec,
+    sip_malformed: IntCounterVec,
+    sip_retransmissions: IntCounterVec,
     rtp_packets: IntCounter,
     rtp_dropped: IntCounterVec,
     rtp_lost: IntCounter,
-    audio_seconds: prometheus::Counter,
-    speech_seconds: prometheus::Counter,
-    concealed_seconds: prometheus::Counter,
+    audio_seconds: Counter,
+    speech_seconds: Counter,
+    concealed_seconds: Counter,
     inference_seconds: HistogramVec,
     inference_failures: IntCounterVec,
     inference_replaced: IntCounterVec,
@@ -72,4 +72,277 @@ struct State {
     /// Failed runs in a row, by model.
     failures: [u32; 2],
     sip: SipStats,
+}
+
+impl Metrics {
+    /// All of them at zero, in a registry of their own, with the process's own figures.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let counter = |name: &str, help: &str| {
+            registered(&registry, IntCounter::new(name, help).expect("a valid name"))
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            let opts = Opts::new(name, help);
+            registered(&registry, IntCounterVec::new(opts, labels).expect("valid names"))
+        };
+        let seconds = |name: &str, help: &str| {
+            registered(&registry, Counter::new(name, help).expect("a valid name"))
+        };
+        let gauge = |name: &str, help: &str| {
+            registered(&registry, IntGauge::new(name, help).expect("a valid name"))
+        };
+        let inference_seconds = HistogramOpts::new(
+            "sidetone_inference_seconds",
+            "Wall time of one run: a speaker window of 3 s, a segment of up to 8 s.",
+        )
+        .buckets(vec![0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0]);
+        let metrics = Self {
+            calls_active: gauge("sidetone_calls_active", "Calls in progress."),
+            calls_ended: counters("sidetone_calls_ended_total", "Calls over, by how.", &["end"]),
+            calls_refused: counters(
+                "sidetone_calls_refused_total",
+                "Calls not taken, by the status that said so.",
+                &["status"],
+            ),
+            verdicts: counters(
+                "sidetone_verdicts_total",
+                "Verdicts, by kind and conclusion.",
+                &["kind", "decision"],
+            ),
+            info: counters(
+                "sidetone_info_total",
+                "Verdicts as SIP INFO: answered, refused, timed_out, skipped.",
+                &["result"],
+            ),
+            sip_requests: counters(
+                "sidetone_sip_requests_total",
+                "SIP requests received, by method.",
+                &["method"],
+            ),
+            sip_malformed: counters(
+                "sidetone_sip_malformed_total",
+                "Datagrams at the SIP socket that hold no valid message, by kind.",
+                &["kind"],
+            ),
+            sip_retransmissions: counters(
+                "sidetone_sip_retransmissions_total",
+                "Repeated SIP messages, by direction.",
+                &["direction"],
+            ),
+            rtp_packets: counter("sidetone_rtp_packets_total", "RTP packets received from peers."),
+            rtp_dropped: counters(
+                "sidetone_rtp_dropped_total",
+                "Datagrams not played: malformed, foreign, late, duplicate, undecodable.",
+                &["reason"],
+            ),
+            rtp_lost: counter("sidetone_rtp_lost_total", "RTP packets sent to us and not played."),
+            audio_seconds: seconds("sidetone_audio_seconds_total", "Audio heard."),
+            speech_seconds: seconds("sidetone_speech_seconds_total", "Net speech heard."),
+            concealed_seconds: seconds(
+                "sidetone_concealed_seconds_total",
+                "Audio made up in place of lost packets; never scored.",
+            ),
+            inference_seconds: registered(
+                &registry,
+                HistogramVec::new(inference_seconds, &["model"]).expect("valid names"),
+            ),
+            inference_failures: counters(
+                "sidetone_inference_failures_total",
+                "Model runs that failed.",
+                &["model"],
+            ),
+            inference_replaced: counters(
+                "sidetone_inference_replaced_total",
+                "Windows and segments that gave way to newer ones: overload.",
+                &["model"],
+            ),
+            ready: gauge("sidetone_ready", "1 while /ready says so."),
+            state: Mutex::default(),
+            registry,
+        };
+        let version = Opts::new("sidetone_build_info", "Always 1; the version is its label.")
+            .const_label("version", env!("CARGO_PKG_VERSION"));
+        registered(&metrics.registry, IntGauge::with_opts(version).expect("valid names")).set(1);
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        metrics.registry.register(Box::new(process)).expect("nothing else has its names");
+        for model in Model::ALL {
+            // Present at zero from the start, so that a rate over them is never "no data".
+            metrics.inference_failures.with_label_values(&[model.as_str()]);
+            metrics.inference_replaced.with_label_values(&[model.as_str()]);
+        }
+        metrics
+    }
+
+    /// The text format of Prometheus, see [`CONTENT_TYPE`].
+    pub fn render(&self) -> String {
+        self.ready.set(i64::from(self.not_ready_because().is_none()));
+        let mut text = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .expect("every family is well-formed, and a vector takes every byte");
+        String::from_utf8(text).expect("the text format is UTF-8")
+    }
+
+    /// Runs a model and notes how long it took and whether it failed; the failure is logged.
+    pub fn time<T, E: std::fmt::Display>(
+        &self,
+        model: Model,
+        run: impl FnOnce() -> Result<T, E>,
+    ) -> Option<T> {
+        let start = Instant::now();
+        let result = run();
+        let seconds = start.elapsed().as_secs_f64();
+        self.inference_seconds.with_label_values(&[model.as_str()]).observe(seconds);
+        let failures = &mut self.state().failures[model as usize];
+        match result {
+            Ok(value) => {
+                *failures = 0;
+                Some(value)
+            }
+            Err(error) => {
+                *failures += 1;
+                self.inference_failures.with_label_values(&[model.as_str()]).inc();
+                tracing::warn!(model = model.as_str(), %error, "a model run failed");
+                None
+            }
+        }
+    }
+
+    /// A window or segment gave way to a newer one.
+    pub fn inference_replaced(&self, model: Model) {
+        self.inference_replaced.with_label_values(&[model.as_str()]).inc();
+    }
+
+    /// A call was refused with `status`.
+    pub fn call_refused(&self, status: u16) {
+        self.calls_refused.with_label_values(&[&status.to_string()]).inc();
+    }
+
+    /// A call ended; `end` is one word of a closed list.
+    pub fn call_ended(&self, end: &str) {
+        self.calls_ended.with_label_values(&[end]).inc();
+    }
+
+    /// A verdict was given.
+    pub fn verdict(&self, verdict: &Verdict) {
+        let (kind, decision) = verdict.finding.labels();
+        self.verdicts.with_label_values(&[kind, decision]).inc();
+    }
+
+    /// What became of a verdict's INFO; `result` is one word of a closed list.
+    pub fn info(&self, result: &str) {
+        self.info.with_label_values(&[result]).inc();
+    }
+
+    /// Publishes what the endpoint has counted since the last time.
+    pub fn publish_sip(&self, stats: &SipStats) {
+        let state = &mut *self.state();
+        let before = std::mem::replace(&mut state.sip, stats.clone());
+        self.calls_active.set(i64::try_from(stats.calls_alive).unwrap_or(i64::MAX));
+        for (&method, count) in &stats.requests {
+            let earlier = before.requests.get(method).copied().unwrap_or(0);
+            self.sip_requests.with_label_values(&[method]).inc_by(count - earlier);
+        }
+        for (&kind, count) in &stats.malformed {
+            let earlier = before.malformed.get(kind).copied().unwrap_or(0);
+            self.sip_malformed.with_label_values(&[kind]).inc_by(count - earlier);
+        }
+        let (received, sent) = (stats.retransmissions_received, stats.retransmissions_sent);
+        let retransmissions = &self.sip_retransmissions;
+        retransmissions
+            .with_label_values(&["received"])
+            .inc_by(received - before.retransmissions_received);
+        retransmissions.with_label_values(&["sent"]).inc_by(sent - before.retransmissions_sent);
+    }
+
+    /// Publishes what one media session has counted since it was published last, `before`.
+    pub fn publish_media(&self, before: &MediaStats, now: &MediaStats) {
+        self.rtp_packets.inc_by(now.packets - before.packets);
+        self.rtp_lost.inc_by(now.lost - before.lost);
+        for (reason, count) in [
+            ("malformed", now.malformed - before.malformed),
+            ("foreign", now.foreign - before.foreign),
+            ("late", now.late - before.late),
+            ("duplicate", now.duplicates - before.duplicates),
+            ("undecodable", now.undecodable - before.undecodable),
+        ] {
+            self.rtp_dropped.with_label_values(&[reason]).inc_by(count);
+        }
+        let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
+        self.audio_seconds.inc_by(seconds(now.audio_us - before.audio_us));
+        self.speech_seconds.inc_by(seconds(now.speech_us - before.speech_us));
+        self.concealed_seconds.inc_by(seconds(now.concealed_us - before.concealed_us));
+    }
+
+    /// Everything is loaded and bound.
+    pub fn set_started(&self) {
+        self.state().started = true;
+    }
+
+    /// Calls are being ended and none is taken.
+    pub fn set_draining(&self) {
+        self.state().draining = true;
+    }
+
+    /// Why no call should be sent here now; `None` if all is well.
+    pub fn not_ready_because(&self) -> Option<&'static str> {
+        let state = self.state();
+        if !state.started {
+            Some("starting")
+        } else if state.draining {
+            Some("stopping")
+        } else if state.failures[Model::Speaker as usize] >= FAILURES_UNREADY {
+            Some("the speaker model fails")
+        } else if state.failures[Model::Keyword as usize] >= FAILURES_UNREADY {
+            Some("the keyword model fails")
+        } else {
+            None
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Registers `metric` and gives it back; the registry shares its values.
+fn registered<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
+    registry.register(Box::new(metric.clone())).expect("no two metrics have one name");
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_says_what_it_waits_for() {
+        let metrics = Metrics::new();
+        assert_eq!(metrics.not_ready_because(), Some("starting"));
+        metrics.set_started();
+        assert_eq!(metrics.not_ready_because(), None);
+        for _ in 0..FAILURES_UNREADY {
+            assert_eq!(metrics.time(Model::Keyword, || Err::<(), _>("broken")), None);
+        }
+        assert_eq!(metrics.not_ready_because(), Some("the keyword model fails"));
+        metrics.time(Model::Keyword, || Ok::<_, &str>(()));
+        assert_eq!(metrics.not_ready_because(), None);
+    }
+
+    #[test]
+    fn counts_are_published_once() {
+        let metrics = Metrics::new();
+        let mut stats = SipStats::default();
+        stats.requests.insert("INVITE", 3);
+        metrics.publish_sip(&stats);
+        metrics.publish_sip(&stats);
+        let text = metrics.render();
+        assert!(text.contains("sidetone_sip_requests_total{method=\"INVITE\"} 3\n"), "{text}");
+    }
 }

@@ -4,12 +4,15 @@
 pub mod appliance;
 pub mod audio_file;
 pub mod batcher;
+pub mod caller;
 pub mod enroller;
 pub mod http;
 pub mod inference_thread;
+pub mod installed;
 pub mod media_thread;
 pub mod metrics;
 pub mod models;
 pub mod onnx;
+pub mod port_range;
 pub mod signalling;
 pub mod store;

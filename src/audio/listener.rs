@@ -1,0 +1,226 @@
+//! From decoded audio to what the models work on: one pass over a party's stream.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::audio::pcm::SAMPLE_RATE;
+use crate::audio::resampler::{Downsampler, Upsampler};
+use crate::audio::segmenter::{self, Segment, Segmenter};
+use crate::audio::speech_windows::{SpeechWindow, SpeechWindows};
+use crate::audio::voice_activity::{self, Activity, FRAME, VoiceActivity};
+
+/// Hears one party: resamples, tells speech from silence, cuts windows and segments.
+///
+/// Everything is band-limited to telephone bandwidth first, wideband too: voiceprints are, and a
+/// comparison across bandwidths costs .2 of cosine. Stream time counts what was heard and what was
+/// skipped, whatever the network did.
+#[derive(Debug)]
+pub struct Listener {
+    upsampler: Upsampler,
+    downsampler: Downsampler,
+    activity: VoiceActivity,
+    windows: SpeechWindows,
+    segmenter: Segmenter,
+    /// Whether windows are cut: only for a speaker who is to be embedded.
+    cutting_windows: bool,
+    /// Whether segments are cut.
+    spotting: bool,
+    talking: bool,
+    /// Frames of speech with concealed audio in them.
+    concealed_speech: u32,
+    ready: VecDeque<Heard>,
+}
+
+/// Something for the owner to act on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// Net speech for the speaker model.
+    Window(SpeechWindow),
+    /// A spurt for the keyword model.
+    Segment(Segment),
+    /// The party began or ceased to talk.
+    Talk {
+        /// Whether it talks now.
+        talking: bool,
+        /// Since when, in stream time.
+        at: Duration,
+    },
+}
+
+impl Listener {
+    /// At the beginning of a stream. `hop` as in [`Self::set_hop`]; `spotting` says whether segments
+    /// are wanted.
+    pub fn new(hop: Option<Duration>, spotting: bool) -> Self {
+        let mut listener = Self {
+            upsampler: Upsampler::new(),
+            downsampler: Downsampler::new(),
+            activity: VoiceActivity::new(voice_activity::Settings::default()),
+            windows: SpeechWindows::new(Duration::from_secs(1)),
+            segmenter: Segmenter::new(segmenter::Settings::default()),
+            cutting_windows: false,
+            spotting,
+            talking: false,
+            concealed_speech: 0,
+            ready: VecDeque::new(),
+        };
+        listener.set_hop(hop);
+        listener
+    }
+
+    /// New speech between one window and the next; `None` cuts no window at all, so that nothing
+    /// is there to be embedded.
+    pub fn set_hop(&mut self, hop: Option<Duration>) {
+        self.cutting_windows = hop.is_some();
+        if let Some(hop) = hop {
+            self.windows.set_hop(hop);
+        }
+    }
+
+    /// Takes the next samples, at 8 or 16 kHz; `concealed` if they were made up.
+    pub fn hear(&mut self, samples: &[f32], rate: u32, concealed: bool) {
+        let samples = if rate == SAMPLE_RATE {
+            self.upsampler.push(&self.downsampler.push(samples))
+        } else {
+            self.upsampler.push(samples)
+        };
+        self.activity.push(&samples, concealed);
+        self.gather();
+    }
+
+    /// Nothing was sent for `time`.
+    pub fn skip(&mut self, time: Duration) {
+        let rest = self.upsampler.flush();
+        self.activity.push(&rest, false);
+        self.activity.skip(time);
+        self.gather();
+    }
+
+    /// The stream is over: what is still open ends here.
+    pub fn finish(&mut self) {
+        let rest = self.upsampler.flush();
+        self.activity.push(&rest, false);
+        self.activity.finish();
+        self.gather();
+        self.segmenter.finish();
+        self.collect();
+    }
+
+    fn gather(&mut self) {
+        while let Some(heard) = self.activity.poll_output() {
+            let talking = heard.activity != Activity::Silence;
+            if talking != self.talking {
+                self.talking = talking;
+                self.ready.push_back(Heard::Talk { talking, at: heard.frame.start });
+            }
+            if heard.activity == Activity::Speech && heard.frame.concealed {
+                self.concealed_speech += 1;
+            }
+            self.windows.handle_frame(&heard);
+            if self.spotting {
+                self.segmenter.handle_frame(&heard);
+            }
+            self.collect();
+        }
+    }
+
+    fn collect(&mut self) {
+        while let Some(window) = self.windows.poll_output() {
+            if self.cutting_windows {
+                self.ready.push_back(Heard::Window(window));
+            }
+        }
+        while let Some(segment) = self.segmenter.poll_output() {
+            self.ready.push_back(Heard::Segment(segment));
+        }
+    }
+
+    /// What was heard, oldest first.
+    pub fn poll(&mut self) -> Option<Heard> {
+        self.ready.pop_front()
+    }
+
+    /// Audio heard, concealed audio included, skipped time not.
+    pub fn audio(&self) -> Duration {
+        frames(self.activity.stats().frames)
+    }
+
+    /// Speech heard that was really received.
+    pub fn net_speech(&self) -> Duration {
+        self.windows.net_speech()
+    }
+
+    /// Audio that was made up in place of lost packets.
+    pub fn concealed(&self) -> Duration {
+        frames(self.activity.stats().concealed)
+    }
+
+    /// Speech of which a part was made up: heard by nobody, so missing from the analysis.
+    pub fn concealed_speech(&self) -> Duration {
+        FRAME * self.concealed_speech
+    }
+}
+
+fn frames(count: u64) -> Duration {
+    FRAME * u32::try_from(count).expect("a call is shorter than 994 days")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A buzz of harmonics of 140 Hz at 8 kHz that the detector takes for a voice.
+    fn voice(seconds: f32) -> Vec<f32> {
+        (0..(8_000.0 * seconds) as usize)
+            .map(|n| {
+                let t = n as f32 / 8_000.0;
+                let swell = 0.6 + 0.4 * (t * 4.0 * std::f32::consts::TAU).sin();
+                let harmonics = (1..12).map(|h| {
+                    (t * 140.0 * h as f32 * std::f32::consts::TAU).sin() / h as f32
+                });
+                0.12 * swell * harmonics.sum::<f32>()
+            })
+            .collect()
+    }
+
+    fn hear(listener: &mut Listener, seconds: f32) -> Vec<Heard> {
+        voice(seconds).chunks(160).for_each(|packet| listener.hear(packet, 8_000, false));
+        listener.skip(Duration::from_secs(1));
+        std::iter::from_fn(|| listener.poll()).collect()
+    }
+
+    #[test]
+    fn without_a_hop_no_window_is_ever_cut() {
+        let mut listener = Listener::new(None, true);
+        let heard = hear(&mut listener, 9.0);
+        assert!(heard.iter().any(|h| matches!(h, Heard::Segment(_))));
+        assert!(!heard.iter().any(|h| matches!(h, Heard::Window(_))));
+        assert!(listener.net_speech() > Duration::from_secs(8));
+    }
+
+    #[test]
+    fn a_spurt_begins_and_ends_and_is_cut_both_ways() {
+        let mut listener = Listener::new(Some(Duration::from_secs(1)), true);
+        let heard = hear(&mut listener, 5.0);
+        let talk: Vec<_> = heard
+            .iter()
+            .filter_map(|h| match h {
+                Heard::Talk { talking, .. } => Some(*talking),
+                Heard::Window(_) | Heard::Segment(_) => None,
+            })
+            .collect();
+        assert_eq!(talk, [true, false]);
+        let windows = heard.iter().filter(|h| matches!(h, Heard::Window(_))).count();
+        let segments = heard.iter().filter(|h| matches!(h, Heard::Segment(_))).count();
+        assert_eq!((windows, segments), (3, 1));
+    }
+
+    #[test]
+    fn concealed_speech_is_counted_and_not_cut() {
+        let mut listener = Listener::new(Some(Duration::from_secs(1)), false);
+        for (n, packet) in voice(6.0).chunks(160).enumerate() {
+            listener.hear(packet, 8_000, n % 2 == 1);
+        }
+        assert!(listener.concealed_speech() > Duration::from_secs(5), "frames straddle packets");
+        assert!(listener.net_speech() < Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,12 @@
+//! From codec payloads to windows and segments of clean speech, without IO.
+
+pub mod concealment;
+pub mod decoder;
+pub mod g711;
+pub mod listener;
+pub mod mel;
+pub mod pcm;
+pub mod resampler;
+pub mod segmenter;
+pub mod speech_windows;
+pub mod voice_activity;

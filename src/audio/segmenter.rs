@@ -1,0 +1,270 @@
+//! Spurts of speech as whole segments, for keyword spotting.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::audio::pcm::Frame;
+use crate::audio::voice_activity::{Activity, FRAME, Heard};
+
+/// The segmenter's own settings; all are kept in whole frames of 20 ms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Audio kept from before a spurt.
+    pub pre_roll: Duration,
+    /// Longest segment; a longer spurt is cut.
+    pub longest: Duration,
+    /// End of a cut segment with which the next begins again.
+    pub carried: Duration,
+    /// A segment with less speech is dropped.
+    pub least_speech: Duration,
+}
+
+impl Default for Settings {
+    /// 200 ms: a weak first consonant lies before the first frame that counts as voiced. 8 s: what
+    /// the acoustic model takes at once. 1 s: longer than most phrases, so a phrase on the cut is
+    /// whole in one of the two. 0.3 s: a single short word; less is a click or a breath.
+    fn default() -> Self {
+        Self {
+            pre_roll: Duration::from_millis(200),
+            longest: Duration::from_secs(8),
+            carried: Duration::from_secs(1),
+            least_speech: Duration::from_millis(300),
+        }
+    }
+}
+
+/// Gathers each spurt, with what came just before and its hangover, into one [`Segment`].
+#[derive(Debug)]
+pub struct Segmenter {
+    settings: Settings,
+    /// The last frames of silence, none older than the pre-roll.
+    before: VecDeque<Frame>,
+    open: Option<Open>,
+    ready: VecDeque<Segment>,
+    stats: Stats,
+}
+
+/// One spurt of speech, or part of a long one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Segment {
+    /// At 16 kHz.
+    pub samples: Vec<f32>,
+    /// Stream time of the first sample.
+    pub start: Duration,
+    /// Begins with the end of the segment before.
+    pub continued: bool,
+    /// Ends because it was too long, not because the speaker paused.
+    pub cut: bool,
+    /// Share of its frames with concealed audio in them, 0-1.
+    pub concealed_share: f32,
+}
+
+/// Counts since the stream began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Segments given out.
+    pub segments: u64,
+    /// Of these, ended by their length.
+    pub cut: u64,
+    /// Segments dropped for too little speech.
+    pub dropped: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    frames: Vec<(Frame, Activity)>,
+    /// How many of the first frames were already in the segment before.
+    carried: usize,
+}
+
+impl Segmenter {
+    /// Nothing heard yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            before: VecDeque::new(),
+            open: None,
+            ready: VecDeque::new(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// Takes the next frame of the stream.
+    pub fn handle_frame(&mut self, heard: &Heard) {
+        let frame = heard.frame.clone();
+        if heard.activity == Activity::Silence {
+            self.close(false);
+            self.remember(frame);
+            return;
+        }
+        // Before the jump over a long silence lies another conversation.
+        if self.before.back().is_some_and(|last| last.end() != frame.start) {
+            self.before.clear();
+        }
+        let before = &mut self.before;
+        let open = self.open.get_or_insert_with(|| Open {
+            frames: before.drain(..).map(|frame| (frame, Activity::Silence)).collect(),
+            carried: 0,
+        });
+        open.frames.push((frame, heard.activity));
+        if open.frames.len() >= frames_in(self.settings.longest) {
+            let tail = open.frames.len().saturating_sub(frames_in(self.settings.carried));
+            let frames = open.frames[tail..].to_vec();
+            self.close(true);
+            self.open = Some(Open { carried: frames.len(), frames });
+        }
+    }
+
+    /// The stream is over: a spurt still open ends here.
+    pub fn finish(&mut self) {
+        self.close(false);
+    }
+
+    /// The next whole segment.
+    pub fn poll_output(&mut self) -> Option<Segment> {
+        self.ready.pop_front()
+    }
+
+    /// The counts so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    fn remember(&mut self, frame: Frame) {
+        self.before.push_back(frame);
+        while self.before.len() > frames_in(self.settings.pre_roll) {
+            self.before.pop_front();
+        }
+    }
+
+    fn close(&mut self, cut: bool) {
+        let Some(open) = self.open.take() else { return };
+        let speech = |(_, activity): &&(Frame, Activity)| *activity == Activity::Speech;
+        let fresh = open.frames[open.carried..].iter().filter(speech).count();
+        let all = open.frames.iter().filter(speech).count();
+        if fresh == 0 && open.carried > 0 {
+            // The spurt ended on the cut: all of it has been given out.
+            return;
+        }
+        if all < frames_in(self.settings.least_speech) {
+            self.stats.dropped += 1;
+            return;
+        }
+        let concealed = open.frames.iter().filter(|(frame, _)| frame.concealed).count();
+        self.stats.segments += 1;
+        self.stats.cut += u64::from(cut);
+        self.ready.push_back(Segment {
+            start: open.frames[0].0.start,
+            continued: open.carried > 0,
+            cut,
+            concealed_share: concealed as f32 / open.frames.len() as f32,
+            samples: open.frames.into_iter().flat_map(|(frame, _)| frame.samples).collect(),
+        });
+    }
+}
+
+fn frames_in(time: Duration) -> usize {
+    (time.as_millis() / FRAME.as_millis()) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::voice_activity::FRAME_SAMPLES;
+
+    struct Bench {
+        segmenter: Segmenter,
+        now: Duration,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self { segmenter: Segmenter::new(Settings::default()), now: Duration::ZERO }
+        }
+
+        fn hear(&mut self, ms: u64, activity: Activity, concealed: bool) {
+            for _ in 0..ms / 20 {
+                let samples = vec![0.1; FRAME_SAMPLES];
+                let frame = Frame { samples, start: self.now, concealed };
+                self.segmenter.handle_frame(&Heard { frame, activity });
+                self.now += FRAME;
+            }
+        }
+
+        fn spurt(&mut self, ms: u64) {
+            self.hear(ms, Activity::Speech, false);
+            self.hear(200, Activity::Hangover, false);
+            self.hear(1_000, Activity::Silence, false);
+        }
+
+        /// Start, length in ms, continued, cut.
+        fn segments(&mut self) -> Vec<(u128, usize, bool, bool)> {
+            std::iter::from_fn(|| self.segmenter.poll_output())
+                .map(|s| (s.start.as_millis(), s.samples.len() / 16, s.continued, s.cut))
+                .collect()
+        }
+    }
+
+    #[test]
+    fn a_spurt_is_one_segment_with_pre_roll_and_hangover() {
+        let mut bench = Bench::new();
+        bench.hear(1_000, Activity::Silence, false);
+        bench.spurt(2_000);
+        assert_eq!(bench.segments(), [(800, 2_400, false, false)]);
+    }
+
+    #[test]
+    fn the_pre_roll_does_not_reach_over_a_skipped_silence() {
+        let mut bench = Bench::new();
+        bench.spurt(1_000);
+        bench.now += Duration::from_secs(60);
+        bench.spurt(1_000);
+        assert_eq!(bench.segments()[1], (62_200, 1_200, false, false));
+    }
+
+    #[test]
+    fn a_click_is_no_segment() {
+        let mut bench = Bench::new();
+        bench.spurt(280);
+        bench.spurt(300);
+        assert_eq!(bench.segments().len(), 1);
+        assert_eq!(bench.segmenter.stats(), Stats { segments: 1, cut: 0, dropped: 1 });
+    }
+
+    #[test]
+    fn a_long_spurt_is_cut_and_the_cut_heard_twice() {
+        let mut bench = Bench::new();
+        bench.spurt(15_100);
+        assert_eq!(
+            bench.segments(),
+            [(0, 8_000, false, true), (7_000, 8_000, true, true), (14_000, 1_300, true, false)]
+        );
+    }
+
+    #[test]
+    fn a_spurt_that_ends_on_the_cut_is_not_repeated() {
+        let mut bench = Bench::new();
+        bench.spurt(8_000);
+        assert_eq!(bench.segments(), [(0, 8_000, false, true)]);
+        assert_eq!(bench.segmenter.stats().dropped, 0);
+    }
+
+    #[test]
+    fn the_end_of_the_stream_ends_the_spurt() {
+        let mut bench = Bench::new();
+        bench.hear(500, Activity::Speech, false);
+        assert_eq!(bench.segments(), []);
+        bench.segmenter.finish();
+        assert_eq!(bench.segments(), [(0, 500, false, false)]);
+    }
+
+    #[test]
+    fn concealed_audio_is_kept_and_told() {
+        let mut bench = Bench::new();
+        bench.hear(600, Activity::Speech, false);
+        bench.hear(200, Activity::Speech, true);
+        bench.segmenter.finish();
+        let segment = bench.segmenter.poll_output().expect("a segment");
+        assert_eq!(segment.concealed_share, 0.25);
+    }
+}

@@ -1,0 +1,165 @@
+//! One call: what the PBX says and what the audio shows, to answers, verdicts and INFO.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::call::media_session::{MediaPlan, SpeakerWatch};
+use crate::call::negotiation::{Negotiation, NegotiationError};
+use crate::policy::evidence::{Evidence, Obstacle};
+use crate::policy::judge::{Judge, Leg};
+use crate::policy::verdict::Verdict;
+
+/// What the owner has to do next.
+#[derive(Debug)]
+pub enum Output {
+    /// Answer the open INVITE or re-INVITE with 200.
+    Accept {
+        /// Our answer, or our offer where they made none.
+        sdp: String,
+    },
+    /// Refuse it.
+    Refuse {
+        /// The SIP status.
+        status: u16,
+        /// Its reason phrase.
+        reason: String,
+    },
+    /// Open the media session.
+    OpenMedia {
+        /// What was agreed.
+        plan: MediaPlan,
+        /// Whom to compare with.
+        watch: Option<SpeakerWatch>,
+    },
+    /// Something else was agreed.
+    ChangeMedia(MediaPlan),
+    /// End the media session; its last evidence may still come.
+    CloseMedia,
+    /// A conclusion: log it, count it, and, while the dialog lives, send it as INFO.
+    Verdict {
+        /// The conclusion.
+        verdict: Box<Verdict>,
+        /// Whether the dialog still lives.
+        inform: bool,
+    },
+    /// Send BYE.
+    HangUp {
+        /// Why, for the Reason header and the log.
+        reason: String,
+    },
+}
+
+/// One call from its INVITE to its last evidence.
+#[derive(Debug)]
+pub struct Call {
+    leg: Leg,
+    negotiation: Negotiation,
+    phase: Phase,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Not answered yet; what the media session will be opened with.
+    Invited { watch: Option<Result<SpeakerWatch, Obstacle>> },
+    /// Answered; the ACK has not come. An obstacle is told once it has.
+    Answered { obstacle: Option<Obstacle> },
+    /// The dialog stands.
+    Confirmed,
+    /// The dialog is over; evidence from its last words may still come.
+    Over,
+}
+
+impl Call {
+    /// A call that has to be answered. `watch` is `None` where no identity is claimed; `local` is
+    /// the address that the RTP socket is reached at; `opus` and `session_id` go into our SDP.
+    pub fn new(
+        leg: Leg,
+        watch: Option<Result<SpeakerWatch, Obstacle>>,
+        local: SocketAddr,
+        session_id: u64,
+    ) -> Self {
+        Self {
+            leg,
+            negotiation: Negotiation::new(local, session_id),
+            phase: Phase::Invited { watch },
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The INVITE's offer, or that it had none.
+    pub fn handle_invited(&mut self, offer: Option<&str>) {
+        let Phase::Invited { watch } = &mut self.phase else { return };
+        let watch = watch.take();
+        match self.negotiation.respond(offer) {
+            Ok((sdp, plan)) => {
+                let (watch, obstacle) = match watch.transpose() {
+                    Ok(watch) => (watch, None),
+                    Err(obstacle) => (None, Some(obstacle)),
+                };
+                self.phase = Phase::Answered { obstacle };
+                self.outputs.push_back(Output::OpenMedia { plan, watch });
+                self.outputs.push_back(Output::Accept { sdp });
+            }
+            Err(error) => {
+                self.phase = Phase::Over;
+                self.refuse(&error);
+            }
+        }
+    }
+
+    /// The ACK; with their SDP answer where the offer was ours. `judge` hears at once of an
+    /// identity that cannot be checked.
+    pub fn handle_confirmed(&mut self, judge: &mut Judge, answer: Option<&str>) {
+        match self.negotiation.conclude(answer) {
+            Ok(None) => {}
+            Ok(Some(plan)) => self.outputs.push_back(Output::ChangeMedia(plan)),
+            Err(error) => {
+                let reason = format!("SIP;cause=488;text=\"{error}\"");
+                self.outputs.push_back(Output::HangUp { reason });
+            }
+        }
+        if let Phase::Answered { obstacle } = self.phase {
+            self.phase = Phase::Confirmed;
+            if let Some(obstacle) = obstacle {
+                self.handle_evidence(judge, &Evidence::NoSpeakerCheck(obstacle));
+            }
+        }
+    }
+
+    /// A re-INVITE: hold, resume, another address, another codec. Refusing it leaves all as it was
+    /// (RFC 3261 §14.2).
+    pub fn handle_reinvited(&mut self, offer: Option<&str>) {
+        match self.negotiation.respond(offer) {
+            Ok((sdp, plan)) => {
+                self.outputs.push_back(Output::ChangeMedia(plan));
+                self.outputs.push_back(Output::Accept { sdp });
+            }
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    /// Weighs what the audio showed.
+    pub fn handle_evidence(&mut self, judge: &mut Judge, evidence: &Evidence) {
+        if let Some(verdict) = judge.weigh(&mut self.leg, evidence) {
+            let inform = matches!(self.phase, Phase::Answered { .. } | Phase::Confirmed);
+            self.outputs.push_back(Output::Verdict { verdict: Box::new(verdict), inform });
+        }
+    }
+
+    /// The dialog is over, whoever ended it.
+    pub fn handle_ended(&mut self) {
+        self.phase = Phase::Over;
+        self.outputs.push_back(Output::CloseMedia);
+    }
+
+    /// The next thing to do; drain it after every `handle_*`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn refuse(&mut self, error: &NegotiationError) {
+        let (status, reason) = (error.status(), error.to_string());
+        self.outputs.push_back(Output::Refuse { status, reason });
+    }
+}

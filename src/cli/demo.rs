@@ -1,0 +1,223 @@
+//! `sidetone demo`: calls of real speech to an appliance on loopback, and what came of each.
+
+pub mod script;
+pub mod table;
+pub mod timeline;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anstream::println;
+use clap::Args;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::cli::demo::script::{ENROLMENT, SUBJECT, Scene, scenes};
+use crate::cli::demo::timeline::Timeline;
+use crate::cli::{Outcome, Refusal, start_log};
+use crate::config::{Config, Http, InfoProfile, Keyword, Models, Rtp, Sip, Store};
+use crate::consent::consent::Consent;
+use crate::policy::rule::{Policy, WatchedPhrase};
+use crate::runtime::appliance::Appliance;
+use crate::runtime::audio_file::read_mono;
+use crate::runtime::caller::{CallNews, CallPlan, CallReport, place};
+use crate::runtime::enroller::Enroller;
+use crate::runtime::installed::Installed;
+use crate::runtime::store::voiceprints::Voiceprints;
+use crate::speaker::calibration::ErrorRate;
+use crate::speaker::verifier;
+
+/// How much faster than real time `--fast` plays: with four calls at once the two models are then
+/// busy most of the time on two cores, and still in time.
+const FAST: f64 = 2.5;
+/// Silence after each call's audio, for its last verdicts.
+const AFTERWARDS: Duration = Duration::from_secs(2);
+/// Where `make` and `models/fetch` put the models.
+const MODELS: &str = "models/store";
+
+/// Arguments of `sidetone demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "The recordings come with the models: `sidetone models fetch` or models/fetch.\n\
+    Exit code 1 if anything expected did not happen.")]
+pub struct Arguments {
+    /// Folder of the fetched models.
+    #[arg(long, env = "SIDETONE_MODELS", value_name = "FOLDER", default_value = MODELS)]
+    models: PathBuf,
+    /// ONNX Runtime's library, instead of the fetched one.
+    #[arg(long, env = "ORT_DYLIB_PATH", value_name = "FILE")]
+    onnxruntime: Option<PathBuf>,
+    /// Play faster than real time.
+    #[arg(long)]
+    fast: bool,
+    /// Print one JSON document at the end instead of timeline and table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Enrols, calls, watches, judges.
+pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
+    start_log("warn");
+    let installed = Installed::verify(&arguments.models, arguments.onnxruntime.clone())?;
+    let recording = |file: &str| read_mono(&installed.recording(file), script::RATE);
+    let scenes = scenes(
+        &recording("two_cities.wav")?,
+        &recording("endgame_nagg_nell.wav")?,
+        &recording("beckett.wav")?,
+    );
+    let folder = tempfile::tempdir()?;
+    let config = config(folder.path().join("voiceprints"), &arguments.models);
+
+    let say = |line: String| {
+        if !arguments.json {
+            println!("{line}");
+        }
+    };
+    let runtime = installed.runtime()?;
+    let mut model = installed.speaker(&runtime)?;
+    let consent = Consent::from_reference(script::CONSENT)?;
+    let mut enroller =
+        Enroller::new(&mut model, &installed.models().speaker, SUBJECT, consent);
+    let narrator = recording("two_cities.wav")?;
+    let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;
+    Voiceprints::open(&config.store.folder)?.save(&enroller.finish()?)?;
+    drop((model, runtime));
+    say(format!(
+        "enrolled {SUBJECT} on the first {:.0} s of two_cities.wav: {:.1} s of net speech",
+        ENROLMENT.as_secs_f64(),
+        net_speech.as_secs_f64()
+    ));
+
+    let pace = if arguments.fast { FAST } else { 1.0 };
+    let reactor = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let played = reactor.block_on(play(&config, &installed, &scenes, pace, arguments.json))?;
+    let rows = table::judge(&scenes, &played.reports);
+    let good = rows.iter().all(|row| row.good);
+    let audio: Duration = scenes.iter().map(Scene::length).sum();
+    let cost = played.cpu.as_secs_f64() / audio.as_secs_f64();
+    if arguments.json {
+        let rows: Vec<_> = rows.iter().map(table::Row::to_json).collect();
+        let result = serde_json::json!({
+            "good": good, "rows": rows, "audio_s": audio.as_secs_f64(),
+            "cpu_s_per_audio_s": (cost * 1000.0).round() / 1000.0, "pace": pace,
+        });
+        println!("{result}");
+    } else {
+        table::print(&rows);
+        println!(
+            "\n{:.0} s of audio in {} calls at once: {:.0} ms of CPU per second of audio, callers included",
+            audio.as_secs_f64(),
+            scenes.len(),
+            cost * 1000.0
+        );
+        println!("{}", if good { "all as expected" } else { "NOT as expected" });
+    }
+    Ok(if good { Outcome::Done } else { Outcome::Problem })
+}
+
+/// What the calls came to.
+struct Played {
+    /// Reports in the order of the scenes; the error's sentence where a call failed.
+    reports: Vec<Result<CallReport, String>>,
+    /// CPU time that the process spent on the calls.
+    cpu: Duration,
+}
+
+async fn play(
+    config: &Config,
+    installed: &Installed,
+    scenes: &[Scene],
+    pace: f64,
+    quiet: bool,
+) -> Result<Played, Refusal> {
+    let appliance = Appliance::start(config, policy(), installed)?;
+    let mut observations = appliance.observe();
+    if !quiet {
+        println!(
+            "appliance on {}, metrics on http://{}/metrics\n",
+            appliance.sip_address(),
+            appliance.http_address()
+        );
+        scenes.iter().for_each(|scene| println!("call {}: {}", scene.name, scene.title));
+        println!();
+    }
+    let mut timeline = Timeline::new(scenes, quiet);
+    let (start, cpu) = (Instant::now(), process_cpu());
+    let (news, mut newsroom) = mpsc::channel(64);
+    let mut calls = JoinSet::new();
+    for (place_in_list, scene) in scenes.iter().enumerate() {
+        let plan = CallPlan {
+            target: appliance.sip_address(),
+            headers: scene.headers(),
+            audio: scene.audio.clone(),
+            afterwards: AFTERWARDS,
+            pace,
+        };
+        let (sender, mut inbox) = mpsc::channel::<CallNews>(64);
+        let news = news.clone();
+        calls.spawn(async move {
+            let forward = async {
+                while let Some(item) = inbox.recv().await {
+                    let _ = news.send((place_in_list, item)).await;
+                }
+            };
+            let (report, ()) = tokio::join!(place(plan, sender), forward);
+            (place_in_list, report.map_err(|error| error.to_string()))
+        });
+    }
+    drop(news);
+    let mut reports = HashMap::new();
+    while reports.len() < scenes.len() {
+        tokio::select! {
+            Some(done) = calls.join_next() => {
+                let (scene, report) = done.expect("a caller does not panic");
+                reports.insert(scene, report);
+            }
+            Some((scene, item)) = newsroom.recv() => timeline.news(scene, &item),
+            Ok(observation) = observations.recv() => timeline.observe(&observation),
+        }
+    }
+    let cpu = process_cpu() - cpu;
+    let wall = start.elapsed();
+    appliance.stop().await;
+    while let Ok(observation) = observations.try_recv() {
+        timeline.observe(&observation);
+    }
+    tracing::debug!(?wall, "calls over");
+    let reports = (0..scenes.len()).filter_map(|scene| reports.remove(&scene)).collect();
+    Ok(Played { reports, cpu })
+}
+
+/// The appliance as the demonstration wants it: loopback, any free port, nothing left behind.
+fn config(store: PathBuf, models: &std::path::Path) -> Config {
+    let loopback = "127.0.0.1:0".parse().expect("an address");
+    let rate = |n| ErrorRate::one_in(n).expect("a rate");
+    Config {
+        sip: Sip { listen: loopback, advertise: None, info: InfoProfile::Rfc6086, max_calls: 16 },
+        rtp: Rtp { ports: [30_000, 30_999], threads: 1 },
+        models: Models { folder: models.to_owned() },
+        speaker: verifier::Settings { false_accept: rate(1000), false_reject: rate(50) },
+        keyword: Keyword { policy: PathBuf::new(), forced_threshold: -1.5 },
+        store: Store { folder: store },
+        http: Http { listen: loopback },
+    }
+}
+
+fn policy() -> Policy {
+    let phrase = |(id, text): &(&str, &str)| WatchedPhrase {
+        id: (*id).to_owned(),
+        text: (*text).to_owned(),
+        parties: Vec::new(),
+    };
+    Policy {
+        name: "demo".to_owned(),
+        version: "1".to_owned(),
+        phrases: [script::SPOKEN, script::UNSPOKEN].iter().map(phrase).collect(),
+    }
+}
+
+fn process_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

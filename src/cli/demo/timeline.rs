@@ -1,0 +1,159 @@
+//! The calls as they go on, one line an event, for a person to read.
+
+use std::collections::HashMap;
+
+use anstream::println;
+use anstyle::{AnsiColor, Style};
+
+use crate::cli::demo::script::Scene;
+use crate::policy::evidence::Evidence;
+use crate::policy::verdict::{Finding, SpeakerDecision, Verdict};
+use crate::runtime::appliance::{InfoOutcome, Observation};
+use crate::runtime::caller::CallNews;
+use crate::sip::event::CallKey;
+use crate::speaker::verifier::Decision;
+
+/// Half the width of the score's bar, characters; as many nats as a window can give, rounded.
+const BAR: usize = 7;
+
+/// Prints what happens, in the calls' own time.
+#[derive(Debug)]
+pub struct Timeline {
+    quiet: bool,
+    /// Conversation to the letter of its call.
+    letters: HashMap<String, char>,
+    calls: HashMap<CallKey, Shown>,
+}
+
+#[derive(Debug)]
+struct Shown {
+    letter: char,
+    /// Stream time that the call has come to, seconds.
+    now_s: f64,
+    /// Verdicts whose INFO is not answered yet, by what they say.
+    unanswered: std::collections::VecDeque<String>,
+}
+
+impl Timeline {
+    /// A timeline of `scenes`; a quiet one prints nothing.
+    pub fn new(scenes: &[Scene], quiet: bool) -> Self {
+        let letters = scenes.iter().map(|s| (format!("demo-{}", s.name), s.name)).collect();
+        Self { quiet, letters, calls: HashMap::new() }
+    }
+
+    /// Shows what the appliance did.
+    pub fn observe(&mut self, observation: &Observation) {
+        if self.quiet {
+            return;
+        }
+        match observation {
+            Observation::Started { call, conversation, .. } => {
+                let letter = self.letters.get(conversation).copied().unwrap_or('?');
+                let shown = Shown { letter, now_s: 0.0, unanswered: Default::default() };
+                shown.print(Style::new(), "call answered");
+                self.calls.insert(*call, shown);
+            }
+            Observation::Evidence { call, evidence } => {
+                if let Some(shown) = self.calls.get_mut(call) {
+                    shown.evidence(evidence);
+                }
+            }
+            Observation::Verdict { call, verdict } => {
+                if let Some(shown) = self.calls.get_mut(call) {
+                    shown.verdict(verdict);
+                }
+            }
+            Observation::Info { call, outcome } => {
+                if let Some(shown) = self.calls.get_mut(call) {
+                    shown.info(*outcome);
+                }
+            }
+            Observation::Ended { call, end } => {
+                if let Some(shown) = self.calls.get(call) {
+                    shown.print(Style::new(), &format!("call over ({end})"));
+                }
+            }
+            Observation::Closed { .. } => {}
+        }
+    }
+
+    /// Nothing of what the caller sees needs showing: its answers come back as outcomes.
+    pub fn news(&mut self, _scene: usize, _news: &CallNews) {}
+}
+
+impl Shown {
+    fn evidence(&mut self, evidence: &Evidence) {
+        let dim = Style::new().dimmed();
+        match evidence {
+            Evidence::Talk { talking, at } => {
+                self.now_s = at.as_secs_f64();
+                self.print(dim, if *talking { "talks" } else { "pauses" });
+            }
+            Evidence::Speaker(speaker) => {
+                self.now_s = speaker.at.as_secs_f64();
+                let line = format!(
+                    "score {:+5.1} {} {:?} after {:.1} s of net speech",
+                    speaker.newest_llr,
+                    bar(speaker.newest_llr),
+                    speaker.decision,
+                    speaker.net_speech.as_secs_f64()
+                );
+                let style = match speaker.decision {
+                    Decision::Undecided => dim,
+                    Decision::Accepted => color(AnsiColor::Green),
+                    Decision::Rejected | Decision::Changed => color(AnsiColor::Red),
+                };
+                self.print(style, &line);
+            }
+            Evidence::Phrase(_) | Evidence::NoSpeakerCheck(_) => {}
+        }
+    }
+
+    fn verdict(&mut self, verdict: &Verdict) {
+        let (style, what) = match &verdict.finding {
+            Finding::Speaker { decision, llr, .. } => {
+                let style = match decision {
+                    SpeakerDecision::Accepted => color(AnsiColor::Green),
+                    SpeakerDecision::Rejected | SpeakerDecision::Changed => color(AnsiColor::Red),
+                    SpeakerDecision::Undecided | SpeakerDecision::Inconclusive => {
+                        color(AnsiColor::Yellow)
+                    }
+                };
+                let llr = llr.map(|llr| format!(", LLR {llr:+.1}")).unwrap_or_default();
+                (style, format!("{}{llr}", decision.as_str().to_uppercase()))
+            }
+            Finding::Keyword { phrase, start_s, end_s, exact, score } => {
+                let how = if *exact { "exact".to_owned() } else { format!("score {score:.2}") };
+                (color(AnsiColor::Cyan), format!("PHRASE {phrase} {start_s:.2}-{end_s:.2} s, {how}"))
+            }
+        };
+        self.print(style.bold(), &format!("verdict {}: {what}; INFO sent", verdict.sequence));
+        self.unanswered.push_back(verdict.sequence.to_string());
+    }
+
+    fn info(&mut self, outcome: InfoOutcome) {
+        let verdict = self.unanswered.pop_front().unwrap_or_default();
+        let what = match outcome {
+            InfoOutcome::Answered(status) => format!("INFO {verdict} answered {status}"),
+            InfoOutcome::Refused(status) => format!("INFO {verdict} refused {status}"),
+            InfoOutcome::TimedOut => format!("INFO {verdict} never answered"),
+            InfoOutcome::Skipped => format!("INFO {verdict} not sent"),
+        };
+        self.print(Style::new().dimmed(), &what);
+    }
+
+    fn print(&self, style: Style, what: &str) {
+        println!("{style}{:7.2} s  {}  {what}{style:#}", self.now_s, self.letter);
+    }
+}
+
+/// Evidence as a bar around zero: to the left against, to the right for the claimed speaker.
+fn bar(llr: f64) -> String {
+    let length = (llr.abs().round() as usize).min(BAR);
+    let (left, right) = if llr < 0.0 { (length, 0) } else { (0, length) };
+    format!("{:>BAR$}|{:<BAR$}", "#".repeat(left), "#".repeat(right))
+}
+
+fn color(color: AnsiColor) -> Style {
+    Style::new().fg_color(Some(color.into()))
+}

@@ -1,0 +1,465 @@
+//! Puts packets back in order and names every gap (RFC 3550 §6.4.1 only measures them).
+//!
+//! Nobody listens live, so there is no play-out clock: what is in order leaves at once, and only a
+//! gap makes the buffer wait. Therefore no clock drift to follow and no speech to stretch.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::rtp::packet::Packet;
+use crate::rtp::reception::MAX_DROPOUT;
+use crate::rtp::sequence::Place;
+
+/// How far the timestamps may run ahead of the wall clock before they are taken for a clock that
+/// was set anew (Asterisk does so when it bridges a call again) and not for silence. 1 s is far
+/// above any network's jitter.
+const CLOCK_SLACK: Duration = Duration::from_secs(1);
+
+/// The buffer's own settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Longest wait for a missing packet, counted from the first packet that came after it.
+    pub depth: Duration,
+    /// Most packets held, at least one.
+    pub capacity: usize,
+}
+
+impl Default for Settings {
+    /// 60 ms: two packets of the usual 20 ms may overtake a third, which covers load balancing over
+    /// unequal links; more would only delay the verdict on speech that is lost anyway. 64 packets
+    /// are more than a second of 20 ms packets: only a burst fills them.
+    fn default() -> Self {
+        Self { depth: Duration::from_millis(60), capacity: 64 }
+    }
+}
+
+/// A fixed-horizon reorder ring for one stream.
+///
+/// After every [`JitterBuffer::push`], and no later than [`JitterBuffer::poll_timeout`], call
+/// [`JitterBuffer::pop`] until it says [`Playout::NotYet`]. At the end of a call, popping with
+/// `now + depth` empties it.
+#[derive(Debug)]
+pub struct JitterBuffer {
+    settings: Settings,
+    clock_rate: u32,
+    /// In order of sequence, without repeats.
+    ring: VecDeque<Entry>,
+    /// What was popped last; `None` before the first packet.
+    last: Option<Last>,
+    stats: Stats,
+}
+
+/// What comes next in the stream. Durations are in timestamp units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Playout {
+    /// The next packet in order.
+    Packet {
+        /// What the payload is, 0-127.
+        payload_type: u8,
+        /// Widened time of its first sample.
+        timestamp: u64,
+        /// As on the wire.
+        payload: Box<[u8]>,
+        /// First of a talk spurt.
+        marker: bool,
+    },
+    /// Packets that were sent and never came, or came too late.
+    Lost {
+        /// The time that they would have filled.
+        duration: u64,
+        /// How many.
+        packets: u64,
+    },
+    /// Time for which the peer sent nothing: silence suppression (RFC 3551 §4.1), hold, a pause
+    /// between two streams.
+    Silence {
+        /// Its length.
+        duration: u64,
+    },
+    /// Nothing to give before [`JitterBuffer::poll_timeout`] or the next packet.
+    NotYet,
+}
+
+/// Counts of packets since the call began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Given out.
+    pub played: u64,
+    /// Named in a [`Playout::Lost`].
+    pub lost: u64,
+    /// Came after their turn had passed.
+    pub late: u64,
+    /// Came while the same packet was waiting.
+    pub duplicates: u64,
+    /// The oldest waiting, dropped for a newer one because the buffer was full.
+    pub overflowed: u64,
+    /// Waiting when the stream restarted.
+    pub abandoned: u64,
+    /// Streams begun after the first, because of [`JitterBuffer::restart`] or of a packet too far
+    /// away from the others.
+    pub restarts: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    sequence: u64,
+    timestamp: u64,
+    duration: u64,
+    arrived: Instant,
+    payload_type: u8,
+    marker: bool,
+    payload: Box<[u8]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    /// When the stream stood at `expected`, less the last packet's duration.
+    arrived: Instant,
+    /// Of the last packet that had one: what a lost one is assumed to have filled.
+    duration: u64,
+    /// The next sequence number and the timestamp that goes with it; `None` after a restart.
+    expected: Option<Place>,
+}
+
+impl JitterBuffer {
+    /// An empty buffer; `clock_rate` is the codec's RTP clock in Hz.
+    pub fn new(settings: Settings, clock_rate: u32) -> Self {
+        Self {
+            settings,
+            clock_rate,
+            ring: VecDeque::with_capacity(settings.capacity),
+            last: None,
+            stats: Stats::default(),
+        }
+    }
+
+    /// Copies `packet` into its place.
+    ///
+    /// `duration` is the time that its payload fills in timestamp units, as its codec knows; 0 for
+    /// telephone events and comfort noise, whose time then shows as [`Playout::Silence`].
+    pub fn push(&mut self, now: Instant, place: Place, packet: &Packet<'_>, duration: u32) {
+        let Place { sequence, timestamp } = place;
+        let expected = self.last.and_then(|last| last.expected).map(|place| place.sequence);
+        let near = expected.or(self.ring.front().map(|entry| entry.sequence));
+        if near.is_some_and(|near| near.abs_diff(sequence) > MAX_DROPOUT) {
+            self.restart();
+        } else if expected.is_some_and(|expected| sequence < expected) {
+            self.stats.late += 1;
+            return;
+        }
+        let slot = self.ring.partition_point(|entry| entry.sequence < sequence);
+        if self.ring.get(slot).is_some_and(|entry| entry.sequence == sequence) {
+            self.stats.duplicates += 1;
+            return;
+        }
+        self.ring.insert(
+            slot,
+            Entry {
+                sequence,
+                timestamp,
+                duration: u64::from(duration),
+                arrived: now,
+                payload_type: packet.payload_type,
+                marker: packet.marker,
+                payload: packet.payload.into(),
+            },
+        );
+        if self.ring.len() > self.settings.capacity {
+            // Its place becomes part of the gap before the next one.
+            self.ring.pop_front();
+            self.stats.overflowed += 1;
+        }
+    }
+
+    /// The next piece of the stream, in order and each once.
+    pub fn pop(&mut self, now: Instant) -> Playout {
+        let due = self.poll_timeout();
+        let Some(head) = self.ring.front() else { return Playout::NotYet };
+        if let Some(last) = &mut self.last {
+            let missing = last.expected.map_or(0, |place| head.sequence - place.sequence);
+            if missing > 0 && due.is_some_and(|due| now < due) {
+                return Playout::NotYet;
+            }
+            let gap = last.gap_before(head, self.clock_rate);
+            let expected = Place { sequence: head.sequence, timestamp: head.timestamp };
+            let lost = match last.duration {
+                0 => gap,
+                one => gap.min(missing * one),
+            };
+            last.expected = Some(expected);
+            if missing > 0 {
+                // What the lost packets cannot have filled is silence, given next.
+                let timestamp = head.timestamp.saturating_sub(gap - lost);
+                last.expected = Some(Place { timestamp, ..expected });
+                self.stats.lost += missing;
+                return Playout::Lost { duration: lost, packets: missing };
+            }
+            if gap > 0 {
+                last.arrived = head.arrived;
+                return Playout::Silence { duration: gap };
+            }
+        }
+        let head = self.ring.pop_front().expect("the head was just looked at");
+        let (arrived, duration) = match self.last {
+            // Repeats of a telephone event stand still in time, however late they come.
+            Some(last) if head.duration == 0 => (last.arrived, last.duration),
+            Some(_) | None => (head.arrived, head.duration),
+        };
+        self.last = Some(Last {
+            arrived,
+            duration,
+            expected: Some(Place {
+                sequence: head.sequence + 1,
+                timestamp: head.timestamp + head.duration,
+            }),
+        });
+        self.stats.played += 1;
+        Playout::Packet {
+            payload_type: head.payload_type,
+            timestamp: head.timestamp,
+            payload: head.payload,
+            marker: head.marker,
+        }
+    }
+
+    /// When [`Self::pop`] has something to give, if it has anything; may lie in the past.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let head = self.ring.front()?;
+        let expected = self.last.and_then(|last| last.expected);
+        match expected {
+            Some(place) if head.sequence > place.sequence => {
+                Some(self.gap_since() + self.settings.depth)
+            }
+            Some(_) | None => Some(head.arrived),
+        }
+    }
+
+    /// A new stream begins ([`crate::rtp::reception::Arrival::Restart`]): what still waits for a
+    /// gap to close is abandoned. The time until its first packet shows as [`Playout::Silence`].
+    pub fn restart(&mut self) {
+        self.stats.restarts += u64::from(self.last.is_some());
+        self.stats.abandoned += self.ring.len() as u64;
+        self.ring.clear();
+        if let Some(last) = &mut self.last {
+            last.expected = None;
+        }
+    }
+
+    /// The counts so far.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// The earliest proof that the packet before the head is missing.
+    fn gap_since(&self) -> Instant {
+        let arrivals = self.ring.iter().map(|entry| entry.arrived);
+        arrivals.min().expect("there is a gap only before a packet")
+    }
+}
+
+impl Last {
+    /// Time between the end of this packet and the start of `head`.
+    fn gap_before(&self, head: &Entry, clock_rate: u32) -> u64 {
+        let elapsed = head.arrived.saturating_duration_since(self.arrived);
+        let by_wall_clock = units(elapsed, clock_rate).saturating_sub(self.duration);
+        let Some(expected) = self.expected else { return by_wall_clock };
+        let slack = units(CLOCK_SLACK, clock_rate);
+        match head.timestamp.checked_sub(expected.timestamp) {
+            Some(gap) if gap <= by_wall_clock + slack => gap,
+            // Set forward or back by more than the time that passed.
+            Some(_) => by_wall_clock,
+            None if expected.timestamp - head.timestamp > slack => by_wall_clock,
+            // Telephone events repeat their start; some peers count a frame twice.
+            None => 0,
+        }
+    }
+}
+
+fn units(time: Duration, clock_rate: u32) -> u64 {
+    (time.as_micros() * u128::from(clock_rate) / 1_000_000) as u64
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+mod tests {
+    use super::*;
+
+    const PTIME: Duration = Duration::from_millis(20);
+    const DEPTH: Duration = Duration::from_millis(60);
+
+    struct Bench {
+        start: Instant,
+        buffer: JitterBuffer,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let settings = Settings { depth: DEPTH, capacity: 8 };
+            Self { start: Instant::now(), buffer: JitterBuffer::new(settings, 8_000) }
+        }
+
+        /// A packet of 20 ms whose first byte is its number.
+        fn push(&mut self, at: Duration, sequence: u64, timestamp: u64, duration: u32) {
+            let payload = [sequence as u8; 160];
+            let packet = Packet {
+                payload_type: 0,
+                marker: false,
+                sequence: sequence as u16,
+                timestamp: timestamp as u32,
+                ssrc: 1,
+                payload: &payload,
+            };
+            self.buffer.push(self.start + at, Place { sequence, timestamp }, &packet, duration);
+        }
+
+        /// Packet `n` of an even stream, `late` after its time.
+        fn arrive(&mut self, n: u64, late: Duration) {
+            self.push(PTIME * n as u32 + late, 1_000 + n, 50_000 + n * 160, 160);
+        }
+
+        /// Everything that is due at `at`: numbers for packets, words for the rest.
+        fn drain(&mut self, at: Duration) -> Vec<String> {
+            let mut story = Vec::new();
+            loop {
+                story.push(match self.buffer.pop(self.start + at) {
+                    Playout::Packet { timestamp, .. } => {
+                        format!("{}", (timestamp - 50_000) / 160)
+                    }
+                    Playout::Lost { duration, packets } => format!("lost {packets}: {duration}"),
+                    Playout::Silence { duration } => format!("silence {duration}"),
+                    Playout::NotYet => return story,
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_order_leaves_at_once() {
+        let mut bench = Bench::new();
+        for n in 0..5 {
+            bench.arrive(n, Duration::ZERO);
+            assert_eq!(bench.drain(PTIME * n as u32), [n.to_string()]);
+        }
+        assert_eq!(bench.buffer.poll_timeout(), None);
+    }
+
+    #[test]
+    fn an_overtaken_packet_is_waited_for() {
+        let mut bench = Bench::new();
+        for n in [0, 2, 3, 1] {
+            bench.arrive(n, Duration::ZERO);
+        }
+        assert_eq!(bench.drain(PTIME * 3), ["0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_missing_packet_is_lost_at_the_horizon_and_not_before() {
+        let mut bench = Bench::new();
+        for n in [0, 1, 4] {
+            bench.arrive(n, Duration::ZERO);
+        }
+        let due = PTIME * 4 + DEPTH;
+        assert_eq!(bench.drain(due - Duration::from_millis(1)), ["0", "1"]);
+        assert_eq!(bench.buffer.poll_timeout(), Some(bench.start + due));
+        assert_eq!(bench.drain(due), ["lost 2: 320", "4"]);
+        bench.arrive(3, DEPTH * 3);
+        assert_eq!(bench.drain(due + DEPTH), Vec::<String>::new());
+        let stats = bench.buffer.stats();
+        assert_eq!((stats.played, stats.lost, stats.late), (3, 2, 1));
+    }
+
+    #[test]
+    fn the_horizon_counts_from_the_first_proof_of_the_gap() {
+        let mut bench = Bench::new();
+        bench.arrive(0, Duration::ZERO);
+        bench.drain(PTIME);
+        bench.arrive(3, Duration::ZERO);
+        bench.arrive(2, DEPTH);
+        assert_eq!(bench.drain(PTIME * 3 + DEPTH), ["lost 1: 160", "2", "3"]);
+    }
+
+    #[test]
+    fn a_timestamp_gap_without_a_sequence_gap_is_silence() {
+        let mut bench = Bench::new();
+        bench.arrive(0, Duration::ZERO);
+        bench.push(PTIME * 50, 1_001, 50_000 + 50 * 160, 160);
+        assert_eq!(bench.drain(PTIME * 50), ["0", "silence 7840", "50"]);
+    }
+
+    #[test]
+    fn a_loss_within_a_silence_is_no_longer_than_its_packets() {
+        let mut bench = Bench::new();
+        bench.arrive(0, Duration::ZERO);
+        bench.push(PTIME * 50, 1_002, 50_000 + 50 * 160, 160);
+        assert_eq!(bench.drain(PTIME * 54), ["0", "lost 1: 160", "silence 7680", "50"]);
+    }
+
+    #[test]
+    fn a_clock_set_anew_is_not_silence() {
+        let mut bench = Bench::new();
+        bench.arrive(0, Duration::ZERO);
+        bench.push(PTIME * 3, 1_001, 50_000 + 160 * 1_000_000, 160);
+        assert_eq!(bench.drain(PTIME * 3), ["0", "silence 320", "1000000"]);
+        bench.push(PTIME * 4, 1_002, 50_000, 160);
+        assert_eq!(bench.drain(PTIME * 4), ["0"]);
+    }
+
+    #[test]
+    fn a_key_press_is_a_pause_in_the_audio() {
+        let mut bench = Bench::new();
+        bench.arrive(0, Duration::ZERO);
+        let mut story = bench.drain(Duration::ZERO);
+        for n in 1..=100 {
+            bench.push(PTIME * n, 1_000 + u64::from(n), 50_160, 0);
+            story.extend(bench.drain(PTIME * n));
+        }
+        bench.push(PTIME * 101, 1_101, 50_000 + 101 * 160, 160);
+        story.extend(bench.drain(PTIME * 101));
+        assert_eq!(story[100..], ["1", "silence 16000", "101"]);
+    }
+
+    #[test]
+    fn repeats_are_dropped() {
+        let mut bench = Bench::new();
+        for n in [0, 2, 2] {
+            bench.arrive(n, Duration::ZERO);
+        }
+        assert_eq!(bench.buffer.stats().duplicates, 1);
+    }
+
+    #[test]
+    fn a_full_buffer_drops_its_oldest() {
+        let mut bench = Bench::new();
+        bench.arrive(0, Duration::ZERO);
+        assert_eq!(bench.drain(Duration::ZERO), ["0"]);
+        for n in 2..11 {
+            bench.push(PTIME, 1_000 + n, 50_000 + n * 160, 160);
+        }
+        assert_eq!(bench.buffer.stats().overflowed, 1);
+        let story = bench.drain(PTIME + DEPTH);
+        assert_eq!(story[..2], ["lost 2: 320", "3"]);
+    }
+
+    #[test]
+    fn a_restart_keeps_the_time_but_not_the_numbers() {
+        let mut bench = Bench::new();
+        for n in [0, 2] {
+            bench.arrive(n, Duration::ZERO);
+        }
+        assert_eq!(bench.drain(PTIME * 2), ["0"]);
+        bench.buffer.restart();
+        bench.push(PTIME * 11, 7, 50_000, 160);
+        assert_eq!(bench.drain(PTIME * 11), ["silence 1600", "0"]);
+        assert_eq!(bench.buffer.stats().abandoned, 1);
+    }
+
+    #[test]
+    fn a_packet_from_far_away_restarts_it() {
+        let mut bench = Bench::new();
+        bench.arrive(0, Duration::ZERO);
+        bench.drain(Duration::ZERO);
+        bench.push(PTIME, 90_000, 50_160, 160);
+        assert_eq!(bench.drain(PTIME), ["1"]);
+        assert_eq!(bench.buffer.stats().restarts, 1);
+    }
+}

@@ -1,0 +1,8 @@
+//! RTP receiving (RFC 3550), without IO.
+
+pub mod jitter_buffer;
+pub mod packet;
+pub mod reception;
+pub mod report;
+pub mod sequence;
+pub mod source;

@@ -1,0 +1,276 @@
+//! The whole appliance: starts its threads in order, stops them in reverse.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use tokio::net::UdpSocket;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::JoinHandle as Task;
+use tracing::info;
+
+use crate::call::media_session::MediaStats;
+use crate::config::{Config, InfoProfile};
+use crate::policy::evidence::Evidence;
+use crate::policy::rule::{Party, Policy};
+use crate::policy::verdict::Verdict;
+use crate::runtime::http;
+use crate::runtime::inference_thread::{InferenceQueues, spawn_keyword, spawn_speaker};
+use crate::runtime::installed::{Installed, InstalledError};
+use crate::runtime::media_thread::MediaThread;
+use crate::runtime::metrics::Metrics;
+use crate::runtime::port_range::PortRange;
+use crate::runtime::signalling::Signalling;
+use crate::runtime::store::voiceprints::{StoreError, Voiceprints};
+use crate::sip::settings::Settings;
+use crate::sip::endpoint::Endpoint;
+use crate::sip::event::CallKey;
+
+/// Evidence that may wait for the signalling thread; a media thread that finds it full waits.
+const EVIDENCE_WAITING: usize = 1024;
+/// Observations that may wait for a slow observer, who then misses the oldest and is told so.
+const OBSERVATIONS_WAITING: usize = 16_384;
+
+/// Something that happened, for those who watch. They can never hold up a call.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// A call came in.
+    Started {
+        /// Which call.
+        call: CallKey,
+        /// Its conversation.
+        conversation: String,
+        /// Whose leg it is.
+        party: Party,
+    },
+    /// A party's audio showed something.
+    Evidence {
+        /// Which call.
+        call: CallKey,
+        /// What.
+        evidence: Evidence,
+    },
+    /// A conclusion.
+    Verdict {
+        /// Which call.
+        call: CallKey,
+        /// What.
+        verdict: Arc<Verdict>,
+    },
+    /// What became of a verdict's INFO; they are answered in the order of the verdicts.
+    Info {
+        /// Which call.
+        call: CallKey,
+        /// What.
+        outcome: InfoOutcome,
+    },
+    /// The dialog is over.
+    Ended {
+        /// Which call.
+        call: CallKey,
+        /// How, one word.
+        end: &'static str,
+    },
+    /// The media session is over.
+    Closed {
+        /// Which call.
+        call: CallKey,
+        /// What it counted.
+        stats: MediaStats,
+    },
+}
+
+/// What became of an INFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InfoOutcome {
+    /// 200-299.
+    Answered(u16),
+    /// 300-699.
+    Refused(u16),
+    /// No answer in 32 s.
+    TimedOut,
+    /// Not sent: the peer takes none, or the call was over.
+    Skipped,
+}
+
+impl InfoOutcome {
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::Refused(_) => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// Why the appliance did not start: one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A model is missing, damaged or refused.
+    #[error(transparent)]
+    Models(#[from] InstalledError),
+    /// The voiceprints' folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({key}): {error}")]
+    Listen {
+        /// The address wanted.
+        address: SocketAddr,
+        /// The key that wants it.
+        key: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// A thread or its runtime could not be made.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// The system has no randomness to give.
+    #[error("no randomness from the system: {0}")]
+    Randomness(#[from] getrandom::Error),
+}
+
+/// A running appliance.
+#[derive(Debug)]
+pub struct Appliance {
+    sip: SocketAddr,
+    http: SocketAddr,
+    observers: broadcast::Sender<Observation>,
+    metrics: Arc<Metrics>,
+    queues: InferenceQueues,
+    stop: oneshot::Sender<()>,
+    signalling: JoinHandle<usize>,
+    inference: Vec<JoinHandle<()>>,
+    http_task: Task<io::Result<()>>,
+}
+
+impl Appliance {
+    /// Starts everything, the SIP socket last, so that the first call finds all of it.
+    ///
+    /// To be called within a tokio runtime, which then serves HTTP.
+    pub fn start(config: &Config, policy: Policy, installed: &Installed) -> Result<Self, StartError> {
+        let listen = |address, key| move |error| StartError::Listen { address, key, error };
+        let metrics = Arc::new(Metrics::new());
+        // Sockets are bound before the models are loaded: a port in use is told at once.
+        let sip = std::net::UdpSocket::bind(config.sip.listen)
+            .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+            .map_err(listen(config.sip.listen, "sip.listen"))?;
+        let http = TcpListener::bind(config.http.listen)
+            .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+            .map_err(listen(config.http.listen, "http.listen"))?;
+        let http = tokio::net::TcpListener::from_std(http).map_err(StartError::Thread)?;
+        let sip_address = sip.local_addr().map_err(listen(config.sip.listen, "sip.listen"))?;
+        let http_address = http.local_addr().map_err(listen(config.http.listen, "http.listen"))?;
+        let store = Voiceprints::open(&config.store.folder)?;
+        let http_task = tokio::spawn(http::serve(http, Arc::clone(&metrics)));
+
+        let loading = Instant::now();
+        let runtime = installed.runtime()?;
+        let speaker = installed.speaker(&runtime)?;
+        let moonshine = installed.moonshine(&runtime)?;
+        let spotter = installed.spotter(&policy, config.keyword.forced_threshold)?;
+        info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
+
+        let queues = InferenceQueues::new();
+        let inference = vec![
+            spawn_speaker(&queues, speaker, Arc::clone(&metrics)).map_err(StartError::Thread)?,
+            spawn_keyword(&queues, moonshine, spotter, Arc::clone(&metrics))
+                .map_err(StartError::Thread)?,
+        ];
+        let (events, inbox) = mpsc::channel(EVIDENCE_WAITING);
+        let media = (0..config.rtp.threads)
+            .map(|n| MediaThread::spawn(n, queues.clone(), Arc::clone(&metrics), events.clone()))
+            .collect::<io::Result<_>>()
+            .map_err(StartError::Thread)?;
+
+        let (observers, _) = broadcast::channel(OBSERVATIONS_WAITING);
+        let (stop, stopped) = oneshot::channel();
+        let reactor = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let advertised = config.advertised_ip();
+        let mut settings = Settings::new(SocketAddr::new(advertised, sip_address.port()));
+        settings.legacy_info = config.sip.info == InfoProfile::Legacy;
+        settings.max_calls = config.sip.max_calls;
+        let signalling = Signalling {
+            socket: {
+                let _inside = reactor.enter();
+                UdpSocket::from_std(sip).map_err(StartError::Thread)?
+            },
+            // Tags must not be guessed: seeded by the operating system.
+            endpoint: Endpoint::new(settings, getrandom::u64()?),
+            ports: PortRange::new(config.sip.listen.ip(), config.rtp.ports),
+            advertised,
+            media,
+            policy: Arc::new(policy),
+            models: installed.models().clone(),
+            decision: config.speaker,
+            store,
+            metrics: Arc::clone(&metrics),
+            observers: observers.clone(),
+            random: fastrand::Rng::new(),
+            calls: std::collections::HashMap::new(),
+            judges: std::collections::HashMap::new(),
+        };
+        let signalling = thread::Builder::new()
+            .name("signalling".to_owned())
+            .spawn(move || reactor.block_on(signalling.run(inbox, stopped)))
+            .map_err(StartError::Thread)?;
+        metrics.set_started();
+        Ok(Self {
+            sip: sip_address,
+            http: http_address,
+            observers,
+            metrics,
+            queues,
+            stop,
+            signalling,
+            inference,
+            http_task,
+        })
+    }
+
+    /// Where it answers SIP.
+    pub fn sip_address(&self) -> SocketAddr {
+        self.sip
+    }
+
+    /// Where it answers HTTP.
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Everything that happens from now on.
+    pub fn observe(&self) -> broadcast::Receiver<Observation> {
+        self.observers.subscribe()
+    }
+
+    /// Its metrics.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Hangs up every call, then ends the threads in reverse order; returns how many calls there
+    /// were.
+    pub async fn stop(self) -> usize {
+        // A thread that is gone has nothing left to be told.
+        let _ = self.stop.send(());
+        let (signalling, inference, queues) = (self.signalling, self.inference, self.queues);
+        let joined = tokio::task::spawn_blocking(move || {
+            let left = signalling.join().expect("the signalling thread ends by returning");
+            queues.close();
+            for thread in inference {
+                thread.join().expect("a model thread ends by returning");
+            }
+            left
+        });
+        let left = joined.await.expect("joining threads does not fail");
+        self.http_task.abort();
+        left
+    }
+}

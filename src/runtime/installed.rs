@@ -1,0 +1,152 @@
+//! The models of one store, proven and named: what `serve`, `enroll` and `demo` start from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::keyword::phrase::{Phrase, PhraseError};
+use crate::keyword::spotter::{self, Spotter};
+use crate::keyword::tokenizer::{Tokenizer, TokenizerError};
+use crate::policy::judge::Models;
+use crate::policy::rule::Policy;
+use crate::runtime::models::{Manifest, Role, Status};
+use crate::runtime::onnx::{MoonshineModel, OnnxError, Runtime, SpeakerModel};
+
+/// The manifest that this binary was built with.
+pub const MANIFEST: &str = include_str!("../../models/manifest.toml");
+/// Digits of a model file's digest that stand for its version.
+const VERSION_DIGITS: usize = 12;
+
+/// A store whose every file is the one that the manifest names.
+#[derive(Debug)]
+pub struct Installed {
+    store: PathBuf,
+    /// The library that runs the models; `ORT_DYLIB_PATH` names another.
+    library: PathBuf,
+    models: Models,
+}
+
+/// Why models cannot be used: one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum InstalledError {
+    /// Not fetched yet, or elsewhere.
+    #[error("{} is missing from {}: run `sidetone models fetch`", .file.display(), .store.display())]
+    Missing {
+        /// Which file.
+        file: PathBuf,
+        /// Where it should be.
+        store: PathBuf,
+    },
+    /// Another file, or a damaged one.
+    #[error(
+        "{} has sha256 {found}, wanted {expected}: run `sidetone models fetch`",
+        .file.display()
+    )]
+    WrongHash {
+        /// Which file, with its store.
+        file: PathBuf,
+        /// Its digest.
+        found: String,
+        /// The manifest's digest.
+        expected: String,
+    },
+    /// The system refused.
+    #[error("cannot read {}: {reason}", .file.display())]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// ONNX Runtime would not have it.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// The tokenizer's file is not understood.
+    #[error("the keyword model's tokenizer: {0}")]
+    Tokenizer(#[from] TokenizerError),
+    /// A phrase that the spotter cannot look for.
+    #[error("phrase {id:?}: {error}")]
+    Phrase {
+        /// Its id in the policy.
+        id: String,
+        /// What is wrong with it.
+        error: PhraseError,
+    },
+}
+
+impl Installed {
+    /// Hashes every file of `store` that the manifest names.
+    ///
+    /// `library` (`ORT_DYLIB_PATH`) goes before the store's own ONNX Runtime.
+    pub fn verify(store: &Path, library: Option<PathBuf>) -> Result<Self, InstalledError> {
+        let manifest = Manifest::parse(MANIFEST).expect("the shipped manifest was tested");
+        for (file, status) in manifest.verify(store) {
+            match status {
+                Status::Ok => {}
+                Status::Missing => {
+                    return Err(InstalledError::Missing { file, store: store.to_owned() });
+                }
+                Status::WrongHash { expected, found } => {
+                    return Err(InstalledError::WrongHash { file: store.join(file), found, expected });
+                }
+                Status::Unreadable { reason } => {
+                    return Err(InstalledError::Unreadable { file: store.join(file), reason });
+                }
+            }
+        }
+        let name = |role| {
+            let model = manifest.model(role).expect("the shipped manifest has every role");
+            let digest = model.files[0].sha256().expect("parsing saw to a digest");
+            format!("{}@{}", model.name, &digest[..VERSION_DIGITS])
+        };
+        Ok(Self {
+            library: library.unwrap_or_else(|| store.join("onnxruntime/libonnxruntime.so")),
+            store: store.to_owned(),
+            models: Models { speaker: name(Role::Embedder), keyword: name(Role::AcousticModel) },
+        })
+    }
+
+    /// The models' names, `name@version`.
+    pub fn models(&self) -> &Models {
+        &self.models
+    }
+
+    /// A recording of the store.
+    pub fn recording(&self, file: &str) -> PathBuf {
+        self.store.join("recordings").join(file)
+    }
+
+    /// Loads the library that runs the models.
+    pub fn runtime(&self) -> Result<Runtime, InstalledError> {
+        Ok(Runtime::load(&self.library)?)
+    }
+
+    /// Loads the speaker model.
+    pub fn speaker(&self, runtime: &Runtime) -> Result<SpeakerModel, InstalledError> {
+        Ok(SpeakerModel::load(runtime, &self.store.join("wespeaker-resnet34/embedding.ort"))?)
+    }
+
+    /// Loads the keyword model.
+    pub fn moonshine(&self, runtime: &Runtime) -> Result<MoonshineModel, InstalledError> {
+        let folder = self.store.join("moonshine-tiny-en");
+        let encoder = folder.join("encoder_model.ort");
+        Ok(MoonshineModel::load(runtime, &encoder, &folder.join("decoder_model_merged.ort"))?)
+    }
+
+    /// A spotter that listens for the phrases of `policy`.
+    pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Spotter, InstalledError> {
+        let file = self.store.join("moonshine-tiny-en/tokenizer.bin");
+        let bytes = fs::read(&file).map_err(|error| InstalledError::Unreadable {
+            file,
+            reason: error.to_string(),
+        })?;
+        let tokenizer = Arc::new(Tokenizer::parse(&bytes)?);
+        let phrase = |watched: &crate::policy::rule::WatchedPhrase| {
+            Phrase::new(&watched.text)
+                .map_err(|error| InstalledError::Phrase { id: watched.id.clone(), error })
+        };
+        let phrases = policy.phrases.iter().map(phrase).collect::<Result<_, _>>()?;
+        let settings = spotter::Settings { forced_threshold: threshold };
+        Ok(Spotter::new(tokenizer, phrases, settings))
+    }
+}

@@ -1,0 +1,273 @@
+//! N threads, each with its share of the parties: their RTP sockets and their media sessions.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+use tokio::time::sleep_until;
+
+use crate::call::media_session::{
+    Answer, Infer, MediaPlan, MediaSession, MediaStats, Output, SpeakerWatch,
+};
+use crate::policy::evidence::Evidence;
+use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
+use crate::runtime::metrics::{Metrics, Model};
+use crate::sip::event::CallKey;
+
+/// Largest datagram that is read whole: an Ethernet frame's worth and then some.
+const LARGEST_DATAGRAM: usize = 2048;
+/// How often a session's counts are published.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// How long a session that is over waits for the models' last answers.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// Sessions that may wait to be opened on one thread; one more is answered 503.
+const OPENINGS_WAITING: usize = 64;
+
+/// Two bound sockets on neighbouring ports.
+#[derive(Debug)]
+pub struct MediaSockets {
+    /// Even port.
+    pub rtp: std::net::UdpSocket,
+    /// The next one.
+    pub rtcp: std::net::UdpSocket,
+}
+
+/// A session to be opened.
+#[derive(Debug)]
+pub struct Opening {
+    /// Names it in what it reports.
+    pub call: CallKey,
+    /// What was agreed so far; a later value takes its place, and the sender's end ends it.
+    pub plan: watch::Receiver<MediaPlan>,
+    /// Its sockets, in non-blocking mode.
+    pub sockets: MediaSockets,
+    /// Whom to compare with.
+    pub watch: Option<SpeakerWatch>,
+    /// Whether phrases are watched.
+    pub spotting: bool,
+    /// Chooses SSRC and report times.
+    pub seed: u64,
+    /// Names us in RTCP.
+    pub cname: String,
+}
+
+/// What a session tells the signalling thread.
+#[derive(Debug)]
+pub enum MediaEvent {
+    /// Something was learnt.
+    Evidence(CallKey, Evidence),
+    /// The session is over, and every answer is in.
+    Closed(CallKey, MediaStats),
+}
+
+/// The way to one media thread.
+#[derive(Debug)]
+pub struct MediaThread {
+    openings: mpsc::Sender<Opening>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl MediaThread {
+    /// Starts media thread number `index`; its sessions report to `events`.
+    pub fn spawn(
+        index: usize,
+        queues: InferenceQueues,
+        metrics: Arc<Metrics>,
+        events: mpsc::Sender<MediaEvent>,
+    ) -> io::Result<Self> {
+        let (openings, mut inbox) = mpsc::channel::<Opening>(OPENINGS_WAITING);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
+            // A session stays on its thread for life: its voice activity detector cannot move.
+            let local = LocalSet::new();
+            local.block_on(&runtime, async {
+                while let Some(opening) = inbox.recv().await {
+                    let (call, events) = (opening.call, events.clone());
+                    let party = Party::open(opening, &queues, &metrics, &events);
+                    tokio::task::spawn_local(async move {
+                        let over = match party {
+                            Ok(party) => tokio::task::spawn_local(party.run()).await,
+                            Err(error) => {
+                                tracing::error!(%error, "a media socket was not taken over");
+                                Ok(MediaStats::default())
+                            }
+                        };
+                        // A broken invariant ends this session alone, and the call hears of it.
+                        let stats = over.unwrap_or_default();
+                        let _ = events.send(MediaEvent::Closed(call, stats)).await;
+                    });
+                }
+            });
+            // No more openings come: the sessions that are left end by themselves.
+            runtime.block_on(local);
+        })?;
+        Ok(Self { openings, thread: Some(thread) })
+    }
+
+    /// Opens a session; gives it back if too many wait already.
+    pub fn open(&self, opening: Opening) -> Result<(), Box<Opening>> {
+        self.openings.try_send(opening).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(opening)
+            | mpsc::error::TrySendError::Closed(opening) => Box::new(opening),
+        })
+    }
+
+    /// Waits for the thread's sessions, which end once their plans' senders are gone.
+    pub fn join(mut self) {
+        drop(self.openings);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("a media thread ends by returning");
+        }
+    }
+}
+
+/// One session with its sockets.
+struct Party {
+    key: CallKey,
+    session: MediaSession,
+    plan: watch::Receiver<MediaPlan>,
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    queues: InferenceQueues,
+    replies: mpsc::Sender<Answer>,
+    answers: mpsc::Receiver<Answer>,
+    /// Answers that are still to come.
+    outstanding: usize,
+    /// Segments asked for so far.
+    segments: u64,
+    metrics: Arc<Metrics>,
+    published: MediaStats,
+    events: mpsc::Sender<MediaEvent>,
+}
+
+impl Party {
+    fn open(
+        opening: Opening,
+        queues: &InferenceQueues,
+        metrics: &Arc<Metrics>,
+        events: &mpsc::Sender<MediaEvent>,
+    ) -> io::Result<Self> {
+        let Opening { call, mut plan, sockets, watch, spotting, seed, cname } = opening;
+        let agreed = plan.borrow_and_update().clone();
+        let (replies, answers) = mpsc::channel(ANSWERS_OUTSTANDING);
+        Ok(Self {
+            key: call,
+            session: MediaSession::new(Instant::now(), agreed, watch, spotting, seed, &cname),
+            plan,
+            rtp: UdpSocket::from_std(sockets.rtp)?,
+            rtcp: UdpSocket::from_std(sockets.rtcp)?,
+            queues: queues.clone(),
+            replies,
+            answers,
+            outstanding: 0,
+            segments: 0,
+            metrics: Arc::clone(metrics),
+            published: MediaStats::default(),
+            events: events.clone(),
+        })
+    }
+
+    async fn run(mut self) -> MediaStats {
+        let (mut datagram, mut control) = ([0; LARGEST_DATAGRAM], [0; LARGEST_DATAGRAM]);
+        let mut publish = tokio::time::interval(PUBLISH_EVERY);
+        loop {
+            let due = self.session.poll_timeout().into();
+            tokio::select! {
+                read = self.rtp.recv_from(&mut datagram) => {
+                    self.handle(read, &datagram);
+                    // What else is there already is taken in the same turn.
+                    while let Ok(read) = self.rtp.try_recv_from(&mut datagram) {
+                        self.handle(Ok(read), &datagram);
+                    }
+                }
+                read = self.rtcp.recv_from(&mut control) => self.handle(read, &control),
+                answer = self.answers.recv() => self.answer(answer),
+                changed = self.plan.changed() => match changed {
+                    Ok(()) => self.session.handle_plan(self.plan.borrow_and_update().clone()),
+                    Err(_) => break,
+                },
+                () = sleep_until(due) => self.session.handle_timeout(Instant::now()),
+                _ = publish.tick() => self.publish(),
+            }
+            self.drain().await;
+        }
+        self.finish().await
+    }
+
+    fn handle(&mut self, read: io::Result<(usize, SocketAddr)>, datagram: &[u8]) {
+        // An error here is an ICMP "port unreachable" for an RTCP report of ours: not our concern.
+        if let Ok((length, source)) = read {
+            self.session.handle_datagram(Instant::now(), source, &datagram[..length]);
+        }
+    }
+
+    fn answer(&mut self, answer: Option<Answer>) {
+        self.outstanding -= 1;
+        self.session.handle_answer(answer.expect("this side holds a sender too"));
+    }
+
+    async fn drain(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Infer(work) => self.submit(work),
+                Output::Evidence(evidence) => {
+                    let event = MediaEvent::Evidence(self.key, evidence);
+                    // Evidence is never dropped; the signalling thread takes it without waiting for us.
+                    if self.events.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                Output::Transmit { destination, datagram } => {
+                    let shared = Some(destination) == self.plan.borrow().rtp;
+                    let socket = if shared { &self.rtp } else { &self.rtcp };
+                    // A report that does not fit the socket's buffer now is not worth waiting for.
+                    let _ = socket.try_send_to(&datagram, destination);
+                }
+            }
+        }
+    }
+
+    fn submit(&mut self, work: Infer) {
+        let count = self.segments;
+        self.segments += u64::from(matches!(work, Infer::Keyword(_)));
+        let replaced = self.queues.submit(Instant::now(), self.key, count, work, &self.replies);
+        let Some(replaced) = replaced else {
+            self.outstanding += 1;
+            return;
+        };
+        let (model, answer) = match replaced {
+            Infer::Speaker(window) => {
+                (Model::Speaker, Answer::Embedding { window, embedding: None })
+            }
+            Infer::Keyword(segment) => (Model::Keyword, Answer::Hits { segment, hits: None }),
+        };
+        self.metrics.inference_replaced(model);
+        self.session.handle_answer(answer);
+    }
+
+    fn publish(&mut self) {
+        let stats = self.session.stats();
+        self.metrics.publish_media(&self.published, &stats);
+        self.published = stats;
+    }
+
+    async fn finish(mut self) -> MediaStats {
+        self.session.finish(Instant::now());
+        self.drain().await;
+        let until = Instant::now() + LAST_ANSWERS;
+        while self.outstanding > 0 {
+            tokio::select! {
+                answer = self.answers.recv() => self.answer(answer),
+                () = sleep_until(until.into()) => break,
+            }
+            self.drain().await;
+        }
+        self.publish();
+        self.session.stats()
+    }
+}

@@ -1,0 +1,373 @@
+//! The SIP endpoint: datagrams in, calls and datagrams out. Wiring only.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use crate::sip::call::Call;
+use crate::sip::client_call::abandon_success;
+use crate::sip::core::Core;
+use crate::sip::deadlines::Deadlines;
+use crate::sip::dialog::{Dialog, DialogId};
+use crate::sip::event::{CallKey, Event, InfoId, InfoSkip, Invitation, Output};
+use crate::sip::headers::split;
+use crate::sip::message::{Malformed, Message, MessageError, Method, Received, Request, Response};
+use crate::sip::screening::{Refusal, screen, sdp};
+use crate::sip::settings::Settings;
+use crate::sip::stats::Stats;
+use crate::sip::transactions::{Arrival, ServerKey};
+use crate::sip::via::stamped;
+
+/// A user agent over UDP that answers calls, and can place them.
+///
+/// No IO, no clock and no chance of its own: same seed and same calls, same bytes. Every table is
+/// bounded by [`Settings`]; new callers give way first, calls that stand never do.
+#[derive(Debug)]
+pub struct Endpoint {
+    core: Core,
+    calls: BTreeMap<CallKey, Call>,
+    deadlines: Deadlines<CallKey>,
+    next_call: u64,
+    next_info: u64,
+    draining: bool,
+}
+
+impl Endpoint {
+    /// An endpoint without calls. `seed` decides tags, branches and Call-IDs and has to be secret:
+    /// whoever guesses a tag can hang up.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            core: Core::new(settings, seed),
+            calls: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            next_call: 0,
+            next_info: 0,
+            draining: false,
+        }
+    }
+
+    /// One datagram came from `source`.
+    pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, bytes: &[u8]) {
+        // Keep-alives of NAT traversal (RFC 5626 §3.5.1, and single NULs of some routers).
+        if bytes.iter().all(|b| b"\r\n\0".contains(b)) {
+            self.core.stats.keep_alives += 1;
+            return;
+        }
+        match Message::parse(bytes) {
+            Ok(Message::Request(request)) => self.handle_request(now, source, request),
+            Ok(Message::Response(response)) => self.handle_response(now, &response),
+            Err(malformed) => self.handle_malformed(source, malformed),
+        }
+    }
+
+    /// A deadline has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let unanswered = self.core.transactions.handle_timeout(now, &mut self.core.stats);
+        for request in unanswered {
+            if let Some(call) = request.call {
+                self.with(call, |call, core| call.handle_unanswered(now, core, &request.key));
+            }
+        }
+        while let Some(key) = self.deadlines.pop_due(now) {
+            self.with(key, |call, core| call.handle_timeout(now, core));
+        }
+    }
+
+    /// What the owner has to do next; to be drained after every other call.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some((destination, bytes)) = self.core.transactions.poll_transmit() {
+            return Some(Output::Transmit { destination, bytes });
+        }
+        self.core.events.pop_front().map(|(call, event)| Output::Event { call, event })
+    }
+
+    /// When [`Self::handle_timeout`] is next due at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.core.transactions.poll_timeout().into_iter().chain(self.deadlines.next()).min()
+    }
+
+    /// Counters since construction, and what is alive.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            calls_alive: self.calls.len() as u64,
+            transactions_alive: self.core.transactions.len() as u64,
+            ..self.core.stats.clone()
+        }
+    }
+
+    /// Answers the open INVITE or re-INVITE of `call` with 200 and `sdp`: the answer to their
+    /// offer, or ours if they made none. Nothing happens if it was cancelled meanwhile.
+    pub fn accept(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        sdp: String,
+        extra_headers: &[(String, String)],
+    ) {
+        self.with(call, |call, core| call.accept(now, core, sdp, extra_headers));
+    }
+
+    /// Refuses the open INVITE (which ends the call) or re-INVITE (which changes nothing) of
+    /// `call` with `status`, 300-699.
+    pub fn refuse(
+        &mut self,
+        now: Instant,
+        call: CallKey,
+        status: u16,
+        reason: Option<&str>,
+        extra_headers: &[(String, String)],
+    ) {
+        self.with(call, |call, core| call.refuse(now, core, status, reason, extra_headers));
+    }
+
+    /// Sends a verdict to the peer of `call`, in order; exactly one event tells what became of it.
+    pub fn send_info(&mut self, now: Instant, call: CallKey, body: Vec<u8>) -> InfoId {
+        let id = InfoId(self.next_info);
+        self.next_info += 1;
+        if self.calls.contains_key(&call) {
+            self.with(call, |call, core| call.send_info(now, core, id, body));
+        } else {
+            self.core.tell_skipped(call, id, InfoSkip::CallOver);
+        }
+        id
+    }
+
+    /// Ends `call` by refusal, CANCEL or BYE, whichever its state asks for. `reason` is a Reason
+    /// value (RFC 3326), such as `SIP;cause=200;text="verified"`.
+    pub fn hang_up(&mut self, now: Instant, call: CallKey, reason: Option<String>) {
+        self.with(call, |call, core| call.hang_up(now, core, reason));
+    }
+
+    /// Calls `target` through `destination`, with `offer` or asking for theirs. Calls of ours count
+    /// for `max_calls` but are never refused by it.
+    pub fn invite(
+        &mut self,
+        now: Instant,
+        destination: SocketAddr,
+        target: &str,
+        extra_headers: &[(String, String)],
+        offer: Option<String>,
+    ) -> CallKey {
+        let key = self.new_call();
+        let call =
+            Call::calling(now, key, &mut self.core, destination, target, extra_headers, offer);
+        self.calls.insert(key, call);
+        self.with(key, |_, _| {});
+        key
+    }
+
+    /// Answers the offer in the 2xx to an INVITE of ours that had none (RFC 3264 §4).
+    pub fn acknowledge(&mut self, now: Instant, call: CallKey, sdp: String) {
+        self.with(call, |call, core| call.acknowledge(now, core, Some(sdp)));
+    }
+
+    /// Offers to change the session of `call`, or asks for an offer. Nothing happens while another
+    /// INVITE of the call is open.
+    pub fn reinvite(&mut self, now: Instant, call: CallKey, offer: Option<String>) {
+        self.with(call, |call, core| call.reinvite(now, core, offer));
+    }
+
+    /// Hangs up every call and refuses new ones with 503 from now on. The last datagram is sent
+    /// when `stats().transactions_alive` is 0; 32 s later at the latest.
+    pub fn drain(&mut self, now: Instant) {
+        self.draining = true;
+        let calls: Vec<_> = self.calls.keys().copied().collect();
+        for call in calls {
+            let reason = "SIP;cause=503;text=\"shutting down\"".to_owned();
+            self.hang_up(now, call, Some(reason));
+        }
+    }
+
+    fn handle_request(&mut self, now: Instant, source: SocketAddr, mut request: Received<Request>) {
+        let reply_to = request.via.reply_to(source);
+        stamp_via(&mut request, source);
+        let Core { transactions, stats, .. } = &mut self.core;
+        let key = match transactions.receive_request(now, &request, reply_to, stats) {
+            Arrival::New(key) => key,
+            Arrival::Absorbed => return,
+            Arrival::Ack => return self.handle_ack(now, &request),
+            Arrival::Merged(key) => {
+                return self.core.refuse(now, &key, &request.message, &Refusal::plain(482));
+            }
+            Arrival::Overload => {
+                if request.to.tag.is_none() {
+                    let answer = self.core.refusal(&request.message, &self.unavailable());
+                    self.core.transactions.respond_stateless(
+                        reply_to,
+                        &answer,
+                        &mut self.core.stats,
+                    );
+                }
+                return;
+            }
+        };
+        *self.core.stats.requests.entry(label(&request.method)).or_default() += 1;
+        if let Err(refusal) = screen(&request) {
+            return self.core.refuse(now, &key, &request.message, &refusal);
+        }
+        if request.method == Method::Cancel {
+            return self.handle_cancel(now, &key, &request);
+        }
+        if request.to.tag.is_some() {
+            return match self.call_of(&request) {
+                Some(call) => {
+                    self.with(call, |call, core| call.handle_request(now, core, &key, &request));
+                }
+                None => self.core.refuse(now, &key, &request.message, &Refusal::plain(481)),
+            };
+        }
+        match request.method {
+            Method::Invite => self.handle_invite(now, source, key, &request),
+            Method::Options => {
+                let tag = self.core.token();
+                let answer = Response::to(&request.message.headers, 200, None).with_to_tag(&tag);
+                let answer = self.core.describe(answer);
+                self.core.respond(now, &key, &answer);
+            }
+            // BYE and INFO live in dialogs only; the others were dealt with above.
+            Method::Bye | Method::Info | Method::Ack | Method::Cancel | Method::Other(_) => {
+                self.core.refuse(now, &key, &request.message, &Refusal::plain(481));
+            }
+        }
+    }
+
+    fn handle_invite(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        transaction: ServerKey,
+        invite: &Received<Request>,
+    ) {
+        if self.draining || self.calls.len() >= self.core.settings.max_calls {
+            self.core.stats.calls_refused += 1;
+            let refusal = self.unavailable();
+            return self.core.refuse(now, &transaction, &invite.message, &refusal);
+        }
+        let tag = self.core.token();
+        let Some(dialog) = Dialog::answering(invite, &tag, source) else {
+            let reason = Some("malformed Contact (RFC 3261 20.10)");
+            let refusal = Refusal { reason, ..Refusal::plain(400) };
+            return self.core.refuse(now, &transaction, &invite.message, &refusal);
+        };
+        let key = self.new_call();
+        let call = Call::answering(now, key, dialog, transaction, invite, &mut self.core);
+        self.calls.insert(key, call);
+        let Request { headers, body, .. } = &invite.message;
+        let invitation = Invitation {
+            from: invite.from.uri.clone(),
+            to: invite.to.uri.clone(),
+            call_id: invite.call_id.clone(),
+            headers: headers.clone(),
+            offer: sdp(headers, body),
+            source,
+        };
+        self.core.tell(key, Event::Invited(invitation));
+        self.with(key, |_, _| {});
+    }
+
+    fn handle_cancel(&mut self, now: Instant, key: &ServerKey, cancel: &Received<Request>) {
+        let Some((invite, call)) = self.core.transactions.cancelled_by(key) else {
+            return self.core.refuse(now, key, &cancel.message, &Refusal::plain(481));
+        };
+        // §9.2: the 200 bears the same To tag as the answer to the INVITE, if there is a dialog.
+        let local_tag = call.and_then(|call| self.calls.get(&call)).and_then(Call::local_tag);
+        let tag = local_tag.unwrap_or_else(|| self.core.token());
+        let answer = Response::to(&cancel.message.headers, 200, None).with_to_tag(&tag);
+        self.core.respond(now, key, &answer);
+        if let Some(call) = call {
+            self.with(call, |call, core| call.handle_cancel(now, core, &invite));
+        }
+    }
+
+    fn handle_ack(&mut self, now: Instant, ack: &Received<Request>) {
+        match self.call_of(ack) {
+            Some(call) => self.with(call, |call, core| call.handle_ack(now, core, ack)),
+            None => self.core.stats.stray_acks += 1,
+        }
+    }
+
+    fn handle_response(&mut self, now: Instant, response: &Received<Response>) {
+        let Core { transactions, stats, .. } = &mut self.core;
+        let Some((key, call)) = transactions.receive_response(now, response, stats) else { return };
+        match call.filter(|call| self.calls.contains_key(call)) {
+            Some(call) => {
+                self.with(call, |call, core| call.handle_response(now, core, &key, response));
+            }
+            None if response.method == Method::Invite
+                && (200..300).contains(&response.message.status) =>
+            {
+                abandon_success(now, &mut self.core, &key, response);
+            }
+            None => {}
+        }
+    }
+
+    /// Without a transaction (§8.2.7): a repeat is met with the same bytes all the same.
+    fn handle_malformed(&mut self, source: SocketAddr, malformed: Malformed) {
+        *self.core.stats.malformed.entry(malformed.error.kind()).or_default() += 1;
+        let Some(answerable) = malformed.answerable else { return };
+        let status = if malformed.error == MessageError::Version { 505 } else { 400 };
+        let reason = malformed.error.to_string();
+        let mut hasher = DefaultHasher::new();
+        for name in ["Call-ID", "CSeq", "From", "Via"] {
+            answerable.headers.get(name).hash(&mut hasher);
+        }
+        let answer = Response::to(&answerable.headers, status, Some(&reason))
+            .with_to_tag(&format!("{:016x}", hasher.finish()))
+            .with("Server", &self.core.settings.user_agent);
+        let reply_to = answerable.via.reply_to(source);
+        self.core.transactions.respond_stateless(reply_to, &answer, &mut self.core.stats);
+    }
+
+    /// Runs `act` on a live call and sees to its deadline and its end.
+    fn with(&mut self, key: CallKey, act: impl FnOnce(&mut Call, &mut Core)) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        act(call, &mut self.core);
+        if call.is_over() {
+            self.calls.remove(&key);
+            self.deadlines.set(&key, None);
+        } else {
+            self.deadlines.set(&key, call.poll_timeout());
+        }
+    }
+
+    fn call_of(&self, request: &Received<Request>) -> Option<CallKey> {
+        let id = DialogId {
+            call_id: request.call_id.clone(),
+            local_tag: request.to.tag.clone()?,
+            remote_tag: request.from.tag.clone().unwrap_or_default(),
+        };
+        self.core.dialogs.get(&id).copied()
+    }
+
+    fn new_call(&mut self) -> CallKey {
+        self.core.stats.calls += 1;
+        self.next_call += 1;
+        CallKey(self.next_call)
+    }
+
+    fn unavailable(&self) -> Refusal {
+        Refusal::with(503, "Retry-After", &self.core.settings.retry_after.to_string())
+    }
+}
+
+/// Writes down where the request came from, in its topmost Via (RFC 3581 §4).
+fn stamp_via(request: &mut Received<Request>, source: SocketAddr) {
+    let headers = &mut request.message.headers;
+    let Some(line) = headers.get("Via").map(str::to_owned) else { return };
+    let first = split(&line, ',').first().copied().unwrap_or_default();
+    headers.replace_first("Via", format!("{}{}", stamped(first, source), &line[first.len()..]));
+}
+
+fn label(method: &Method) -> &'static str {
+    match method {
+        Method::Invite => "INVITE",
+        Method::Ack => "ACK",
+        Method::Bye => "BYE",
+        Method::Cancel => "CANCEL",
+        Method::Options => "OPTIONS",
+        Method::Info => "INFO",
+        Method::Other(_) => "OTHER",
+    }
+}

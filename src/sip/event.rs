@@ -1,0 +1,185 @@
+//! What an endpoint tells its owner.
+
+use std::net::SocketAddr;
+
+use crate::sip::headers::Headers;
+
+/// Our own handle of one call, from the first INVITE to [`Event::Ended`]; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey(pub(crate) u64);
+
+/// Our own handle of one INFO, never used twice by one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InfoId(pub(crate) u64);
+
+/// Something for the owner to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send one datagram.
+    Transmit {
+        /// Where to.
+        destination: SocketAddr,
+        /// One whole message.
+        bytes: Vec<u8>,
+    },
+    /// Something happened in a call.
+    Event {
+        /// Which call.
+        call: CallKey,
+        /// What happened.
+        event: Event,
+    },
+}
+
+/// What happened in a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody calls us: answer with `accept` or `refuse`.
+    Invited(Invitation),
+    /// Our 2xx was acknowledged.
+    Confirmed {
+        /// Their SDP answer, where the INVITE had no offer and our 2xx carried it.
+        answer: Option<String>,
+    },
+    /// The session is to change (hold, resume, a new address): answer with `accept` or `refuse`.
+    Reinvited {
+        /// Their SDP offer; `None` asks us to make one.
+        offer: Option<String>,
+    },
+    /// A 1xx above 100 to our INVITE.
+    Progress {
+        /// 101-199.
+        status: u16,
+    },
+    /// A 2xx to our INVITE. It is acknowledged already, unless our INVITE had no offer: then `sdp`
+    /// is theirs and `acknowledge` has to bring the answer.
+    Answered {
+        /// 200-299.
+        status: u16,
+        /// The body, if it is SDP.
+        sdp: Option<String>,
+        /// All fields of the response.
+        headers: Headers,
+    },
+    /// Our re-INVITE was refused; the session stays as it was (RFC 3261 §14.1).
+    ReinviteRefused {
+        /// 300-699.
+        status: u16,
+    },
+    /// An INFO of theirs, in a package that we take or in none (RFC 2976), such as a digit; it was
+    /// answered with 200.
+    InfoReceived {
+        /// As written, empty if absent.
+        content_type: String,
+        /// The whole body.
+        body: Vec<u8>,
+    },
+    /// Our INFO arrived.
+    InfoAnswered {
+        /// Which.
+        id: InfoId,
+        /// 200-299.
+        status: u16,
+    },
+    /// Our INFO was sent and not taken; no further one will be sent in this call.
+    InfoFailed {
+        /// Which.
+        id: InfoId,
+        /// How.
+        why: InfoFailure,
+    },
+    /// Our INFO was never sent.
+    InfoSkipped {
+        /// Which.
+        id: InfoId,
+        /// The reason.
+        why: InfoSkip,
+    },
+    /// The call is over; its key is not valid any more.
+    Ended(End),
+}
+
+/// A new call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// URI of the From field.
+    pub from: String,
+    /// URI of the To field.
+    pub to: String,
+    /// The Call-ID.
+    pub call_id: String,
+    /// All fields of the INVITE.
+    pub headers: Headers,
+    /// Their SDP offer; `None` asks us to make one in the answer.
+    pub offer: Option<String>,
+    /// Where the INVITE came from.
+    pub source: SocketAddr,
+}
+
+/// Why an INFO that was sent did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InfoFailure {
+    /// Answered with this status, 300-699.
+    Refused {
+        /// The status.
+        status: u16,
+    },
+    /// Not answered within 32 s. Asterisk answers no INFO of an unknown type, ever.
+    TimedOut,
+    /// The call ended before the answer came.
+    CallOver,
+}
+
+/// Why an INFO was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InfoSkip {
+    /// The peer's Recv-Info does not name our package, and we do not send unasked.
+    NotAllowed,
+    /// An earlier INFO of this call was refused or not answered.
+    PeerRefused,
+    /// Too many wait; this was the oldest.
+    QueueFull,
+    /// The call ended before its turn came, or was over already.
+    CallOver,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// They hung up.
+    ByPeer {
+        /// Their Reason field (RFC 3326), whole.
+        reason: Option<String>,
+    },
+    /// We hung up, refused or took the call back.
+    ByUs {
+        /// What we gave as reason, if anything.
+        reason: Option<String>,
+    },
+    /// They took their unanswered INVITE back.
+    Cancelled,
+    /// They refused our INVITE.
+    Refused {
+        /// 300-699.
+        status: u16,
+    },
+    /// The network or a side failed.
+    Failed(Failure),
+}
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// 64*T1 passed after our 2xx (RFC 3261 §13.3.1.4).
+    #[error("our 200 was never acknowledged")]
+    NoAck,
+    /// 64*T1 passed after our INVITE (timer B).
+    #[error("our INVITE was never answered")]
+    NoAnswer,
+    /// The peer knows nothing of our dialog (408 or 481 to a re-INVITE, RFC 3261 §12.2.1.2).
+    #[error("the peer has lost the dialog")]
+    DialogLost,
+    /// Our side neither accepted nor refused within the patience of the settings.
+    #[error("our side did not answer in time")]
+    Undecided,
+}

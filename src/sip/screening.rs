@@ -1,0 +1,145 @@
+//! What a request must satisfy before anybody acts on it (RFC 3261 §8.2).
+
+use crate::sip::headers::Headers;
+use crate::sip::message::{Method, Received, Request, scheme};
+
+/// Methods that we act upon (§20.5).
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO";
+/// Bodies that we understand in an INVITE (§20.1).
+pub const ACCEPT: &str = "application/sdp";
+
+/// A refusal with the fields that explain it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// 400-699.
+    pub status: u16,
+    /// A phrase in place of the usual one.
+    pub reason: Option<&'static str>,
+    /// Further fields.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Refusal {
+    /// `status` and nothing else.
+    pub fn plain(status: u16) -> Self {
+        Self { status, reason: None, headers: Vec::new() }
+    }
+
+    /// `status` with one field.
+    pub fn with(status: u16, name: &str, value: &str) -> Self {
+        Self { headers: vec![(name.into(), value.into())], ..Self::plain(status) }
+    }
+}
+
+/// Inspects method, Request-URI, extensions and content, in the order of §8.2.
+pub fn screen(request: &Received<Request>) -> Result<(), Refusal> {
+    let Request { method, uri, headers, body } = &request.message;
+    if let Method::Other(_) = method {
+        let status = if method.is_standard() { 405 } else { 501 };
+        return Err(Refusal::with(status, "Allow", ALLOW));
+    }
+    // PBXs call telephone numbers by `tel:` even over a trunk without a registrar.
+    if !matches!(scheme(uri).as_str(), "sip" | "sips" | "tel") {
+        return Err(Refusal::plain(416));
+    }
+    // §8.2.2.3: Require is nothing for a CANCEL. We know no extension that may be required.
+    let required: Vec<_> = headers.list("Require").collect();
+    if !required.is_empty() && *method != Method::Cancel {
+        return Err(Refusal::with(420, "Unsupported", &required.join(", ")));
+    }
+    if *method == Method::Invite {
+        invite_content(headers, body)?;
+        // §12.1.1: without one Contact there is nowhere to send a BYE. Within a dialog we know
+        // that already, and forgive a re-INVITE without.
+        if request.to.tag.is_none() && headers.list("Contact").count() != 1 {
+            let reason = Some("INVITE needs exactly one Contact (RFC 3261 12.1.1)");
+            return Err(Refusal { reason, ..Refusal::plain(400) });
+        }
+    }
+    Ok(())
+}
+
+/// The SDP in the body of a message, if that is what the body is.
+pub fn sdp(headers: &Headers, body: &[u8]) -> Option<String> {
+    let is_sdp = media_type(headers).eq_ignore_ascii_case("application/sdp");
+    (is_sdp && !body.is_empty()).then(|| String::from_utf8_lossy(body).into_owned())
+}
+
+fn invite_content(headers: &Headers, body: &[u8]) -> Result<(), Refusal> {
+    let encoded = headers.list("Content-Encoding").any(|e| !e.eq_ignore_ascii_case("identity"));
+    if encoded {
+        return Err(Refusal::with(415, "Accept-Encoding", "identity"));
+    }
+    let optional = headers
+        .get("Content-Disposition")
+        .is_some_and(|value| value.to_ascii_lowercase().contains("handling=optional"));
+    if !body.is_empty() && !optional && sdp(headers, body).is_none() {
+        return Err(Refusal::with(415, "Accept", ACCEPT));
+    }
+    let takes_sdp = |element: &str| {
+        let range = element.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        matches!(range.as_str(), "application/sdp" | "application/*" | "*/*")
+    };
+    // §20.1: with Accept present, an answer may only hold what it names.
+    if headers.contains("Accept") && !headers.list("Accept").any(takes_sdp) {
+        return Err(Refusal::plain(406));
+    }
+    Ok(())
+}
+
+fn media_type(headers: &Headers) -> &str {
+    headers.get("Content-Type").unwrap_or("").split(';').next().unwrap_or("").trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::message::Message;
+
+    fn status(changes: &[(&str, &str)]) -> Result<(), (u16, Vec<(String, String)>)> {
+        let mut text = "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\n\
+            From: <sip:c@d>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\
+            Contact: <sip:c@d>\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n"
+            .to_owned();
+        for (from, to) in changes {
+            text = text.replace(from, to);
+        }
+        match Message::parse(text.as_bytes()) {
+            Ok(Message::Request(request)) => screen(&request).map_err(|r| (r.status, r.headers)),
+            other => panic!("no request: {other:?}"),
+        }
+    }
+
+    fn refused(changes: &[(&str, &str)]) -> (u16, Option<(String, String)>) {
+        let (status, headers) = status(changes).expect_err("refused");
+        (status, headers.into_iter().next())
+    }
+
+    #[test]
+    fn an_ordinary_invite_passes_with_and_without_sdp() {
+        assert_eq!(status(&[]), Ok(()));
+        assert_eq!(status(&[("v=0\r\n", "")]), Ok(()));
+        assert_eq!(status(&[("sip:a@b SIP", "tel:+1 SIP")]), Ok(()));
+    }
+
+    #[test]
+    fn each_refusal_says_what_would_have_pleased() {
+        let field = |name: &str, value: &str| Some((name.to_owned(), value.to_owned()));
+        assert_eq!(refused(&[("INVITE", "REFER")]), (405, field("Allow", ALLOW)));
+        assert_eq!(refused(&[("INVITE", "DANCE")]), (501, field("Allow", ALLOW)));
+        assert_eq!(refused(&[("sip:a@b SIP", "news:a SIP")]).0, 416);
+        let required = refused(&[("Contact", "Require: 100rel, x\r\nContact")]);
+        assert_eq!(required, (420, field("Unsupported", "100rel, x")));
+        assert_eq!(refused(&[("application/sdp", "text/plain")]), (415, field("Accept", ACCEPT)));
+        let packed = refused(&[("Contact", "Content-Encoding: gzip\r\nContact")]);
+        assert_eq!(packed, (415, field("Accept-Encoding", "identity")));
+        assert_eq!(refused(&[("Contact", "Accept: text/plain\r\nContact")]).0, 406);
+        assert_eq!(refused(&[("Contact: ", "X: ")]).0, 400);
+    }
+
+    #[test]
+    fn an_unknown_body_may_be_optional() {
+        let optional = "Content-Disposition: session;handling=optional\r\nContent-Type: text/plain";
+        assert_eq!(status(&[("Content-Type: application/sdp", optional)]), Ok(()));
+    }
+}

@@ -1,0 +1,45 @@
+//! How an endpoint presents itself, and its bounds.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How an endpoint presents itself, and its bounds.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address that peers reach us at; stands in Via and Contact.
+    pub contact: SocketAddr,
+    /// User part of our Contact, and of our From when we call.
+    pub user: String,
+    /// Product name and version, for User-Agent and Server.
+    pub user_agent: String,
+    /// Send INFO to peers that never said they take it.
+    pub legacy_info: bool,
+    /// INFO packages that we take, for Recv-Info. The appliance takes none; a test caller takes ours.
+    pub recv_info: Vec<String>,
+    /// Calls at a time; further ones are refused with 503.
+    pub max_calls: usize,
+    /// Transactions at a time; requests outside of a dialog give way first, from twice as many on
+    /// everything new does. Each lives for half a minute after its answer.
+    pub max_transactions: usize,
+    /// After how many seconds a refused caller may try again.
+    pub retry_after: u32,
+    /// How long an INVITE may stay without a final answer, either way.
+    pub patience: Duration,
+}
+
+impl Settings {
+    /// 1,000 calls, INFO only to those who ask; RFC 3261 §16.6 gives an INVITE three minutes.
+    pub fn new(contact: SocketAddr) -> Self {
+        Self {
+            contact,
+            user: "sidetone".to_owned(),
+            user_agent: concat!("sidetone/", env!("CARGO_PKG_VERSION")).to_owned(),
+            legacy_info: false,
+            recv_info: Vec::new(),
+            max_calls: 1_000,
+            max_transactions: 20_000,
+            retry_after: 10,
+            patience: Duration::from_secs(180),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The signal path against reference data: ITU-T's G.711 vectors, SciPy's resampler, Kaldi's
+//! filterbank, and real RTP captures. Skips what the data folder does not hold.
+#![expect(clippy::disallowed_methods, reason = "reference data lies on the disk")]
+
+use std::fs;
+
+use sidetone::audio::decoder::{Codec, Decoder};
+use sidetone::audio::mel::{BINS, FilterBank};
+use sidetone::audio::resampler::Upsampler;
+use sidetone::audio::{g711, pcm};
+use sidetone::rtp::packet::Packet;
+
+mod npy;
+
+/// A file of the data folder, or a word on why the test does nothing.
+#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
+fn data(name: &str) -> Option<Vec<u8>> {
+    let path = format!("../shared/{name}");
+    let bytes = fs::read(&path);
+    if let Err(error) = &bytes {
+        eprintln!("skipped: {path}: {error}");
+    }
+    bytes.ok()
+}
+
+/// 16-bit little-endian words, as in the ITU-T Software Tool Library.
+fn words(name: &str) -> Option<Vec<i16>> {
+    let bytes = data(&format!("vectors/g711/{name}"))?;
+    Some(bytes.as_chunks().0.iter().map(|&word| i16::from_le_bytes(word)).collect())
+}
+
+/// The references' mu-law recording, which has a header of 58 bytes, at 8 kHz.
+fn recording() -> Option<Vec<f32>> {
+    let wav = data("speaker/ref/ref_ulaw8k.wav")?;
+    let mut decoder = Decoder::new(Codec::Pcmu);
+    let payloads = wav[58..].chunks(160);
+    Some(payloads.flat_map(|payload| decoder.decode(payload).expect("audio")).collect())
+}
+
+fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
+    assert_eq!(left.len(), right.len());
+    left.iter().zip(right).map(|(l, r)| (l - r).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn g711_is_bit_exact_over_all_samples() {
+    let files = ["sweep.src", "sweep-r.u", "sweep-r.reu", "sweep-r.a", "sweep-r.rea"];
+    let [Some(linear), Some(ulaw), Some(from_ulaw), Some(alaw), Some(from_alaw)] = files.map(words)
+    else {
+        return;
+    };
+    assert_eq!(linear.len(), 65_536);
+    for (n, &sample) in linear.iter().enumerate() {
+        assert_eq!(i16::from(g711::encode_ulaw(sample)), ulaw[n], "mu-law of {sample}");
+        assert_eq!(i16::from(g711::encode_alaw(sample)), alaw[n], "A-law of {sample}");
+        assert_eq!(g711::decode_ulaw(ulaw[n] as u8), from_ulaw[n], "mu-law {:#x}", ulaw[n]);
+        assert_eq!(g711::decode_alaw(alaw[n] as u8), from_alaw[n], "A-law {:#x}", alaw[n]);
+    }
+}
+
+#[test]
+fn upsampling_is_scipys() {
+    let (Some(narrow), Some(reference)) = (recording(), data("speaker/ref/ref_tel_up16k.npy"))
+    else {
+        return;
+    };
+    let mut upsampler = Upsampler::new();
+    let mut wide: Vec<f32> = narrow.chunks(160).flat_map(|chunk| upsampler.push(chunk)).collect();
+    wide.extend(upsampler.flush());
+    let difference = largest_difference(&wide, &npy::f32s(&reference).1);
+    assert!(difference < 1e-5, "{difference}");
+}
+
+#[test]
+fn the_filterbank_is_kaldis() {
+    let names = ["speaker/ref/ref_tel_up16k.npy", "speaker/ref/resnet34_fbank.npy"];
+    let [Some(input), Some(reference)] = names.map(data) else { return };
+    let (shape, reference) = npy::f32s(&reference);
+    let mut bank = FilterBank::new();
+    let mut fbank = bank.compute(&npy::f32s(&input).1[..48_000]);
+    assert_eq!(shape, [fbank.frames, BINS]);
+    let difference = largest_difference(&fbank.energies, &reference);
+    assert!(difference < 1e-3, "{difference}");
+    fbank.subtract_mean();
+    let rest: f32 = fbank.energies.iter().sum::<f32>() / fbank.energies.len() as f32;
+    assert!(rest.abs() < 1e-4, "{rest}");
+}
+
+#[test]
+fn a_captured_milliwatt_tone_has_its_level_and_pitch() {
+    let Some(capture) = data("vectors/pcap/freeswitch-milliwatt.pcmu.rtp.pcap") else { return };
+    let mut decoder = Decoder::new(Codec::Pcmu);
+    let mut samples = Vec::new();
+    let mut rest = &capture[24..];
+    while rest.len() > 16 {
+        let length = u32::from_le_bytes([rest[8], rest[9], rest[10], rest[11]]) as usize;
+        // Ethernet, IPv4 without options and UDP stand before the RTP header.
+        let packet = Packet::parse(&rest[16 + 42..16 + length]).expect("an RTP packet");
+        assert_eq!(packet.payload_type, 0);
+        samples.extend(decoder.decode(packet.payload).expect("audio"));
+        rest = &rest[16 + length..];
+    }
+    assert!(samples.len() > 8_000);
+    // 0 dBm0 in mu-law is 3.17 dB below its largest sine (G.711 §4), and so -6.18 dBFS;
+    // FreeSWITCH generates tones at -7 dB unless told otherwise.
+    let level = pcm::level_dbfs(&samples);
+    assert!((level + 13.18).abs() < 0.1, "{level}");
+    let rises = samples.windows(2).filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0).count();
+    let hertz = rises as f32 * 8_000.0 / samples.len() as f32;
+    assert!((hertz - 1_004.0).abs() < 5.0, "{hertz}");
+}
