@@ -59,7 +59,7 @@ pub struct Arguments {
 /// Enrols, calls, watches, judges.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     start_log("warn");
-    let installed = Installed::verify(&arguments.models, arguments.onnxruntime.clone())?;
+    let installed = Installed::open(&arguments.models, arguments.onnxruntime.clone())?;
     let recording = |file: &str| read_mono(&installed.recording(file), script::RATE);
     let scenes = scenes(
         &recording("two_cities.wav")?,
@@ -74,15 +74,14 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             println!("{line}");
         }
     };
-    let runtime = installed.runtime()?;
-    let mut model = installed.speaker(&runtime)?;
+    let mut model = installed.speaker()?;
     let consent = Consent::from_reference(script::CONSENT)?;
     let mut enroller =
         Enroller::new(&mut model, &installed.models().speaker, SUBJECT, consent);
     let narrator = recording("two_cities.wav")?;
     let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;
     Voiceprints::open(&config.store.folder)?.save(&enroller.finish()?)?;
-    drop((model, runtime));
+    drop(model);
     say(format!(
         "enrolled {SUBJECT} on the first {:.0} s of two_cities.wav: {:.1} s of net speech",
         ENROLMENT.as_secs_f64(),

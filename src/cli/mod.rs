@@ -84,7 +84,7 @@ impl Places {
 
     /// Proves the models that `config` names.
     pub fn installed(&self, config: &Config) -> Result<Installed, InstalledError> {
-        Installed::verify(&config.models.folder, self.onnxruntime.clone())
+        Installed::open(&config.models.folder, self.onnxruntime.clone())
     }
 }
 

@@ -86,8 +86,8 @@ pub fn log_normalizer(logits: &[f32]) -> f32 {
 pub(crate) mod tests {
     use super::*;
 
-    /// A model of a known sentence: token i is spoken in frames `10 * i .. 10 * (i + 1)`, and may
-    /// not be known from anything else. What it does not hear it finds improbable.
+    /// A model of a known sentence: token i is spoken in frames `10 * i .. 10 * (i + 1)`. What it
+    /// does not hear it finds improbable.
     #[derive(Debug)]
     pub(crate) struct Parrot {
         pub(crate) says: Vec<TokenId>,
@@ -113,10 +113,17 @@ pub(crate) mod tests {
         fn logits(&mut self, place: usize, heard: &Range<usize>) -> Vec<f32> {
             self.runs += 1;
             let mut logits = vec![UNHEARD; VOCABULARY];
-            // Two thirds of the word must be there, whichever end is cut.
-            let middle = place * FRAMES_PER_TOKEN + 3..place * FRAMES_PER_TOKEN + 7;
+            // What it is asked about it may have heard elsewhere, after the same token.
+            let pair =
+                |place: usize| (place.checked_sub(1).map(|p| self.says[p]), self.says[place]);
+            let known = place < self.says.len()
+                && (0..self.says.len()).filter(|&other| pair(other) == pair(place)).any(|other| {
+                    // The middle of the word must be there, whichever end is cut.
+                    let first = other * FRAMES_PER_TOKEN;
+                    heard.start <= first + 3 && first + 7 <= heard.end
+                });
             match self.says.get(place) {
-                Some(&token) if heard.start <= middle.start && middle.end <= heard.end => {
+                Some(&token) if known => {
                     logits[token as usize] = 0.0;
                     for &(_, twin, log_p) in self.sounds_like.iter().filter(|s| s.0 == place) {
                         logits[twin as usize] = log_p;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::acoustic_model::{AcousticModel, Query, SAMPLE_RATE, TokenId, log_normalizer};
-use super::locator::Locator;
+use super::locator::{Locator, Place};
 use super::phrase::Phrase;
 use super::tokenizer::Tokenizer;
 use super::transcriber::{Decoding, decode};
@@ -156,23 +156,20 @@ impl Spotter {
             let mut said: Vec<Range<usize>> =
                 wording.normal_forms().iter().flat_map(|form| transcript.find(form)).collect();
             said.sort_by_key(|tokens| tokens.start);
-            // Where each began in the text, how it was written, and how probable it is.
-            let mut found: Vec<(usize, &[TokenId], f32, bool)> = said
+            let place = |start: usize, text| Place { context: &decoding.tokens[..start], text };
+            let mut places: Vec<Place<'_>> = said
                 .into_iter()
-                .map(|tokens| (tokens.start, &decoding.tokens[tokens], 0.0, true))
+                .map(|tokens| place(tokens.start, &decoding.tokens[tokens]))
                 .collect();
-            if found.is_empty()
+            let (exact, mut score) = (!places.is_empty(), 0.0);
+            if !exact
                 && let Some(guess) = self.guess(model, &audio, &decoding, &first_tokens, phrase)?
             {
-                let tokens = &self.spellings[guess.spelling].tokens;
-                found.push((guess.place, tokens, guess.score, false));
+                places.push(place(guess.place, &self.spellings[guess.spelling].tokens));
+                score = guess.score;
             }
-            let mut after = Duration::ZERO;
-            for (place, tokens, score, exact) in found {
-                let mut locator = Locator { model, audio: &audio, cache: &decoding.cache };
-                let context = &decoding.tokens[..place];
-                let Range { start, end } = locator.locate(context, tokens, after)?;
-                after = end;
+            let times = Locator { model, audio: &audio, cache: &decoding.cache }.locate(&places)?;
+            for Range { start, end } in times {
                 hits.push(Hit { phrase, score, exact, start, end });
             }
         }

@@ -169,9 +169,8 @@ impl Appliance {
         let http_task = tokio::spawn(http::serve(http, Arc::clone(&metrics)));
 
         let loading = Instant::now();
-        let runtime = installed.runtime()?;
-        let speaker = installed.speaker(&runtime)?;
-        let moonshine = installed.moonshine(&runtime)?;
+        let speaker = installed.speaker()?;
+        let moonshine = installed.moonshine()?;
         let spotter = installed.spotter(&policy, config.keyword.forced_threshold)?;
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 

@@ -21,8 +21,8 @@ const VERSION_DIGITS: usize = 12;
 #[derive(Debug)]
 pub struct Installed {
     store: PathBuf,
-    /// The library that runs the models; `ORT_DYLIB_PATH` names another.
-    library: PathBuf,
+    /// The library that runs the models; a process loads it once.
+    runtime: Runtime,
     models: Models,
 }
 
@@ -75,10 +75,9 @@ pub enum InstalledError {
 }
 
 impl Installed {
-    /// Hashes every file of `store` that the manifest names.
-    ///
-    /// `library` (`ORT_DYLIB_PATH`) goes before the store's own ONNX Runtime.
-    pub fn verify(store: &Path, library: Option<PathBuf>) -> Result<Self, InstalledError> {
+    /// Hashes every file of `store` that the manifest names, and loads ONNX Runtime: `library`
+    /// (`ORT_DYLIB_PATH`) or else the store's own. Once a process.
+    pub fn open(store: &Path, library: Option<PathBuf>) -> Result<Self, InstalledError> {
         let manifest = Manifest::parse(MANIFEST).expect("the shipped manifest was tested");
         for (file, status) in manifest.verify(store) {
             match status {
@@ -100,7 +99,9 @@ impl Installed {
             format!("{}@{}", model.name, &digest[..VERSION_DIGITS])
         };
         Ok(Self {
-            library: library.unwrap_or_else(|| store.join("onnxruntime/libonnxruntime.so")),
+            runtime: Runtime::load(
+                &library.unwrap_or_else(|| store.join("onnxruntime/libonnxruntime.so")),
+            )?,
             store: store.to_owned(),
             models: Models { speaker: name(Role::Embedder), keyword: name(Role::AcousticModel) },
         })
@@ -116,21 +117,16 @@ impl Installed {
         self.store.join("recordings").join(file)
     }
 
-    /// Loads the library that runs the models.
-    pub fn runtime(&self) -> Result<Runtime, InstalledError> {
-        Ok(Runtime::load(&self.library)?)
-    }
-
     /// Loads the speaker model.
-    pub fn speaker(&self, runtime: &Runtime) -> Result<SpeakerModel, InstalledError> {
-        Ok(SpeakerModel::load(runtime, &self.store.join("wespeaker-resnet34/embedding.ort"))?)
+    pub fn speaker(&self) -> Result<SpeakerModel, InstalledError> {
+        Ok(SpeakerModel::load(&self.runtime, &self.store.join("wespeaker-resnet34/embedding.ort"))?)
     }
 
     /// Loads the keyword model.
-    pub fn moonshine(&self, runtime: &Runtime) -> Result<MoonshineModel, InstalledError> {
+    pub fn moonshine(&self) -> Result<MoonshineModel, InstalledError> {
         let folder = self.store.join("moonshine-tiny-en");
         let encoder = folder.join("encoder_model.ort");
-        Ok(MoonshineModel::load(runtime, &encoder, &folder.join("decoder_model_merged.ort"))?)
+        Ok(MoonshineModel::load(&self.runtime, &encoder, &folder.join("decoder_model_merged.ort"))?)
     }
 
     /// A spotter that listens for the phrases of `policy`.

@@ -16,7 +16,7 @@ pub const ENROLMENT: Duration = Duration::from_secs(20);
 pub const SPOKEN: (&str, &str) = ("heaven", "going direct to heaven");
 /// When, in the recording: from the first sound of "going" to the last of "heaven", read off the
 /// waveform.
-pub const SPOKEN_AT: (f64, f64) = (0.0, 0.0);
+pub const SPOKEN_AT: (f64, f64) = (24.98, 25.97);
 /// A phrase that nobody says.
 pub const UNSPOKEN: (&str, &str) = ("capital-at-risk", "your capital is at risk");
 /// How long the narrator talks in call C before somebody else does.
