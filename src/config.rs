@@ -169,7 +169,11 @@ impl Config {
             return senseless("rtp.threads", "must be 1 to 64", self.rtp.threads.to_string());
         }
         if !(1..=10_000).contains(&self.sip.max_calls) {
-            return senseless("sip.max_calls", "must be 1 to 10000", self.sip.max_calls.to_string());
+            return senseless(
+                "sip.max_calls",
+                "must be 1 to 10000",
+                self.sip.max_calls.to_string(),
+            );
         }
         if self.sip.listen.ip().is_unspecified() && self.sip.advertise.is_none() {
             let found = "no key".to_owned();
@@ -195,9 +199,7 @@ pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
         file: file.to_owned(),
         error: Box::new(error),
     })?;
-    policy
-        .validate()
-        .map_err(|error| ConfigError::Policy { file: file.to_owned(), error })?;
+    policy.validate().map_err(|error| ConfigError::Policy { file: file.to_owned(), error })?;
     Ok(policy)
 }
 

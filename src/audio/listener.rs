@@ -174,9 +174,8 @@ mod tests {
             .map(|n| {
                 let t = n as f32 / 8_000.0;
                 let swell = 0.6 + 0.4 * (t * 4.0 * std::f32::consts::TAU).sin();
-                let harmonics = (1..12).map(|h| {
-                    (t * 140.0 * h as f32 * std::f32::consts::TAU).sin() / h as f32
-                });
+                let harmonics = (1..12)
+                    .map(|h| (t * 140.0 * h as f32 * std::f32::consts::TAU).sin() / h as f32);
                 0.12 * swell * harmonics.sum::<f32>()
             })
             .collect()

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use crate::audio::decoder;
 use crate::call::media_session::MediaPlan;
-use crate::sdp::{self, AnswerError, Codec, Direction, Local, Negotiated, Offer, OfferError, Origin};
+use crate::sdp::{
+    self, AnswerError, Codec, Direction, Local, Negotiated, Offer, OfferError, Origin,
+};
 
 /// What we decode; in our own offers the order of preference. Opus goes first: one offer to a PBX
 /// that has it gets wideband for the phrases.
@@ -55,7 +57,10 @@ impl Negotiation {
     }
 
     /// Our answer to their offer; our own offer if they made none.
-    pub fn respond(&mut self, offer: Option<&str>) -> Result<(String, MediaPlan), NegotiationError> {
+    pub fn respond(
+        &mut self,
+        offer: Option<&str>,
+    ) -> Result<(String, MediaPlan), NegotiationError> {
         let Some(offer) = offer else {
             self.offered = true;
             let sdp = sdp::offer(self.local, &CODECS, Direction::RecvOnly, &mut self.origin);
@@ -69,7 +74,10 @@ impl Negotiation {
     }
 
     /// Their answer to our offer, if one was open; an ACK to an answer of ours brings nothing.
-    pub fn conclude(&mut self, answer: Option<&str>) -> Result<Option<MediaPlan>, NegotiationError> {
+    pub fn conclude(
+        &mut self,
+        answer: Option<&str>,
+    ) -> Result<Option<MediaPlan>, NegotiationError> {
         if !std::mem::take(&mut self.offered) {
             return Ok(None);
         }
@@ -109,7 +117,10 @@ mod tests {
     #[test]
     fn the_plan_holds_what_was_offered_and_nothing_else() {
         let (sdp, plan) = negotiation().respond(Some(OFFER)).expect("a good offer");
-        assert!(sdp.contains("a=recvonly") && sdp.contains("m=audio 20000 RTP/AVP 8 0 101"), "{sdp}");
+        assert!(
+            sdp.contains("a=recvonly") && sdp.contains("m=audio 20000 RTP/AVP 8 0 101"),
+            "{sdp}"
+        );
         assert_eq!(plan.payloads, [(8, decoder::Codec::Pcma), (0, decoder::Codec::Pcmu)]);
         assert_eq!(plan.rtp, Some("192.0.2.1:4000".parse().expect("an address")));
         assert_eq!(plan.rtcp, Some("192.0.2.1:4001".parse().expect("an address")));

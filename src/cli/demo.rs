@@ -39,8 +39,10 @@ const MODELS: &str = "models/store";
 
 /// Arguments of `sidetone demo`.
 #[derive(Debug, Args)]
-#[command(after_help = "The recordings come with the models: `sidetone models fetch` or models/fetch.\n\
-    Exit code 1 if anything expected did not happen.")]
+#[command(
+    after_help = "The recordings come with the models: `sidetone models fetch` or models/fetch.\n\
+    Exit code 1 if anything expected did not happen."
+)]
 pub struct Arguments {
     /// Folder of the fetched models.
     #[arg(long, env = "SIDETONE_MODELS", value_name = "FOLDER", default_value = MODELS)]
@@ -76,8 +78,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     };
     let mut model = installed.speaker()?;
     let consent = Consent::from_reference(script::CONSENT)?;
-    let mut enroller =
-        Enroller::new(&mut model, &installed.models().speaker, SUBJECT, consent);
+    let mut enroller = Enroller::new(&mut model, &installed.models().speaker, SUBJECT, consent);
     let narrator = recording("two_cities.wav")?;
     let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;
     Voiceprints::open(&config.store.folder)?.save(&enroller.finish()?)?;

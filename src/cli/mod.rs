@@ -2,7 +2,6 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    clippy::print_stderr,
     reason = "this is where a person is spoken to"
 )]
 
@@ -122,7 +121,8 @@ pub fn run() -> ExitCode {
 /// Log lines go to standard error, so that standard output holds results alone; `SIDETONE_LOG`
 /// filters them (`info`, `debug`, `sidetone::sip=debug`).
 fn start_log(default: &str) {
-    let filter = EnvFilter::try_from_env("SIDETONE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter =
+        EnvFilter::try_from_env("SIDETONE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

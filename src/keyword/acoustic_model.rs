@@ -10,7 +10,7 @@ pub const FRAME_SAMPLES: usize = 384;
 /// 24 ms: what one encoder frame stands for.
 pub const FRAME: Duration = Duration::from_micros((FRAME_SAMPLES * 1_000_000 / SAMPLE_RATE) as u64);
 
-/// A word piece of the model's vocabulary; see [`Tokenizer`](super::tokenizer::Tokenizer).
+/// A word piece of the model's vocabulary; see [`Tokenizer`](crate::keyword::tokenizer::Tokenizer).
 pub type TokenId = u32;
 
 /// The token that every decoding starts from, `<s>`.

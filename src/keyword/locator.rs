@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::acoustic_model::{AcousticModel, BEGIN, FRAME, Query, TokenId, log_normalizer};
+use crate::keyword::acoustic_model::{AcousticModel, BEGIN, FRAME, Query, TokenId, log_normalizer};
 
 /// A fall of the mean log-probability per token by so much means that a part is not heard.
 /// Smaller values follow noise in weak hits, larger ones let the last syllable go.

@@ -1,6 +1,6 @@
 //! A phrase to listen for, and the ways in which a transcript may spell it.
 
-use super::transcript::normal_words;
+use crate::keyword::transcript::normal_words;
 
 /// Longer phrases do not fit into a segment of a few seconds.
 const MOST_WORDS: usize = 24;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::acoustic_model::{AcousticModel, Query, SAMPLE_RATE, TokenId, log_normalizer};
-use super::locator::{Locator, Place};
-use super::phrase::Phrase;
-use super::tokenizer::Tokenizer;
-use super::transcriber::{Decoding, decode};
-use super::transcript::Transcript;
+use crate::keyword::acoustic_model::{AcousticModel, Query, SAMPLE_RATE, TokenId, log_normalizer};
+use crate::keyword::locator::{Locator, Place};
+use crate::keyword::phrase::Phrase;
+use crate::keyword::tokenizer::Tokenizer;
+use crate::keyword::transcriber::{Decoding, decode};
+use crate::keyword::transcript::Transcript;
 
 /// 8 s: the encoder attends to a whole segment, so its cost and memory grow faster than length.
 pub const LONGEST_SEGMENT: Duration = Duration::from_secs(8);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::acoustic_model::TokenId;
+use crate::keyword::acoustic_model::TokenId;
 
 /// The space inside a piece, U+2581.
 const SPACE: char = '\u{2581}';

@@ -1,6 +1,6 @@
 //! Greedy decoding: the most probable token, again and again.
 
-use super::acoustic_model::{AcousticModel, END, SAMPLE_RATE, TokenId};
+use crate::keyword::acoustic_model::{AcousticModel, END, SAMPLE_RATE, TokenId};
 
 /// 6.5 tokens per second of speech: nobody speaks faster, but a decoder that has lost its place
 /// repeats itself for ever (Moonshine's own limit).

@@ -101,7 +101,8 @@ impl Policy {
         }
         let mut seen = std::collections::HashSet::new();
         for WatchedPhrase { id, text, .. } in &self.phrases {
-            if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+            if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            {
                 return Err(PolicyError::OddId(id.clone()));
             }
             if !seen.insert(id) {
@@ -144,7 +145,8 @@ mod tests {
 
     #[test]
     fn what_types_cannot_say_is_checked() {
-        let twice = "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='x'\n[[phrase]]\nid='a'\ntext='y'";
+        let twice =
+            "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='x'\n[[phrase]]\nid='a'\ntext='y'";
         assert_eq!(policy(twice).validate(), Err(PolicyError::SameId("a".to_owned())));
         let silent = "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext=' - '";
         assert_eq!(policy(silent).validate(), Err(PolicyError::NoWords("a".to_owned())));

@@ -24,9 +24,9 @@ use crate::runtime::metrics::Metrics;
 use crate::runtime::port_range::PortRange;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::store::voiceprints::{StoreError, Voiceprints};
-use crate::sip::settings::Settings;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::event::CallKey;
+use crate::sip::settings::Settings;
 
 /// Evidence that may wait for the signalling thread; a media thread that finds it full waits.
 const EVIDENCE_WAITING: usize = 1024;
@@ -152,7 +152,11 @@ impl Appliance {
     /// Starts everything, the SIP socket last, so that the first call finds all of it.
     ///
     /// To be called within a tokio runtime, which then serves HTTP.
-    pub fn start(config: &Config, policy: Policy, installed: &Installed) -> Result<Self, StartError> {
+    pub fn start(
+        config: &Config,
+        policy: Policy,
+        installed: &Installed,
+    ) -> Result<Self, StartError> {
         let listen = |address, key| move |error| StartError::Listen { address, key, error };
         let metrics = Arc::new(Metrics::new());
         // Sockets are bound before the models are loaded: a port in use is told at once.

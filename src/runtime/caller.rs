@@ -11,10 +11,10 @@ use crate::audio::g711;
 use crate::audio::pcm;
 use crate::rtp::packet::Packet;
 use crate::sdp::{self, Codec, Direction, Local, Offer, Origin};
-use crate::sip::settings::Settings;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::event::{CallKey, End, Event, Output};
 use crate::sip::info::PACKAGE;
+use crate::sip::settings::Settings;
 
 /// Samples of one packet: 20 ms at 8 kHz.
 const PACKET: usize = 160;
@@ -90,8 +90,11 @@ struct Caller {
 /// Places the call, plays all of the audio and hangs up. `news` is told what comes.
 pub async fn place(plan: CallPlan, news: mpsc::Sender<CallNews>) -> Result<CallReport, CallError> {
     let local = SocketAddr::new(plan.target.ip(), 0);
-    let (sip, rtp, rtcp) =
-        (UdpSocket::bind(local).await?, UdpSocket::bind(local).await?, UdpSocket::bind(local).await?);
+    let (sip, rtp, rtcp) = (
+        UdpSocket::bind(local).await?,
+        UdpSocket::bind(local).await?,
+        UdpSocket::bind(local).await?,
+    );
     let mut settings = Settings::new(sip.local_addr()?);
     settings.user = "caller".to_owned();
     settings.recv_info = vec![PACKAGE.to_owned()];
@@ -103,7 +106,8 @@ pub async fn place(plan: CallPlan, news: mpsc::Sender<CallNews>) -> Result<CallR
     let now = Instant::now();
     let call = endpoint.invite(now, plan.target, &target, &plan.headers, Some(offer));
     let report = CallReport::default();
-    let mut caller = Caller { endpoint, sip, rtp, rtcp, call, report, news, media: None, end: None };
+    let mut caller =
+        Caller { endpoint, sip, rtp, rtcp, call, report, news, media: None, end: None };
     caller.drain().await?;
     caller.play(&plan).await?;
     caller.hang_up().await
@@ -162,9 +166,8 @@ impl Caller {
     async fn turn(&mut self, clock: Option<&mut Interval>) -> Result<bool, CallError> {
         let mut datagram = [0; LARGEST_DATAGRAM];
         let (mut rtp, mut rtcp) = ([0; 2048], [0; 2048]);
-        let due = self.endpoint.poll_timeout().unwrap_or_else(|| {
-            Instant::now() + Duration::from_secs(1)
-        });
+        let due =
+            self.endpoint.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
         let tick = async {
             match clock {
                 Some(clock) => drop(clock.tick().await),
@@ -205,7 +208,9 @@ impl Caller {
                 let agreed = Offer::parse(&answer)
                     .map_err(|e| e.to_string())
                     .and_then(|answer| {
-                        answer.read_answer(&[Codec::Pcmu], Direction::SendOnly).map_err(|e| e.to_string())
+                        answer
+                            .read_answer(&[Codec::Pcmu], Direction::SendOnly)
+                            .map_err(|e| e.to_string())
                     })
                     .map_err(CallError::NotAnswered)?;
                 self.media = Some(agreed.rtp);

@@ -67,9 +67,9 @@ impl<'a, E: Embedder> Enroller<'a, E> {
     pub fn hear(&mut self, samples: &[f32]) -> Result<Duration, EnrollError> {
         let mut listener = Listener::new(Some(HOP), false);
         for packet in pcm::to_i16(samples).chunks(PACKET) {
-            let coded = packet.iter().map(|&sample| {
-                f32::from(g711::decode_ulaw(g711::encode_ulaw(sample))) / 32_768.0
-            });
+            let coded = packet
+                .iter()
+                .map(|&sample| f32::from(g711::decode_ulaw(g711::encode_ulaw(sample))) / 32_768.0);
             listener.hear(&coded.collect::<Vec<_>>(), TELEPHONE_RATE, false);
             self.take(&mut listener)?;
         }

@@ -28,6 +28,8 @@ async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
 async fn ready(State(metrics): State<Arc<Metrics>>) -> Response {
     match metrics.not_ready_because() {
         None => "ready\n".into_response(),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
+        Some(why) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response()
+        }
     }
 }

@@ -89,9 +89,8 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
     thread::Builder::new().name("speaker-model".into()).spawn(move || {
         let mut filter_bank = FilterBank::new();
         while let Some((window, replies)) = queue.pop() {
-            let embedding = metrics.time(Model::Speaker, || {
-                embed(&mut filter_bank, &mut model, &window.samples)
-            });
+            let embedding = metrics
+                .time(Model::Speaker, || embed(&mut filter_bank, &mut model, &window.samples));
             reply(&replies, Answer::Embedding { window, embedding });
         }
     })

@@ -86,7 +86,11 @@ impl Installed {
                     return Err(InstalledError::Missing { file, store: store.to_owned() });
                 }
                 Status::WrongHash { expected, found } => {
-                    return Err(InstalledError::WrongHash { file: store.join(file), found, expected });
+                    return Err(InstalledError::WrongHash {
+                        file: store.join(file),
+                        found,
+                        expected,
+                    });
                 }
                 Status::Unreadable { reason } => {
                     return Err(InstalledError::Unreadable { file: store.join(file), reason });
@@ -132,10 +136,8 @@ impl Installed {
     /// A spotter that listens for the phrases of `policy`.
     pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Spotter, InstalledError> {
         let file = self.store.join("moonshine-tiny-en/tokenizer.bin");
-        let bytes = fs::read(&file).map_err(|error| InstalledError::Unreadable {
-            file,
-            reason: error.to_string(),
-        })?;
+        let bytes = fs::read(&file)
+            .map_err(|error| InstalledError::Unreadable { file, reason: error.to_string() })?;
         let tokenizer = Arc::new(Tokenizer::parse(&bytes)?);
         let phrase = |watched: &crate::policy::rule::WatchedPhrase| {
             Phrase::new(&watched.text)

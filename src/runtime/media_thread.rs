@@ -179,13 +179,13 @@ impl Party {
             let due = self.session.poll_timeout().into();
             tokio::select! {
                 read = self.rtp.recv_from(&mut datagram) => {
-                    self.handle(read, &datagram);
+                    self.handle(&read, &datagram);
                     // What else is there already is taken in the same turn.
                     while let Ok(read) = self.rtp.try_recv_from(&mut datagram) {
-                        self.handle(Ok(read), &datagram);
+                        self.handle(&Ok(read), &datagram);
                     }
                 }
-                read = self.rtcp.recv_from(&mut control) => self.handle(read, &control),
+                read = self.rtcp.recv_from(&mut control) => self.handle(&read, &control),
                 answer = self.answers.recv() => self.answer(answer),
                 changed = self.plan.changed() => match changed {
                     Ok(()) => self.session.handle_plan(self.plan.borrow_and_update().clone()),
@@ -199,9 +199,9 @@ impl Party {
         self.finish().await
     }
 
-    fn handle(&mut self, read: io::Result<(usize, SocketAddr)>, datagram: &[u8]) {
+    fn handle(&mut self, read: &io::Result<(usize, SocketAddr)>, datagram: &[u8]) {
         // An error here is an ICMP "port unreachable" for an RTCP report of ours: not our concern.
-        if let Ok((length, source)) = read {
+        if let Ok((length, source)) = *read {
             self.session.handle_datagram(Instant::now(), source, &datagram[..length]);
         }
     }

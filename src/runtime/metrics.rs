@@ -312,7 +312,10 @@ impl Default for Metrics {
 }
 
 /// Registers `metric` and gives it back; the registry shares its values.
-fn registered<M: prometheus::core::Collector + Clone + 'static>(registry: &Registry, metric: M) -> M {
+fn registered<M: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: M,
+) -> M {
     registry.register(Box::new(metric.clone())).expect("no two metrics have one name");
     metric
 }

@@ -1,5 +1,8 @@
 //! Threads, sockets, clocks, models and disk: the only floor with IO.
-#![expect(clippy::disallowed_methods, reason = "this is the floor that reads clocks and opens things")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the floor that reads clocks and opens things"
+)]
 
 pub mod appliance;
 pub mod audio_file;

@@ -43,12 +43,7 @@ impl Headers {
             if line.starts_with([' ', '\t']) {
                 // A folded line continues the value above (§7.3.1).
                 match headers.0.last_mut() {
-                    Some((_, value)) => {
-                        if !value.is_empty() {
-                            value.push(' ');
-                        }
-                        value.push_str(&one_line(line));
-                    }
+                    Some((_, value)) => *value = one_line(&format!("{value} {}", one_line(line))),
                     None => wrong = Some(NotAHeader),
                 }
                 continue;
@@ -174,8 +169,9 @@ mod tests {
 
     #[test]
     fn compact_folded_and_spaced_names_read_as_one() {
-        let (headers, wrong) =
-            Headers::parse("v : a\r\nTO:\r\n sip:x@y\r\n\t;tag=1\r\nvia: b, c\r\nSubject:\r\n");
+        let (headers, wrong) = Headers::parse(
+            "v : a\r\nTO:\r\n sip:x@y\r\n\t;tag=1\r\n \r\nvia: b, c\r\nSubject:\r\n",
+        );
         assert_eq!(wrong, None);
         assert_eq!(headers.list("Via").collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(headers.get("to"), Some("sip:x@y ;tag=1"));

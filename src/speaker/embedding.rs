@@ -29,7 +29,8 @@ impl Embedding {
 
     /// Cosine of the angle between two voices, in [-1, 1]; `None` if their dimensions differ.
     pub fn cosine(&self, other: &Self) -> Option<f32> {
-        (self.0.len() == other.0.len()).then(|| self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum())
+        (self.0.len() == other.0.len())
+            .then(|| self.0.iter().zip(&other.0).map(|(a, b)| a * b).sum())
     }
 
     /// The coordinates, for storage.

@@ -127,9 +127,9 @@ impl Verifier {
     /// evidence against at the change, negative.
     pub fn llr(&self) -> f64 {
         match self.state {
-            State::Undecided { sum, .. } | State::Accepted { sum, .. } | State::Rejected { sum } => {
-                sum
-            }
+            State::Undecided { sum, .. }
+            | State::Accepted { sum, .. }
+            | State::Rejected { sum } => sum,
             State::Changed { against } => -against,
         }
     }

@@ -28,7 +28,10 @@ mod coordinates {
 
     use crate::speaker::embedding::Embedding;
 
-    pub(super) fn serialize<S: Serializer>(e: &Embedding, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        e: &Embedding,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         e.as_slice().serialize(serializer)
     }
 

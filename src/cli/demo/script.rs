@@ -77,10 +77,7 @@ pub fn scenes(two_cities: &[f32], endgame: &[f32], beckett: &[f32]) -> Vec<Scene
     let (before, _) = rest.split_at(samples(BEFORE_TAKEOVER));
     let after_s = net_speech(before).as_secs_f64();
     let no_phrase = Expectation::NoPhrase { id: UNSPOKEN.0 };
-    let phrase = Expectation::Phrase {
-        id: SPOKEN.0,
-        at_s: SPOKEN_AT.0 - ENROLMENT.as_secs_f64(),
-    };
+    let phrase = Expectation::Phrase { id: SPOKEN.0, at_s: SPOKEN_AT.0 - ENROLMENT.as_secs_f64() };
     let accepted = Expectation::Accepted { within_s: 5.0 };
     vec![
         Scene {

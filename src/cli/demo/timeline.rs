@@ -124,7 +124,10 @@ impl Shown {
             }
             Finding::Keyword { phrase, start_s, end_s, exact, score } => {
                 let how = if *exact { "exact".to_owned() } else { format!("score {score:.2}") };
-                (color(AnsiColor::Cyan), format!("PHRASE {phrase} {start_s:.2}-{end_s:.2} s, {how}"))
+                (
+                    color(AnsiColor::Cyan),
+                    format!("PHRASE {phrase} {start_s:.2}-{end_s:.2} s, {how}"),
+                )
             }
         };
         self.print(style.bold(), &format!("verdict {}: {what}; INFO sent", verdict.sequence));

@@ -45,7 +45,11 @@ impl Voiceprints {
     /// Opens `folder`, and makes it (mode 0700) if it is not there.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-        made.map_err(|error| StoreError::Io { doing: "make the folder", path: folder.into(), error })?;
+        made.map_err(|error| StoreError::Io {
+            doing: "make the folder",
+            path: folder.into(),
+            error,
+        })?;
         Ok(Self { folder: folder.to_owned() })
     }
 
