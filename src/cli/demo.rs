@@ -6,12 +6,11 @@ pub mod timeline;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anstream::println;
 use clap::Args;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::cli::demo::script::{ENROLMENT, SUBJECT, Scene, scenes};
@@ -22,7 +21,7 @@ use crate::consent::consent::Consent;
 use crate::policy::rule::{Policy, WatchedPhrase};
 use crate::runtime::appliance::Appliance;
 use crate::runtime::audio_file::read_mono;
-use crate::runtime::caller::{CallNews, CallPlan, CallReport, place};
+use crate::runtime::caller::{CallPlan, CallReport, place};
 use crate::runtime::enroller::Enroller;
 use crate::runtime::installed::Installed;
 use crate::runtime::store::voiceprints::Voiceprints;
@@ -143,8 +142,7 @@ async fn play(
         println!();
     }
     let mut timeline = Timeline::new(scenes, quiet);
-    let (start, cpu) = (Instant::now(), process_cpu());
-    let (news, mut newsroom) = mpsc::channel(64);
+    let cpu = process_cpu();
     let mut calls = JoinSet::new();
     for (place_in_list, scene) in scenes.iter().enumerate() {
         let plan = CallPlan {
@@ -154,19 +152,10 @@ async fn play(
             afterwards: AFTERWARDS,
             pace,
         };
-        let (sender, mut inbox) = mpsc::channel::<CallNews>(64);
-        let news = news.clone();
         calls.spawn(async move {
-            let forward = async {
-                while let Some(item) = inbox.recv().await {
-                    let _ = news.send((place_in_list, item)).await;
-                }
-            };
-            let (report, ()) = tokio::join!(place(plan, sender), forward);
-            (place_in_list, report.map_err(|error| error.to_string()))
+            (place_in_list, place(plan).await.map_err(|error| error.to_string()))
         });
     }
-    drop(news);
     let mut reports = HashMap::new();
     while reports.len() < scenes.len() {
         tokio::select! {
@@ -174,17 +163,14 @@ async fn play(
                 let (scene, report) = done.expect("a caller does not panic");
                 reports.insert(scene, report);
             }
-            Some((scene, item)) = newsroom.recv() => timeline.news(scene, &item),
             Ok(observation) = observations.recv() => timeline.observe(&observation),
         }
     }
     let cpu = process_cpu() - cpu;
-    let wall = start.elapsed();
     appliance.stop().await;
     while let Ok(observation) = observations.try_recv() {
         timeline.observe(&observation);
     }
-    tracing::debug!(?wall, "calls over");
     let reports = (0..scenes.len()).filter_map(|scene| reports.remove(&scene)).collect();
     Ok(Played { reports, cpu })
 }

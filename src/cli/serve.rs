@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::cli::{Outcome, Places, Refusal, start_log};
 use crate::runtime::appliance::{Appliance, Observation};
@@ -39,6 +39,10 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                thread = appliance.died() => {
+                    error!(thread, "a broken invariant ended a thread that all calls share");
+                    return Ok(Outcome::Problem);
+                }
                 observation = observations.recv() => match observation {
                     Ok(Observation::Verdict { verdict, .. }) => print_line(&verdict.to_json()),
                     Ok(_) => {}

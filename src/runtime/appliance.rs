@@ -16,6 +16,7 @@ use crate::config::{Config, InfoProfile};
 use crate::policy::evidence::Evidence;
 use crate::policy::rule::{Party, Policy};
 use crate::policy::verdict::Verdict;
+use crate::runtime::health::Health;
 use crate::runtime::http;
 use crate::runtime::inference_thread::{InferenceQueues, spawn_keyword, spawn_speaker};
 use crate::runtime::installed::{Installed, InstalledError};
@@ -140,7 +141,7 @@ pub struct Appliance {
     sip: SocketAddr,
     http: SocketAddr,
     observers: broadcast::Sender<Observation>,
-    metrics: Arc<Metrics>,
+    health: Arc<Health>,
     queues: InferenceQueues,
     stop: oneshot::Sender<()>,
     signalling: JoinHandle<usize>,
@@ -158,7 +159,8 @@ impl Appliance {
         installed: &Installed,
     ) -> Result<Self, StartError> {
         let listen = |address, key| move |error| StartError::Listen { address, key, error };
-        let metrics = Arc::new(Metrics::new());
+        let health = Arc::new(Health::default());
+        let metrics = Arc::new(Metrics::new(Arc::clone(&health)));
         // Sockets are bound before the models are loaded: a port in use is told at once.
         let sip = std::net::UdpSocket::bind(config.sip.listen)
             .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
@@ -170,7 +172,7 @@ impl Appliance {
         let sip_address = sip.local_addr().map_err(listen(config.sip.listen, "sip.listen"))?;
         let http_address = http.local_addr().map_err(listen(config.http.listen, "http.listen"))?;
         let store = Voiceprints::open(&config.store.folder)?;
-        let http_task = tokio::spawn(http::serve(http, Arc::clone(&metrics)));
+        let http_task = tokio::spawn(http::serve(http, Arc::clone(&metrics), Arc::clone(&health)));
 
         let loading = Instant::now();
         let speaker = installed.speaker()?;
@@ -180,13 +182,23 @@ impl Appliance {
 
         let queues = InferenceQueues::new();
         let inference = vec![
-            spawn_speaker(&queues, speaker, Arc::clone(&metrics)).map_err(StartError::Thread)?,
-            spawn_keyword(&queues, moonshine, spotter, Arc::clone(&metrics))
+            spawn_speaker(&queues, speaker, Arc::clone(&metrics), health.pulse("speaker-model"))
                 .map_err(StartError::Thread)?,
+            spawn_keyword(
+                &queues,
+                moonshine,
+                spotter,
+                Arc::clone(&metrics),
+                health.pulse("keyword-model"),
+            )
+            .map_err(StartError::Thread)?,
         ];
         let (events, inbox) = mpsc::channel(EVIDENCE_WAITING);
         let media = (0..config.rtp.threads)
-            .map(|n| MediaThread::spawn(n, queues.clone(), Arc::clone(&metrics), events.clone()))
+            .map(|n| {
+                let (metrics, pulse) = (Arc::clone(&metrics), health.pulse("media"));
+                MediaThread::spawn(n, queues.clone(), metrics, events.clone(), pulse)
+            })
             .collect::<io::Result<_>>()
             .map_err(StartError::Thread)?;
 
@@ -214,22 +226,28 @@ impl Appliance {
             models: installed.models().clone(),
             decision: config.speaker,
             store,
-            metrics: Arc::clone(&metrics),
+            metrics,
+            health: Arc::clone(&health),
             observers: observers.clone(),
             random: fastrand::Rng::new(),
             calls: std::collections::HashMap::new(),
             judges: std::collections::HashMap::new(),
+            publish: Instant::now(),
         };
+        let pulse = health.pulse("signalling");
         let signalling = thread::Builder::new()
             .name("signalling".to_owned())
-            .spawn(move || reactor.block_on(signalling.run(inbox, stopped)))
+            .spawn(move || {
+                let _pulse = pulse;
+                reactor.block_on(signalling.run(inbox, stopped))
+            })
             .map_err(StartError::Thread)?;
-        metrics.set_started();
+        health.set_started();
         Ok(Self {
             sip: sip_address,
             http: http_address,
             observers,
-            metrics,
+            health,
             queues,
             stop,
             signalling,
@@ -253,9 +271,10 @@ impl Appliance {
         self.observers.subscribe()
     }
 
-    /// Its metrics.
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+    /// Waits until a thread that all calls share has died of a broken invariant; gives its name.
+    /// The process should then end, so that its supervisor starts another.
+    pub async fn died(&self) -> &'static str {
+        self.health.died().await
     }
 
     /// Hangs up every call, then ends the threads in reverse order; returns how many calls there

@@ -123,9 +123,9 @@ mod tests {
         assert!(converted.len().abs_diff(8_000) <= 1, "{} samples", converted.len());
         // Amplitude and phase of the tone in it, away from the edges.
         let (mut sine, mut cosine) = (0.0, 0.0);
-        for n in 800..7_200 {
-            sine += converted[n] * angle(n, 8_000.0).sin() / 3_200.0;
-            cosine += converted[n] * angle(n, 8_000.0).cos() / 3_200.0;
+        for (n, sample) in converted.iter().enumerate().take(7_200).skip(800) {
+            sine += sample * angle(n, 8_000.0).sin() / 3_200.0;
+            cosine += sample * angle(n, 8_000.0).cos() / 3_200.0;
         }
         assert!((sine.hypot(cosine) - 1.0).abs() < 1e-3, "amplitude {}", sine.hypot(cosine));
         let shift = cosine.atan2(sine) / angle(1, 8_000.0);

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::audio::g711;
@@ -65,15 +64,6 @@ pub enum CallError {
     Ended(End),
 }
 
-/// Something that the other side may show while the call goes on.
-#[derive(Clone, Debug)]
-pub enum CallNews {
-    /// The call stands, and the first packet is about to be sent.
-    Answered,
-    /// An INFO came, and was answered with 200.
-    Info(String),
-}
-
 struct Caller {
     endpoint: Endpoint,
     sip: UdpSocket,
@@ -81,14 +71,14 @@ struct Caller {
     rtcp: UdpSocket,
     call: CallKey,
     report: CallReport,
-    news: mpsc::Sender<CallNews>,
+    datagram: Vec<u8>,
     /// Where to send audio, once answered.
     media: Option<SocketAddr>,
     end: Option<End>,
 }
 
-/// Places the call, plays all of the audio and hangs up. `news` is told what comes.
-pub async fn place(plan: CallPlan, news: mpsc::Sender<CallNews>) -> Result<CallReport, CallError> {
+/// Places the call, plays all of the audio and hangs up.
+pub async fn place(plan: CallPlan) -> Result<CallReport, CallError> {
     let local = SocketAddr::new(plan.target.ip(), 0);
     let (sip, rtp, rtcp) = (
         UdpSocket::bind(local).await?,
@@ -106,8 +96,9 @@ pub async fn place(plan: CallPlan, news: mpsc::Sender<CallNews>) -> Result<CallR
     let now = Instant::now();
     let call = endpoint.invite(now, plan.target, &target, &plan.headers, Some(offer));
     let report = CallReport::default();
+    let datagram = vec![0; LARGEST_DATAGRAM];
     let mut caller =
-        Caller { endpoint, sip, rtp, rtcp, call, report, news, media: None, end: None };
+        Caller { endpoint, sip, rtp, rtcp, call, report, datagram, media: None, end: None };
     caller.drain().await?;
     caller.play(&plan).await?;
     caller.hang_up().await
@@ -164,7 +155,6 @@ impl Caller {
 
     /// Waits for the next thing to happen; whether it was a tick of `clock`.
     async fn turn(&mut self, clock: Option<&mut Interval>) -> Result<bool, CallError> {
-        let mut datagram = [0; LARGEST_DATAGRAM];
         let (mut rtp, mut rtcp) = ([0; 2048], [0; 2048]);
         let due =
             self.endpoint.poll_timeout().unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
@@ -176,9 +166,9 @@ impl Caller {
         };
         let mut ticked = false;
         tokio::select! {
-            read = self.sip.recv_from(&mut datagram) => {
+            read = self.sip.recv_from(&mut self.datagram) => {
                 let (length, source) = read?;
-                self.endpoint.handle_datagram(Instant::now(), source, &datagram[..length]);
+                self.endpoint.handle_datagram(Instant::now(), source, &self.datagram[..length]);
             }
             _ = self.rtp.recv_from(&mut rtp) => self.report.rtp += 1,
             _ = self.rtcp.recv_from(&mut rtcp) => self.report.reports += 1,
@@ -195,13 +185,13 @@ impl Caller {
                 Output::Transmit { destination, bytes } => {
                     self.sip.send_to(&bytes, destination).await?;
                 }
-                Output::Event { event, .. } => self.handle_event(event).await?,
+                Output::Event { event, .. } => self.handle_event(event)?,
             }
         }
         Ok(())
     }
 
-    async fn handle_event(&mut self, event: Event) -> Result<(), CallError> {
+    fn handle_event(&mut self, event: Event) -> Result<(), CallError> {
         match event {
             Event::Answered { sdp, .. } => {
                 let answer = sdp.ok_or_else(|| CallError::NotAnswered("no SDP".to_owned()))?;
@@ -214,12 +204,9 @@ impl Caller {
                     })
                     .map_err(CallError::NotAnswered)?;
                 self.media = Some(agreed.rtp);
-                let _ = self.news.send(CallNews::Answered).await;
             }
             Event::InfoReceived { body, .. } => {
-                let body = String::from_utf8_lossy(&body).into_owned();
-                self.report.infos.push(body.clone());
-                let _ = self.news.send(CallNews::Info(body)).await;
+                self.report.infos.push(String::from_utf8_lossy(&body).into_owned());
             }
             Event::Ended(End::Refused { status }) => {
                 return Err(CallError::NotAnswered(format!("status {status}")));

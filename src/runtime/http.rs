@@ -9,24 +9,35 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::runtime::health::Health;
 use crate::runtime::metrics::{CONTENT_TYPE, Metrics};
 
+#[derive(Clone)]
+struct Watched {
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+}
+
 /// Answers on `listener` until the task is dropped.
-pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+) -> std::io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(scrape))
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready))
-        .with_state(metrics);
+        .with_state(Watched { metrics, health });
     axum::serve(listener, router).await
 }
 
-async fn scrape(State(metrics): State<Arc<Metrics>>) -> Response {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.render()).into_response()
+async fn scrape(State(watched): State<Watched>) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], watched.metrics.render()).into_response()
 }
 
-async fn ready(State(metrics): State<Arc<Metrics>>) -> Response {
-    match metrics.not_ready_because() {
+async fn ready(State(watched): State<Watched>) -> Response {
+    match watched.health.not_ready_because() {
         None => "ready\n".into_response(),
         Some(why) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response()

@@ -14,7 +14,8 @@ use crate::call::media_session::{Answer, Infer};
 use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::spotter::Spotter;
 use crate::runtime::batcher::Batcher;
-use crate::runtime::metrics::{Metrics, Model};
+use crate::runtime::health::{Model, Pulse};
+use crate::runtime::metrics::Metrics;
 use crate::sip::event::CallKey;
 use crate::speaker::embedder::Embedder;
 use crate::speaker::embedding::Embedding;
@@ -84,9 +85,11 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
     queues: &InferenceQueues,
     mut model: E,
     metrics: Arc<Metrics>,
+    pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
     let queue = Arc::clone(&queues.speaker);
     thread::Builder::new().name("speaker-model".into()).spawn(move || {
+        let _pulse = pulse;
         let mut filter_bank = FilterBank::new();
         while let Some((window, replies)) = queue.pop() {
             let embedding = metrics
@@ -102,9 +105,11 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
     mut model: M,
     spotter: Spotter,
     metrics: Arc<Metrics>,
+    pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
     let queue = Arc::clone(&queues.keyword);
     thread::Builder::new().name("keyword-model".into()).spawn(move || {
+        let _pulse = pulse;
         while let Some((segment, replies)) = queue.pop() {
             let spotting =
                 metrics.time(Model::Keyword, || spotter.spot(&mut model, &segment.samples));

@@ -15,8 +15,9 @@ use crate::call::media_session::{
     Answer, Infer, MediaPlan, MediaSession, MediaStats, Output, SpeakerWatch,
 };
 use crate::policy::evidence::Evidence;
+use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
-use crate::runtime::metrics::{Metrics, Model};
+use crate::runtime::metrics::Metrics;
 use crate::sip::event::CallKey;
 
 /// Largest datagram that is read whole: an Ethernet frame's worth and then some.
@@ -79,10 +80,12 @@ impl MediaThread {
         queues: InferenceQueues,
         metrics: Arc<Metrics>,
         events: mpsc::Sender<MediaEvent>,
+        pulse: Pulse,
     ) -> io::Result<Self> {
         let (openings, mut inbox) = mpsc::channel::<Opening>(OPENINGS_WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
+            let _pulse = pulse;
             // A session stays on its thread for life: its voice activity detector cannot move.
             let local = LocalSet::new();
             local.block_on(&runtime, async {

@@ -2,7 +2,7 @@
 //!
 //! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use prometheus::{
@@ -12,35 +12,13 @@ use prometheus::{
 
 use crate::call::media_session::MediaStats;
 use crate::policy::verdict::Verdict;
+use crate::runtime::health::{Health, Model};
 use crate::sip::stats::Stats as SipStats;
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Failed runs in a row from which a model counts as broken.
-const FAILURES_UNREADY: u32 = 5;
-
-/// A model, as the label of its metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Model {
-    /// Speaker embedding.
-    Speaker,
-    /// Transcripts and phrase scores.
-    Keyword,
-}
-
-impl Model {
-    const ALL: [Self; 2] = [Self::Speaker, Self::Keyword];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Speaker => "speaker",
-            Self::Keyword => "keyword",
-        }
-    }
-}
-
-/// All metrics of the appliance, and its readiness.
+/// All metrics of the appliance.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -62,21 +40,14 @@ pub struct Metrics {
     inference_failures: IntCounterVec,
     inference_replaced: IntCounterVec,
     ready: IntGauge,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    started: bool,
-    draining: bool,
-    /// Failed runs in a row, by model.
-    failures: [u32; 2],
-    sip: SipStats,
+    health: Arc<Health>,
+    /// What of the endpoint was published.
+    sip: Mutex<SipStats>,
 }
 
 impl Metrics {
     /// All of them at zero, in a registry of their own, with the process's own figures.
-    pub fn new() -> Self {
+    pub fn new(health: Arc<Health>) -> Self {
         let registry = Registry::new();
         let counter = |name: &str, help: &str| {
             registered(&registry, IntCounter::new(name, help).expect("a valid name"))
@@ -157,7 +128,8 @@ impl Metrics {
                 &["model"],
             ),
             ready: gauge("sidetone_ready", "1 while /ready says so."),
-            state: Mutex::default(),
+            health,
+            sip: Mutex::default(),
             registry,
         };
         let version = Opts::new("sidetone_build_info", "Always 1; the version is its label.")
@@ -175,7 +147,7 @@ impl Metrics {
 
     /// The text format of Prometheus, see [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
-        self.ready.set(i64::from(self.not_ready_because().is_none()));
+        self.ready.set(i64::from(self.health.not_ready_because().is_none()));
         let mut text = Vec::new();
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut text)
@@ -193,14 +165,10 @@ impl Metrics {
         let result = run();
         let seconds = start.elapsed().as_secs_f64();
         self.inference_seconds.with_label_values(&[model.as_str()]).observe(seconds);
-        let failures = &mut self.state().failures[model as usize];
+        self.health.note_run(model, result.is_ok());
         match result {
-            Ok(value) => {
-                *failures = 0;
-                Some(value)
-            }
+            Ok(value) => Some(value),
             Err(error) => {
-                *failures += 1;
                 self.inference_failures.with_label_values(&[model.as_str()]).inc();
                 tracing::warn!(model = model.as_str(), %error, "a model run failed");
                 None
@@ -236,9 +204,12 @@ impl Metrics {
 
     /// Publishes what the endpoint has counted since the last time.
     pub fn publish_sip(&self, stats: &SipStats) {
-        let state = &mut *self.state();
-        let before = std::mem::replace(&mut state.sip, stats.clone());
+        let mut published = self.sip.lock().expect("nothing panics while it holds this lock");
+        let before = std::mem::replace(&mut *published, stats.clone());
         self.calls_active.set(i64::try_from(stats.calls_alive).unwrap_or(i64::MAX));
+        self.calls_refused
+            .with_label_values(&["503"])
+            .inc_by(stats.calls_refused - before.calls_refused);
         for (&method, count) in &stats.requests {
             let earlier = before.requests.get(method).copied().unwrap_or(0);
             self.sip_requests.with_label_values(&[method]).inc_by(count - earlier);
@@ -273,42 +244,6 @@ impl Metrics {
         self.speech_seconds.inc_by(seconds(now.speech_us - before.speech_us));
         self.concealed_seconds.inc_by(seconds(now.concealed_us - before.concealed_us));
     }
-
-    /// Everything is loaded and bound.
-    pub fn set_started(&self) {
-        self.state().started = true;
-    }
-
-    /// Calls are being ended and none is taken.
-    pub fn set_draining(&self) {
-        self.state().draining = true;
-    }
-
-    /// Why no call should be sent here now; `None` if all is well.
-    pub fn not_ready_because(&self) -> Option<&'static str> {
-        let state = self.state();
-        if !state.started {
-            Some("starting")
-        } else if state.draining {
-            Some("stopping")
-        } else if state.failures[Model::Speaker as usize] >= FAILURES_UNREADY {
-            Some("the speaker model fails")
-        } else if state.failures[Model::Keyword as usize] >= FAILURES_UNREADY {
-            Some("the keyword model fails")
-        } else {
-            None
-        }
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().expect("nothing panics while it holds this lock")
-    }
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// Registers `metric` and gives it back; the registry shares its values.
@@ -325,22 +260,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readiness_says_what_it_waits_for() {
-        let metrics = Metrics::new();
-        assert_eq!(metrics.not_ready_because(), Some("starting"));
-        metrics.set_started();
-        assert_eq!(metrics.not_ready_because(), None);
-        for _ in 0..FAILURES_UNREADY {
-            assert_eq!(metrics.time(Model::Keyword, || Err::<(), _>("broken")), None);
-        }
-        assert_eq!(metrics.not_ready_because(), Some("the keyword model fails"));
-        metrics.time(Model::Keyword, || Ok::<_, &str>(()));
-        assert_eq!(metrics.not_ready_because(), None);
-    }
-
-    #[test]
     fn counts_are_published_once() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(Arc::default());
         let mut stats = SipStats::default();
         stats.requests.insert("INVITE", 3);
         metrics.publish_sip(&stats);

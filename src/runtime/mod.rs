@@ -9,6 +9,7 @@ pub mod audio_file;
 pub mod batcher;
 pub mod caller;
 pub mod enroller;
+pub mod health;
 pub mod http;
 pub mod inference_thread;
 pub mod installed;

@@ -18,6 +18,7 @@ use crate::policy::evidence::Obstacle;
 use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::rule::Policy;
 use crate::runtime::appliance::{InfoOutcome, Observation};
+use crate::runtime::health::Health;
 use crate::runtime::media_thread::{MediaEvent, MediaSockets, MediaThread, Opening};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::port_range::PortRange;
@@ -50,11 +51,14 @@ pub struct Signalling {
     pub(super) decision: verifier::Settings,
     pub(super) store: Voiceprints,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Arc<Health>,
     pub(super) observers: broadcast::Sender<Observation>,
     pub(super) random: fastrand::Rng,
     pub(super) calls: HashMap<CallKey, Entry>,
     /// One judge a conversation, and how many calls it has.
     pub(super) judges: HashMap<String, (Judge, usize)>,
+    /// When counters are published next.
+    pub(super) publish: Instant,
 }
 
 /// A call and what belongs to it here.
@@ -80,15 +84,16 @@ impl Signalling {
         mut events: mpsc::Receiver<MediaEvent>,
         mut stop: oneshot::Receiver<()>,
     ) -> usize {
-        while self.turn(&mut events, &mut stop).await {}
-        self.metrics.set_draining();
+        let mut datagram = vec![0; LARGEST_DATAGRAM];
+        while self.turn(&mut events, &mut stop, &mut datagram).await {}
+        self.health.set_draining();
         let left = self.calls.len();
         self.endpoint.drain(Instant::now());
         self.drain().await;
         let until = (Instant::now() + LAST_WORDS).into();
         let (_keep, mut never) = oneshot::channel();
         while !self.calls.is_empty() {
-            if timeout_at(until, self.turn(&mut events, &mut never)).await.is_err() {
+            if timeout_at(until, self.turn(&mut events, &mut never, &mut datagram)).await.is_err() {
                 warn!(calls = self.calls.len(), "calls that did not end in time are abandoned");
                 break;
             }
@@ -105,24 +110,27 @@ impl Signalling {
         &mut self,
         events: &mut mpsc::Receiver<MediaEvent>,
         stop: &mut oneshot::Receiver<()>,
+        datagram: &mut [u8],
     ) -> bool {
-        let mut datagram = [0; LARGEST_DATAGRAM];
-        let publish = Instant::now() + PUBLISH_EVERY;
-        let due = self.endpoint.poll_timeout().map_or(publish, |due| due.min(publish));
+        let due = self.endpoint.poll_timeout().map_or(self.publish, |due| due.min(self.publish));
         tokio::select! {
             _ = stop => return false,
             Some(event) = events.recv() => self.handle_media(event),
-            read = self.socket.recv_from(&mut datagram) => {
-                self.handle_datagram(read, &datagram);
+            read = self.socket.recv_from(datagram) => {
+                self.handle_datagram(read, datagram);
                 for _ in 1..DATAGRAMS_A_TURN {
-                    let Ok(read) = self.socket.try_recv_from(&mut datagram) else { break };
-                    self.handle_datagram(Ok(read), &datagram);
+                    let Ok(read) = self.socket.try_recv_from(datagram) else { break };
+                    self.handle_datagram(Ok(read), datagram);
                 }
             }
             () = sleep_until(due.into()) => self.endpoint.handle_timeout(Instant::now()),
         }
         self.drain().await;
-        self.metrics.publish_sip(&self.endpoint.stats());
+        let now = Instant::now();
+        if self.publish <= now {
+            self.publish = now + PUBLISH_EVERY;
+            self.metrics.publish_sip(&self.endpoint.stats());
+        }
         true
     }
 
@@ -253,12 +261,11 @@ impl Signalling {
         let judge = self
             .judges
             .entry(conversation.clone())
-            .or_insert_with(|| (Judge::new(conversation.clone(), policy), 0));
+            .or_insert_with(|| (Judge::new(conversation, policy), 0));
         judge.1 += 1;
         let entry =
             Entry { call, facts, sockets: Some(sockets), plan: None, ended: false, silent: true };
         self.calls.insert(key, entry);
-        let _ = self.observers.send(Observation::Started { call: key, conversation, party });
         self.with(key, |call, _| call.handle_invited(invitation.offer.as_deref()));
     }
 
@@ -289,8 +296,9 @@ impl Signalling {
             End::Refused { .. } => "refused",
             End::Failed(_) => "failed",
         };
-        self.metrics.call_ended(word);
+        // A call that was refused is not one that ended.
         let Some(entry) = self.calls.get_mut(&key) else { return };
+        self.metrics.call_ended(word);
         info!(conversation = entry.facts.conversation, end = word, "call over");
         entry.ended = true;
         self.with(key, |call, _| call.handle_ended());
@@ -317,6 +325,11 @@ impl Signalling {
                 Output::Refuse { status, reason } => {
                     self.metrics.call_refused(status);
                     self.endpoint.refuse(now, key, status, Some(&reason), &[]);
+                    if let Some(entry) = self.calls.get_mut(&key) {
+                        // Refusing a re-INVITE leaves the call as it was.
+                        entry.ended = entry.plan.is_none();
+                    }
+                    self.forget(key);
                 }
                 Output::OpenMedia { plan, watch } => self.open_media(key, plan, watch),
                 Output::ChangeMedia(plan) => {
@@ -361,6 +374,8 @@ impl Signalling {
         if self.media[turn].open(opening).is_ok() {
             entry.plan = Some(sender);
             entry.silent = false;
+            let conversation = entry.facts.conversation.clone();
+            let _ = self.observers.send(Observation::Started { call: key, conversation, party });
         } else {
             let reason = "SIP;cause=503;text=\"media overload\"".to_owned();
             self.endpoint.hang_up(Instant::now(), key, Some(reason));

@@ -1,6 +1,6 @@
 //! The calls as they go on, one line an event, for a person to read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use anstream::println;
 use anstyle::{AnsiColor, Style};
@@ -9,12 +9,14 @@ use crate::cli::demo::script::Scene;
 use crate::policy::evidence::Evidence;
 use crate::policy::verdict::{Finding, SpeakerDecision, Verdict};
 use crate::runtime::appliance::{InfoOutcome, Observation};
-use crate::runtime::caller::CallNews;
 use crate::sip::event::CallKey;
 use crate::speaker::verifier::Decision;
 
 /// Half the width of the score's bar, characters; as many nats as a window can give, rounded.
 const BAR: usize = 7;
+
+/// Pauses shorter than this belong to fluent speech, seconds.
+const PAUSE_S: f64 = 0.6;
 
 /// Prints what happens, in the calls' own time.
 #[derive(Debug)]
@@ -31,7 +33,9 @@ struct Shown {
     /// Stream time that the call has come to, seconds.
     now_s: f64,
     /// Verdicts whose INFO is not answered yet, by what they say.
-    unanswered: std::collections::VecDeque<String>,
+    unanswered: VecDeque<u64>,
+    /// Since when it pauses, while the pause is too short to be worth a line.
+    pause: Option<f64>,
 }
 
 impl Timeline {
@@ -49,7 +53,7 @@ impl Timeline {
         match observation {
             Observation::Started { call, conversation, .. } => {
                 let letter = self.letters.get(conversation).copied().unwrap_or('?');
-                let shown = Shown { letter, now_s: 0.0, unanswered: Default::default() };
+                let shown = Shown { letter, now_s: 0.0, unanswered: VecDeque::new(), pause: None };
                 shown.print(Style::new(), "call answered");
                 self.calls.insert(*call, shown);
             }
@@ -69,27 +73,32 @@ impl Timeline {
                 }
             }
             Observation::Ended { call, end } => {
-                if let Some(shown) = self.calls.get(call) {
+                if let Some(shown) = self.calls.get_mut(call) {
+                    shown.settle_pause(f64::INFINITY);
                     shown.print(Style::new(), &format!("call over ({end})"));
                 }
             }
             Observation::Closed { .. } => {}
         }
     }
-
-    /// Nothing of what the caller sees needs showing: its answers come back as outcomes.
-    pub fn news(&mut self, _scene: usize, _news: &CallNews) {}
 }
 
 impl Shown {
     fn evidence(&mut self, evidence: &Evidence) {
         let dim = Style::new().dimmed();
         match evidence {
-            Evidence::Talk { talking, at } => {
-                self.now_s = at.as_secs_f64();
-                self.print(dim, if *talking { "talks" } else { "pauses" });
+            Evidence::Talk { talking: false, at } => self.pause = Some(at.as_secs_f64()),
+            Evidence::Talk { talking: true, at } => {
+                let at = at.as_secs_f64();
+                self.settle_pause(at);
+                // What is left is a pause too short to show: the talk just goes on.
+                if self.pause.take().is_none() {
+                    self.now_s = at;
+                    self.print(dim, "talks");
+                }
             }
             Evidence::Speaker(speaker) => {
+                self.settle_pause(speaker.at.as_secs_f64());
                 self.now_s = speaker.at.as_secs_f64();
                 let line = format!(
                     "score {:+5.1} {} {:?} after {:.1} s of net speech",
@@ -131,11 +140,11 @@ impl Shown {
             }
         };
         self.print(style.bold(), &format!("verdict {}: {what}; INFO sent", verdict.sequence));
-        self.unanswered.push_back(verdict.sequence.to_string());
+        self.unanswered.push_back(verdict.sequence);
     }
 
     fn info(&mut self, outcome: InfoOutcome) {
-        let verdict = self.unanswered.pop_front().unwrap_or_default();
+        let Some(verdict) = self.unanswered.pop_front() else { return };
         let what = match outcome {
             InfoOutcome::Answered(status) => format!("INFO {verdict} answered {status}"),
             InfoOutcome::Refused(status) => format!("INFO {verdict} refused {status}"),
@@ -143,6 +152,14 @@ impl Shown {
             InfoOutcome::Skipped => format!("INFO {verdict} not sent"),
         };
         self.print(Style::new().dimmed(), &what);
+    }
+
+    /// Shows a pause that has lasted at `now_s`.
+    fn settle_pause(&mut self, now_s: f64) {
+        if let Some(since) = self.pause.take_if(|since| now_s - *since >= PAUSE_S) {
+            self.now_s = since;
+            self.print(Style::new().dimmed(), "pauses");
+        }
     }
 
     fn print(&self, style: Style, what: &str) {

@@ -1,0 +1,161 @@
+//! Whether the appliance can take calls, and if not, why.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+
+use tokio::sync::Notify;
+
+/// Failed runs in a row from which a model counts as broken.
+const FAILURES_UNREADY: u32 = 5;
+
+/// A model, as metrics and health name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    /// Speaker embedding.
+    Speaker,
+    /// Transcripts and phrase scores.
+    Keyword,
+}
+
+impl Model {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Speaker, Self::Keyword];
+
+    /// The word in labels and log lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Speaker => "speaker",
+            Self::Keyword => "keyword",
+        }
+    }
+}
+
+/// What `/ready` answers from.
+#[derive(Debug, Default)]
+pub struct Health {
+    state: Mutex<State>,
+    died: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    started: bool,
+    draining: bool,
+    /// Failed runs in a row, by model.
+    failures: [u32; 2],
+    /// A thread that all calls share panicked.
+    dead: Option<&'static str>,
+}
+
+/// Held by a thread that all calls share; a panic that unwinds through it is told to [`Health`].
+#[derive(Debug)]
+pub struct Pulse {
+    health: Arc<Health>,
+    thread: &'static str,
+}
+
+impl Health {
+    /// Everything is loaded and bound.
+    pub fn set_started(&self) {
+        self.lock().started = true;
+    }
+
+    /// Calls are being ended and none is taken.
+    pub fn set_draining(&self) {
+        self.lock().draining = true;
+    }
+
+    /// A model ran, well or not.
+    pub fn note_run(&self, model: Model, good: bool) {
+        let failures = &mut self.lock().failures[model as usize];
+        *failures = if good { 0 } else { failures.saturating_add(1) };
+    }
+
+    /// To be held by the thread named `thread` for as long as it runs.
+    pub fn pulse(self: &Arc<Self>, thread: &'static str) -> Pulse {
+        Pulse { health: Arc::clone(self), thread }
+    }
+
+    /// Waits until a thread has died; gives its name.
+    pub async fn died(&self) -> &'static str {
+        loop {
+            let notified = self.died.notified();
+            let dead = self.lock().dead;
+            match dead {
+                Some(thread) => return thread,
+                None => notified.await,
+            }
+        }
+    }
+
+    /// Why no call should be sent here now; `None` if all is well.
+    pub fn not_ready_because(&self) -> Option<&'static str> {
+        let state = self.lock();
+        if !state.started {
+            Some("starting")
+        } else if state.draining {
+            Some("stopping")
+        } else if state.dead.is_some() {
+            Some("a thread has died")
+        } else if state.failures[Model::Speaker as usize] >= FAILURES_UNREADY {
+            Some("the speaker model fails")
+        } else if state.failures[Model::Keyword as usize] >= FAILURES_UNREADY {
+            Some("the keyword model fails")
+        } else {
+            None
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.health.lock().dead = Some(self.thread);
+            self.health.died.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_says_what_it_waits_for() {
+        let health = Health::default();
+        assert_eq!(health.not_ready_because(), Some("starting"));
+        health.set_started();
+        assert_eq!(health.not_ready_because(), None);
+        for _ in 0..FAILURES_UNREADY {
+            assert_eq!(health.not_ready_because(), None);
+            health.note_run(Model::Keyword, false);
+        }
+        assert_eq!(health.not_ready_because(), Some("the keyword model fails"));
+        health.note_run(Model::Keyword, true);
+        assert_eq!(health.not_ready_because(), None);
+        health.set_draining();
+        assert_eq!(health.not_ready_because(), Some("stopping"));
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_told_and_one_that_returns_is_not() {
+        let health = Arc::new(Health::default());
+        health.set_started();
+        let pulse = health.pulse("good");
+        thread::spawn(move || drop(pulse)).join().expect("it returns");
+        assert_eq!(health.not_ready_because(), None);
+        let pulse = health.pulse("bad");
+        let bad = thread::spawn(move || {
+            let _pulse = pulse;
+            panic!("a broken invariant");
+        });
+        assert!(bad.join().is_err());
+        assert_eq!(health.not_ready_because(), Some("a thread has died"));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        assert_eq!(runtime.block_on(health.died()), "bad");
+    }
+}
