@@ -8,7 +8,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tracing::{error, info, warn};
 
 use crate::cli::{Outcome, Places, Refusal, start_log};
-use crate::runtime::appliance::{Appliance, Observation};
+use crate::runtime::appliance::Appliance;
+use crate::runtime::observation::Observation;
 
 /// Arguments of `sidetone serve`.
 #[derive(Debug, Args)]

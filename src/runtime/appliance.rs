@@ -11,102 +11,25 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle as Task;
 use tracing::info;
 
-use crate::call::media_session::MediaStats;
 use crate::config::{Config, InfoProfile};
-use crate::policy::evidence::Evidence;
-use crate::policy::rule::{Party, Policy};
-use crate::policy::verdict::Verdict;
+use crate::policy::rule::Policy;
 use crate::runtime::health::Health;
 use crate::runtime::http;
 use crate::runtime::inference_thread::{InferenceQueues, spawn_keyword, spawn_speaker};
 use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::observation::Observation;
 use crate::runtime::port_range::PortRange;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::store::voiceprints::{StoreError, Voiceprints};
 use crate::sip::endpoint::Endpoint;
-use crate::sip::event::CallKey;
 use crate::sip::settings::Settings;
 
 /// Evidence that may wait for the signalling thread; a media thread that finds it full waits.
 const EVIDENCE_WAITING: usize = 1024;
 /// Observations that may wait for a slow observer, who then misses the oldest and is told so.
 const OBSERVATIONS_WAITING: usize = 16_384;
-
-/// Something that happened, for those who watch. They can never hold up a call.
-#[derive(Clone, Debug)]
-pub enum Observation {
-    /// A call came in.
-    Started {
-        /// Which call.
-        call: CallKey,
-        /// Its conversation.
-        conversation: String,
-        /// Whose leg it is.
-        party: Party,
-    },
-    /// A party's audio showed something.
-    Evidence {
-        /// Which call.
-        call: CallKey,
-        /// What.
-        evidence: Evidence,
-    },
-    /// A conclusion.
-    Verdict {
-        /// Which call.
-        call: CallKey,
-        /// What.
-        verdict: Arc<Verdict>,
-    },
-    /// What became of a verdict's INFO; they are answered in the order of the verdicts.
-    Info {
-        /// Which call.
-        call: CallKey,
-        /// What.
-        outcome: InfoOutcome,
-    },
-    /// The dialog is over.
-    Ended {
-        /// Which call.
-        call: CallKey,
-        /// How, one word.
-        end: &'static str,
-    },
-    /// The media session is over.
-    Closed {
-        /// Which call.
-        call: CallKey,
-        /// What it counted.
-        stats: MediaStats,
-    },
-}
-
-/// What became of an INFO.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InfoOutcome {
-    /// 200-299.
-    Answered(u16),
-    /// 300-699.
-    Refused(u16),
-    /// No answer in 32 s.
-    TimedOut,
-    /// Not sent: the peer takes none, or the call was over.
-    Skipped,
-}
-
-impl InfoOutcome {
-    /// The word in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Answered(_) => "answered",
-            Self::Refused(_) => "refused",
-            Self::TimedOut => "timed_out",
-            Self::Skipped => "skipped",
-        }
-    }
-}
 
 /// Why the appliance did not start: one sentence.
 #[derive(Debug, thiserror::Error)]

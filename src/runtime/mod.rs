@@ -16,6 +16,7 @@ pub mod installed;
 pub mod media_thread;
 pub mod metrics;
 pub mod models;
+pub mod observation;
 pub mod onnx;
 pub mod port_range;
 pub mod signalling;

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use crate::cli::demo::script::Scene;
 use crate::policy::evidence::Evidence;
 use crate::policy::verdict::{Finding, SpeakerDecision, Verdict};
-use crate::runtime::appliance::{InfoOutcome, Observation};
+use crate::runtime::observation::{InfoOutcome, Observation};
 use crate::sip::event::CallKey;
 use crate::speaker::verifier::Decision;
 

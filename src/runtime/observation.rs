@@ -1,0 +1,83 @@
+//! What happens in the appliance, for those who watch: log, demonstration, live page.
+
+use std::sync::Arc;
+
+use crate::call::media_session::MediaStats;
+use crate::policy::evidence::Evidence;
+use crate::policy::rule::Party;
+use crate::policy::verdict::Verdict;
+use crate::sip::event::CallKey;
+
+/// Something that happened, for those who watch. They can never hold up a call.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// A call came in.
+    Started {
+        /// Which call.
+        call: CallKey,
+        /// Its conversation.
+        conversation: String,
+        /// Whose leg it is.
+        party: Party,
+    },
+    /// A party's audio showed something.
+    Evidence {
+        /// Which call.
+        call: CallKey,
+        /// What.
+        evidence: Evidence,
+    },
+    /// A conclusion.
+    Verdict {
+        /// Which call.
+        call: CallKey,
+        /// What.
+        verdict: Arc<Verdict>,
+    },
+    /// What became of a verdict's INFO; they are answered in the order of the verdicts.
+    Info {
+        /// Which call.
+        call: CallKey,
+        /// What.
+        outcome: InfoOutcome,
+    },
+    /// The dialog is over.
+    Ended {
+        /// Which call.
+        call: CallKey,
+        /// How, one word.
+        end: &'static str,
+    },
+    /// The media session is over.
+    Closed {
+        /// Which call.
+        call: CallKey,
+        /// What it counted.
+        stats: MediaStats,
+    },
+}
+
+/// What became of an INFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InfoOutcome {
+    /// 200-299.
+    Answered(u16),
+    /// 300-699.
+    Refused(u16),
+    /// No answer in 32 s.
+    TimedOut,
+    /// Not sent: the peer takes none, or the call was over.
+    Skipped,
+}
+
+impl InfoOutcome {
+    /// The word in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered(_) => "answered",
+            Self::Refused(_) => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Skipped => "skipped",
+        }
+    }
+}
