@@ -1,4 +1,86 @@
-//! tour
+//! sidetone: a silent SIP participant that verifies the caller's voice and spots phrases.
+//!
+//! A PBX lets it into a call. It decodes the audio, decides continuously whether the caller is who
+//! they claim to be, spots watched phrases, and tells the PBX by SIP INFO, and Prometheus. This page
+//! is the tour: the floors, one packet's walk through them, and the words we use.
+//!
+//! # Floors
+//!
+//! A room imports only from floors below, never sideways, never up; `tests/floors.rs` holds the
+//! walls, and every import names the file that defines the thing.
+//!
+//! | floor | wing | what it is |
+//! |---|---|---|
+//! | 7 | [`cli`] | one file per subcommand: arguments, work, exit code |
+//! | 6 | [`runtime`] | sockets, threads, clock, models, disk, HTTP: the only floor with IO |
+//! | 5 | [`config`] | the TOML file as types |
+//! | 4 | [`call`] | one call, pure: the only place where the wings below meet |
+//! | 3 | [`policy`] | what the evidence means: watched phrases, judge, verdicts |
+//! | 2 | [`speaker`] [`keyword`] | who speaks; what was said |
+//! | 1 | [`sip`] [`sdp`] [`rtp`] [`audio`] [`consent`] | protocols, signal and the rules of consent, without IO |
+//!
+//! `speaker` looks down on [`consent`] as well as on [`audio`]: an enrolment asks for a consent by
+//! type. Packages stand behind one file each: `rsip` in [`sip::message`], `sdp-types` in [`sdp`],
+//! `rtp-rs` in [`rtp::packet`], `rtcp-types` in [`rtp::report`], `audiopus` in [`audio::decoder`],
+//! `webrtc-vad` in [`audio::voice_activity`], `realfft` in [`audio::mel`], `ort` in
+//! [`runtime::onnx`], `prometheus` in [`runtime::metrics`], `symphonia` and `rubato` in
+//! [`runtime::audio_file`].
+//!
+//! # Machines
+//!
+//! Whatever has a state below `runtime` is a machine without a clock: `handle_*(now, ..)` when
+//! something arrived, `handle_timeout(now)` when its deadline has come, `poll_output()` until it is
+//! empty, `poll_timeout()` for the next deadline, `stats()` for plain integers. Time and chance are
+//! arguments, so the same seed gives the same transcript.
+//!
+//! # One RTP packet, from socket to SIP INFO
+//!
+//! 1. [`runtime::media_thread`] reads the datagram, and the clock once
+//! 2. [`call::media_session::MediaSession::handle_datagram`]: RTP or RTCP; [`rtp::source`] checks
+//!    where it came from
+//! 3. [`rtp::packet::Packet::parse`]: an error is counted and stops here
+//! 4. [`rtp::reception`] records it: widened numbers, loss, duplicates, jitter, probation
+//! 5. [`rtp::jitter_buffer`] puts it in its place, and gives out `Packet`, `Lost` or `Silence`; there
+//!    is no play-out clock, since nobody listens live: what is in order leaves at once
+//! 6. [`audio::decoder`] decodes, or conceals; concealed audio is marked and never scored
+//! 7. [`audio::listener`] makes it 16 kHz of telephone bandwidth, [`audio::voice_activity`] tells
+//!    speech from silence, [`audio::speech_windows`] cuts 3 s of net speech for the speaker model
+//!    and [`audio::segmenter`] whole spurts for the keyword model
+//! 8. `Output::Infer` goes to [`runtime::inference_thread`], whose queue ([`runtime::batcher`]) keeps
+//!    the newest window of each session, and serves sessions in turn
+//! 9. [`audio::mel`] and [`runtime::onnx`] make an embedding; [`keyword::spotter`] drives the keyword
+//!    model over a segment and finds phrases, [`keyword::locator`] when they were said
+//! 10. back on the media thread, `handle_answer`: [`speaker::verifier`] turns a cosine into a
+//!     calibrated log-likelihood ratio and tests it sequentially; then a CUSUM watches for a change
+//! 11. `Output::Evidence` goes to [`runtime::signalling`], which owns the calls
+//! 12. [`call::call::Call::handle_evidence`] asks [`policy::judge`], who says `Some(Verdict)` when a
+//!     conclusion changed
+//! 13. the verdict goes out by [`sip::endpoint::Endpoint::send_info`], to standard output, into the
+//!     metrics and to whoever observes ([`runtime::observation`])
+//!
+//! # Threads, and what gives way
+//!
+//! One signalling thread owns the SIP socket, the endpoint, the calls and their judges; N media
+//! threads own their parties' sockets and sessions (a voice activity detector cannot change
+//! threads); one thread per model owns it. The main thread serves HTTP and waits for signals.
+//!
+//! Every queue has a bound. What gives way, in this order: new calls (503 with Retry-After); a
+//! speaker window, to a newer one of the same party; a keyword segment, to a newer one, when four
+//! wait; late RTP, which is concealed and not scored. Each is counted, and lowers the `coverage` of
+//! the verdicts that follow: overload makes them humbler, not wrong. SIP, evidence and verdicts
+//! never give way.
+//!
+//! # Words
+//!
+//! * *Party*: one person's leg, and one SIP call to us. *Conversation*: the parties that belong
+//!   together.
+//! * *Stream time*: time since a party's first audio, silences included.
+//! * *Net speech*: speech really received; pauses and concealed audio are not in it.
+//! * *Window*: 3 s of net speech. *Segment*: one spurt of talk of at most 8 s.
+//! * *Evidence*: what the audio showed. *Verdict*: what it means, numbered per conversation.
+//! * *LLR*: natural log of how much better "the claimed speaker" explains the speech than "somebody
+//!   else".
+//! * *Coverage*: share of the speech heard that a model really worked on.
 
 pub mod audio;
 pub mod call;

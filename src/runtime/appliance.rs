@@ -15,7 +15,7 @@ use crate::config::{Config, InfoProfile};
 use crate::policy::rule::Policy;
 use crate::runtime::health::Health;
 use crate::runtime::http;
-use crate::runtime::inference_thread::{InferenceQueues, spawn_keyword, spawn_speaker};
+use crate::runtime::inference_thread::{Backlog, InferenceQueues, spawn_keyword, spawn_speaker};
 use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
@@ -192,6 +192,11 @@ impl Appliance {
     /// Everything that happens from now on.
     pub fn observe(&self) -> broadcast::Receiver<Observation> {
         self.observers.subscribe()
+    }
+
+    /// What the models have before them.
+    pub fn backlog(&self) -> Arc<Backlog> {
+        self.queues.backlog()
     }
 
     /// Waits until a thread that all calls share has died of a broken invariant; gives its name.

@@ -1,6 +1,7 @@
 //! Places one call and plays audio into it: the other side, for the demonstration and for load.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
@@ -9,6 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use crate::audio::g711;
 use crate::audio::pcm;
 use crate::rtp::packet::Packet;
+use crate::runtime::inference_thread::Backlog;
 use crate::sdp::{self, Codec, Direction, Local, Offer, Origin};
 use crate::sip::endpoint::Endpoint;
 use crate::sip::event::{CallKey, End, Event, Output};
@@ -37,6 +39,9 @@ pub struct CallPlan {
     pub afterwards: Duration,
     /// How much faster than real time to send it.
     pub pace: f64,
+    /// The called appliance's models: no packet is sent while they have work before them, so that
+    /// on any machine nothing is lost to the pace.
+    pub backlog: Option<Arc<Backlog>>,
 }
 
 /// How the other side saw the call.
@@ -117,11 +122,16 @@ impl Caller {
         let silent = (plan.afterwards.as_secs_f64() / PACKET_TIME.as_secs_f64()) as usize;
         packets.resize(packets.len() + silent, vec![SILENCE; PACKET]);
         let mut clock = interval(PACKET_TIME.div_f64(plan.pace));
-        clock.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        // Behind schedule in real time it catches up; a pace that waits for the models has no schedule.
+        clock.set_missed_tick_behavior(match plan.backlog {
+            None => MissedTickBehavior::Burst,
+            Some(_) => MissedTickBehavior::Delay,
+        });
         let ssrc = fastrand::u32(..);
         for (n, payload) in packets.iter().enumerate() {
-            // Another event may come first; the packet waits for its tick.
-            while !self.turn(Some(&mut clock)).await? {}
+            // Another event may come first; the packet waits for its tick, and for the models.
+            let behind = || plan.backlog.as_ref().is_some_and(|backlog| !backlog.is_empty());
+            while !self.turn(Some(&mut clock)).await? || behind() {}
             let Some(media) = self.media.filter(|_| self.end.is_none()) else { break };
             let packet = Packet {
                 payload_type: 0,

@@ -1,6 +1,7 @@
 //! One thread per model: takes the newest work of each session in turn, runs it, answers.
 
 use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -32,9 +33,21 @@ pub const ANSWERS_OUTSTANDING: usize = 3 + SEGMENTS_WAITING as usize;
 /// Where the answers of one session go.
 type Replies = mpsc::Sender<Answer>;
 
+/// How much work the models have before them, running work included.
+#[derive(Debug, Default)]
+pub struct Backlog(AtomicUsize);
+
+impl Backlog {
+    /// Whether every answer has been given.
+    pub fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
 /// Both queues, for the media threads to fill.
 #[derive(Clone, Debug)]
 pub struct InferenceQueues {
+    backlog: Arc<Backlog>,
     speaker: Arc<Queue<CallKey, (SpeechWindow, Replies)>>,
     keyword: Arc<Queue<(CallKey, u64), (Segment, Replies)>>,
 }
@@ -42,7 +55,16 @@ pub struct InferenceQueues {
 impl InferenceQueues {
     /// Two empty queues.
     pub fn new() -> Self {
-        Self { speaker: Arc::new(Queue::new()), keyword: Arc::new(Queue::new()) }
+        Self {
+            backlog: Arc::default(),
+            speaker: Arc::new(Queue::new()),
+            keyword: Arc::new(Queue::new()),
+        }
+    }
+
+    /// What both models have before them.
+    pub fn backlog(&self) -> Arc<Backlog> {
+        Arc::clone(&self.backlog)
     }
 
     /// Queues work for the party of `call`; `count` is the number of segments it has asked for before.
@@ -55,7 +77,8 @@ impl InferenceQueues {
         work: Infer,
         replies: &Replies,
     ) -> Option<Infer> {
-        match work {
+        self.backlog.0.fetch_add(1, Ordering::Relaxed);
+        let replaced = match work {
             Infer::Speaker(window) => self
                 .speaker
                 .push(now, call, (window, replies.clone()))
@@ -64,7 +87,11 @@ impl InferenceQueues {
                 .keyword
                 .push(now, (call, count % SEGMENTS_WAITING), (segment, replies.clone()))
                 .map(|(segment, _)| Infer::Keyword(segment)),
+        };
+        if replaced.is_some() {
+            self.backlog.0.fetch_sub(1, Ordering::Relaxed);
         }
+        replaced
     }
 
     /// Lets both threads end once they have done what waits.
@@ -87,14 +114,14 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
     metrics: Arc<Metrics>,
     pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
-    let queue = Arc::clone(&queues.speaker);
+    let (queue, backlog) = (Arc::clone(&queues.speaker), queues.backlog());
     thread::Builder::new().name("speaker-model".into()).spawn(move || {
         let _pulse = pulse;
         let mut filter_bank = FilterBank::new();
         while let Some((window, replies)) = queue.pop() {
             let embedding = metrics
                 .time(Model::Speaker, || embed(&mut filter_bank, &mut model, &window.samples));
-            reply(&replies, Answer::Embedding { window, embedding });
+            reply(&backlog, &replies, Answer::Embedding { window, embedding });
         }
     })
 }
@@ -107,7 +134,7 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
     metrics: Arc<Metrics>,
     pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
-    let queue = Arc::clone(&queues.keyword);
+    let (queue, backlog) = (Arc::clone(&queues.keyword), queues.backlog());
     thread::Builder::new().name("keyword-model".into()).spawn(move || {
         let _pulse = pulse;
         while let Some((segment, replies)) = queue.pop() {
@@ -115,7 +142,7 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
                 metrics.time(Model::Keyword, || spotter.spot(&mut model, &segment.samples));
             // The transcript ends here: what was said around a phrase is nobody's business.
             let hits = spotting.map(|spotting| spotting.hits);
-            reply(&replies, Answer::Hits { segment, hits });
+            reply(&backlog, &replies, Answer::Hits { segment, hits });
         }
     })
 }
@@ -133,7 +160,8 @@ pub fn embed<E: Embedder>(
 }
 
 /// The channel has room by construction; a session that is gone wants no answer.
-fn reply(replies: &Replies, answer: Answer) {
+fn reply(backlog: &Backlog, replies: &Replies, answer: Answer) {
+    backlog.0.fetch_sub(1, Ordering::Relaxed);
     if let Err(mpsc::error::TrySendError::Full(_)) = replies.try_send(answer) {
         unreachable!("a session has at most {ANSWERS_OUTSTANDING} answers outstanding");
     }
