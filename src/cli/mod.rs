@@ -119,10 +119,11 @@ pub fn run() -> ExitCode {
 }
 
 /// Log lines go to standard error, so that standard output holds results alone; `SIDETONE_LOG`
-/// filters them (`info`, `debug`, `sidetone::sip=debug`).
-fn start_log(default: &str) {
-    let filter =
-        EnvFilter::try_from_env("SIDETONE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+/// filters them (`info`, `debug`, `info,ort=info`). Of ONNX Runtime, which notes every allocation
+/// at `info`, only warnings are shown.
+fn start_log(level: &str) {
+    let filter = EnvFilter::try_from_env("SIDETONE_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},ort=warn")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -137,11 +137,25 @@ impl Metrics {
         registered(&metrics.registry, IntGauge::with_opts(version).expect("valid names")).set(1);
         let process = prometheus::process_collector::ProcessCollector::for_self();
         metrics.registry.register(Box::new(process)).expect("nothing else has its names");
+        // Present at zero from the start, so that a rate over them is never "no data".
         for model in Model::ALL {
-            // Present at zero from the start, so that a rate over them is never "no data".
+            metrics.inference_seconds.with_label_values(&[model.as_str()]);
             metrics.inference_failures.with_label_values(&[model.as_str()]);
             metrics.inference_replaced.with_label_values(&[model.as_str()]);
         }
+        for end in ["by_peer", "by_us", "cancelled", "refused", "failed"] {
+            metrics.calls_ended.with_label_values(&[end]);
+        }
+        for result in ["answered", "refused", "timed_out", "skipped"] {
+            metrics.info.with_label_values(&[result]);
+        }
+        for reason in ["malformed", "foreign", "late", "duplicate", "undecodable"] {
+            metrics.rtp_dropped.with_label_values(&[reason]);
+        }
+        for decision in ["accepted", "rejected", "changed", "inconclusive"] {
+            metrics.verdicts.with_label_values(&["speaker", decision]);
+        }
+        metrics.verdicts.with_label_values(&["keyword", "found"]);
         metrics
     }
 
