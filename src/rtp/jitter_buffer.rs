@@ -181,7 +181,8 @@ impl JitterBuffer {
                 return Playout::NotYet;
             }
             let gap = last.gap_before(head, self.clock_rate);
-            let expected = Place { sequence: head.sequence, timestamp: head.timestamp };
+            let timestamp = last.no_earlier(head, head.timestamp);
+            let expected = Place { sequence: head.sequence, timestamp };
             let lost = match last.duration {
                 0 => gap,
                 one => gap.min(missing * one),
@@ -189,7 +190,7 @@ impl JitterBuffer {
             last.expected = Some(expected);
             if missing > 0 {
                 // What the lost packets cannot have filled is silence, given next.
-                let timestamp = head.timestamp.saturating_sub(gap - lost);
+                let timestamp = timestamp.saturating_sub(gap - lost);
                 last.expected = Some(Place { timestamp, ..expected });
                 self.stats.lost += missing;
                 return Playout::Lost { duration: lost, packets: missing };
@@ -200,18 +201,18 @@ impl JitterBuffer {
             }
         }
         let head = self.ring.pop_front().expect("the head was just looked at");
-        let (arrived, duration) = match self.last {
+        let end = head.timestamp + head.duration;
+        let (arrived, duration, timestamp) = match self.last {
             // Repeats of a telephone event stand still in time, however late they come.
-            Some(last) if head.duration == 0 => (last.arrived, last.duration),
-            Some(_) | None => (head.arrived, head.duration),
+            Some(last) if head.duration == 0 => {
+                (last.arrived, last.duration, last.no_earlier(&head, end))
+            }
+            Some(_) | None => (head.arrived, head.duration, end),
         };
         self.last = Some(Last {
             arrived,
             duration,
-            expected: Some(Place {
-                sequence: head.sequence + 1,
-                timestamp: head.timestamp + head.duration,
-            }),
+            expected: Some(Place { sequence: head.sequence + 1, timestamp }),
         });
         self.stats.played += 1;
         Playout::Packet {
@@ -268,9 +269,20 @@ impl Last {
             Some(gap) if gap <= by_wall_clock + slack => gap,
             // Set forward or back by more than the time that passed.
             Some(_) => by_wall_clock,
+            // Telephone events repeat their start, however long ago that was.
+            None if head.duration == 0 => 0,
             None if expected.timestamp - head.timestamp > slack => by_wall_clock,
-            // Telephone events repeat their start; some peers count a frame twice.
+            // Some peers count a frame twice.
             None => 0,
+        }
+    }
+
+    /// `timestamp` at `head`, for an event no earlier than the stream stands: some peers send a
+    /// key's tone as audio beside its events, which all carry the time of its start.
+    fn no_earlier(&self, head: &Entry, timestamp: u64) -> u64 {
+        match self.expected {
+            Some(place) if head.duration == 0 => place.timestamp.max(timestamp),
+            Some(_) | None => timestamp,
         }
     }
 }
@@ -416,6 +428,24 @@ mod tests {
         bench.push(PTIME * 101, 1_101, 50_000 + 101 * 160, 160);
         story.extend(bench.drain(PTIME * 101));
         assert_eq!(story[100..], ["1", "silence 16000", "101"]);
+    }
+
+    #[test]
+    fn a_key_press_beside_the_audio_takes_no_time() {
+        let mut bench = Bench::new();
+        let mut story = Vec::new();
+        // 2 s, as one may hold a key: longer than the slack of a clock.
+        for n in 0..100 {
+            bench.push(PTIME * n, 1_000 + u64::from(2 * n), 50_000 + u64::from(n) * 160, 160);
+            if n != 50 {
+                bench.push(PTIME * n, 1_001 + u64::from(2 * n), 50_000, 0);
+            }
+            story.extend(bench.drain(PTIME * n));
+        }
+        story.extend(bench.drain(PTIME * 100));
+        let gaps: Vec<_> = story.iter().filter(|line| line.contains(' ')).collect();
+        assert_eq!(gaps, ["lost 1: 0"], "the event that was lost");
+        assert_eq!(story.len(), 200);
     }
 
     #[test]
