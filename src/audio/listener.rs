@@ -9,6 +9,9 @@ use crate::audio::segmenter::{self, Segment, Segmenter};
 use crate::audio::speech_windows::{SpeechWindow, SpeechWindows};
 use crate::audio::voice_activity::{self, Activity, FRAME, VoiceActivity};
 
+/// Samples that each of the filters holds back, at 16 kHz.
+const HELD: usize = 20;
+
 /// Hears one party: resamples, tells speech from silence, cuts windows and segments.
 ///
 /// Everything is band-limited to telephone bandwidth first, wideband too: voiceprints are, and a
@@ -28,6 +31,8 @@ pub struct Listener {
     talking: bool,
     /// Frames of speech with concealed audio in them.
     concealed_speech: u32,
+    /// Whether what the filters still hold was made up.
+    holding_concealed: bool,
     ready: VecDeque<Heard>,
 }
 
@@ -61,6 +66,7 @@ impl Listener {
             spotting,
             talking: false,
             concealed_speech: 0,
+            holding_concealed: false,
             ready: VecDeque::new(),
         };
         listener.set_hop(hop);
@@ -78,31 +84,42 @@ impl Listener {
 
     /// Takes the next samples, at 8 or 16 kHz; `concealed` if they were made up.
     pub fn hear(&mut self, samples: &[f32], rate: u32, concealed: bool) {
-        let samples = if rate == SAMPLE_RATE {
-            self.upsampler.push(&self.downsampler.push(samples))
+        let (samples, held) = if rate == SAMPLE_RATE {
+            (self.upsampler.push(&self.downsampler.push(samples)), HELD + HELD)
         } else {
-            self.upsampler.push(samples)
+            (self.upsampler.push(samples), HELD)
         };
-        self.activity.push(&samples, concealed);
+        // The filters run behind: what comes out first went in before this call.
+        let (before, these) = samples.split_at(held.min(samples.len()));
+        self.activity.push(before, concealed || self.holding_concealed);
+        self.activity.push(these, concealed);
+        self.holding_concealed = concealed || (self.holding_concealed && these.is_empty());
         self.gather();
     }
 
     /// Nothing was sent for `time`.
     pub fn skip(&mut self, time: Duration) {
-        let rest = self.upsampler.flush();
-        self.activity.push(&rest, false);
+        self.flush();
         self.activity.skip(time);
         self.gather();
     }
 
     /// The stream is over: what is still open ends here.
     pub fn finish(&mut self) {
-        let rest = self.upsampler.flush();
-        self.activity.push(&rest, false);
+        self.flush();
         self.activity.finish();
         self.gather();
         self.segmenter.finish();
         self.collect();
+    }
+
+    /// Lets the filters' last samples out.
+    fn flush(&mut self) {
+        let rest = self.downsampler.flush();
+        let mut rest = self.upsampler.push(&rest);
+        rest.extend(self.upsampler.flush());
+        self.activity.push(&rest, self.holding_concealed);
+        self.holding_concealed = false;
     }
 
     fn gather(&mut self) {
@@ -221,5 +238,26 @@ mod tests {
         }
         assert!(listener.concealed_speech() > Duration::from_secs(5), "frames straddle packets");
         assert!(listener.net_speech() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_the_filters_hold_of_a_concealed_packet_stays_concealed() {
+        for (rate, packet) in [(8_000, 160), (16_000, 320)] {
+            // A little more in the first packet: the detector's frames do not begin with a packet.
+            let ahead = packet / 32;
+            let mut listener = Listener::new(None, false);
+            listener.hear(&vec![0.0; packet + ahead], rate, false);
+            listener.hear(&vec![0.1; packet], rate, true);
+            listener.hear(&vec![0.0; 4 * packet], rate, false);
+            listener.finish();
+            assert_eq!(listener.concealed(), 3 * FRAME, "at {rate} Hz, in the middle");
+
+            let mut listener = Listener::new(None, false);
+            listener.hear(&vec![0.0; packet + ahead], rate, false);
+            listener.hear(&vec![0.1; packet], rate, true);
+            listener.skip(Duration::from_millis(100));
+            listener.finish();
+            assert_eq!(listener.concealed(), 3 * FRAME, "at {rate} Hz, before a silence");
+        }
     }
 }
