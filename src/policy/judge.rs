@@ -7,6 +7,12 @@ use crate::policy::evidence::{Evidence, PhraseEvidence};
 use crate::policy::rule::{Party, Policy};
 use crate::policy::verdict::{Finding, SCHEMA_VERSION, SpeakerDecision, Verdict};
 
+/// How long a phrase is remembered, in the party's own time, so as not to be told twice.
+///
+/// 60 s: a segment is at most 8 s long and few of a party's segments wait at once, so no two that
+/// overlap are answered further apart; a call without end remembers no more than a minute.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
 /// Concludes for one conversation and numbers its verdicts.
 #[derive(Debug)]
 pub struct Judge {
@@ -27,6 +33,7 @@ pub struct Leg {
     /// Models in use, `name@version`.
     pub models: Models,
     told: Option<SpeakerDecision>,
+    /// Those of the last minute that were told.
     phrases: Vec<PhraseEvidence>,
 }
 
@@ -84,6 +91,7 @@ impl Judge {
                 if !unsaid || !self.policy.watches(phrase.phrase, leg.party) {
                     return None;
                 }
+                leg.phrases.retain(|earlier| earlier.end + REMEMBERED > phrase.start);
                 leg.phrases.push(*phrase);
                 let finding = Finding::Keyword {
                     phrase: self.policy.phrases[phrase.phrase].id.clone(),
@@ -138,4 +146,93 @@ fn seconds(duration: Duration) -> f64 {
 
 fn rounded(x: f64, steps: f64) -> f64 {
     (x * steps).round() / steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::evidence::{Obstacle, SpeakerEvidence};
+    use crate::speaker::verifier::Decision;
+
+    fn judge() -> Judge {
+        let policy = "name='p'\nversion='1'\n[[phrase]]\nid='risk'\ntext='at risk'\n\
+            [[phrase]]\nid='agents'\ntext='for agents'\nparties=['agent']";
+        Judge::new("c".to_owned(), Arc::new(toml::from_str(policy).expect("a policy")))
+    }
+
+    fn leg(subject: Option<&str>) -> Leg {
+        let subject = subject.map(str::to_owned);
+        Leg::new(Party::Caller, subject, jiff::Timestamp::UNIX_EPOCH, Models::default())
+    }
+
+    fn phrase(phrase: usize, start_ms: u64) -> Evidence {
+        let start = Duration::from_millis(start_ms);
+        Evidence::Phrase(PhraseEvidence {
+            phrase,
+            start,
+            end: start + Duration::from_millis(800),
+            score: -0.4,
+            exact: false,
+            net_speech: start,
+            coverage: 1.0,
+        })
+    }
+
+    fn speaker(decision: Decision) -> Evidence {
+        Evidence::Speaker(SpeakerEvidence {
+            decision,
+            at: Duration::from_secs(4),
+            llr: 8.7,
+            newest_llr: 6.5,
+            net_speech: Duration::from_secs(4),
+            coverage: 1.0,
+        })
+    }
+
+    #[test]
+    fn only_a_change_of_the_decision_is_a_verdict() {
+        let (mut judge, mut leg) = (judge(), leg(Some("alice")));
+        let decisions = [
+            Decision::Undecided,
+            Decision::Accepted,
+            Decision::Accepted,
+            Decision::Changed,
+            Decision::Changed,
+        ];
+        let told = decisions.map(|d| judge.weigh(&mut leg, &speaker(d)).map(|v| v.sequence));
+        assert_eq!(told, [None, Some(1), None, Some(2), None]);
+    }
+
+    #[test]
+    fn nobody_is_judged_whose_identity_was_not_claimed() {
+        let (mut judge, mut leg) = (judge(), leg(None));
+        assert!(judge.weigh(&mut leg, &speaker(Decision::Rejected)).is_none());
+        assert!(judge.weigh(&mut leg, &Evidence::NoSpeakerCheck(Obstacle::NoConsent)).is_none());
+    }
+
+    #[test]
+    fn a_phrase_in_the_overlap_of_two_segments_is_told_once_and_a_repetition_again() {
+        let (mut judge, mut leg) = (judge(), leg(None));
+        let told = [10_000, 10_200, 11_000, 30_000, 10_100]
+            .map(|start| judge.weigh(&mut leg, &phrase(0, start)).is_some());
+        assert_eq!(told, [true, false, true, true, false], "the last comes late");
+    }
+
+    #[test]
+    fn a_phrase_of_the_other_party_is_not_told() {
+        let (mut judge, mut leg) = (judge(), leg(None));
+        assert!(judge.weigh(&mut leg, &phrase(1, 0)).is_none());
+        leg.party = Party::Mixed;
+        assert!(judge.weigh(&mut leg, &phrase(1, 0)).is_some());
+    }
+
+    #[test]
+    fn a_call_without_end_remembers_the_last_minute() {
+        let (mut judge, mut leg) = (judge(), leg(None));
+        for n in 0..10_000 {
+            assert!(judge.weigh(&mut leg, &phrase(0, n * 5_000)).is_some());
+            assert!(judge.weigh(&mut leg, &phrase(0, n * 5_000 + 100)).is_none());
+        }
+        assert!(leg.phrases.len() <= 13, "{} phrases in a minute", leg.phrases.len());
+    }
 }
