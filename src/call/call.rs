@@ -132,7 +132,10 @@ impl Call {
     pub fn handle_reinvited(&mut self, offer: Option<&str>) {
         match self.negotiation.respond(offer) {
             Ok((sdp, plan)) => {
-                self.outputs.push_back(Output::ChangeMedia(plan));
+                // Where they ask for our offer, all stays as it was until their answer.
+                if offer.is_some() {
+                    self.outputs.push_back(Output::ChangeMedia(plan));
+                }
                 self.outputs.push_back(Output::Accept { sdp });
             }
             Err(error) => self.refuse(&error),
