@@ -1,0 +1,263 @@
+//! One media session, a network, models that answer late, and a clock that only tests move.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use sidetone::audio::decoder::Codec;
+use sidetone::audio::segmenter::Segment;
+use sidetone::audio::speech_windows::SpeechWindow;
+use sidetone::call::media_session::{Answer, Infer, MediaPlan, MediaSession, Output, SpeakerWatch};
+use sidetone::consent::consent::Consent;
+use sidetone::keyword::spotter::Hit;
+use sidetone::policy::evidence::{Evidence, Obstacle, SpeakerEvidence};
+use sidetone::speaker::calibration::{Calibration, ErrorRate};
+use sidetone::speaker::embedding::Embedding;
+use sidetone::speaker::verifier::{Settings, Verifier};
+use sidetone::speaker::voiceprint::Voiceprint;
+
+use crate::phone::{Datagram, OPUS, PCMA, PCMU, peer};
+
+pub(crate) const MODEL: &str = "fake@1";
+/// Cosines in the middle of the same and of other speakers.
+pub(crate) const SAME: f32 = 0.78;
+pub(crate) const OTHER: f32 = 0.15;
+/// How long the models take. Less than the shortest hop: what a window is cut from does not depend
+/// on when the answer to the one before came.
+const SPEAKER_TAKES: Duration = Duration::from_millis(200);
+const KEYWORD_TAKES: Duration = Duration::from_millis(700);
+
+/// What the speaker model finds in a window, given how many it had before; `None` fails.
+pub(crate) type Ear = Box<dyn FnMut(usize, &SpeechWindow) -> Option<f32>>;
+
+pub(crate) struct Party {
+    pub(crate) start: Instant,
+    pub(crate) now: Instant,
+    pub(crate) session: MediaSession,
+    pub(crate) ear: Ear,
+    /// Whether the keyword model fails on a segment.
+    pub(crate) deaf: Box<dyn FnMut(&Segment) -> bool>,
+    pub(crate) windows: Vec<SpeechWindow>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) evidence: Vec<Evidence>,
+    pub(crate) reports: Vec<(Duration, SocketAddr, Vec<u8>)>,
+    /// Every output but the reports, in order, without its time: it is about the stream, and the
+    /// same stream may come by another network.
+    pub(crate) story: Vec<String>,
+    /// How often it was woken.
+    pub(crate) turns: usize,
+    answers: BTreeMap<(Instant, usize), Answer>,
+    asked: usize,
+}
+
+pub(crate) fn plan() -> MediaPlan {
+    MediaPlan {
+        payloads: vec![(PCMU, Codec::Pcmu), (PCMA, Codec::Pcma), (OPUS, Codec::Opus)],
+        rtp: Some(peer()),
+        rtcp: Some(SocketAddr::new(peer().ip(), peer().port() + 1)),
+    }
+}
+
+pub(crate) fn verifier() -> Verifier {
+    let settings = Settings {
+        false_accept: ErrorRate::one_in(1_000).expect("a rate"),
+        false_reject: ErrorRate::one_in(50).expect("a rate"),
+    };
+    Verifier::new(Calibration::RESNET34_3S, settings)
+}
+
+/// A voice at `cosine` to the enrolled one.
+pub(crate) fn embedding(cosine: f32) -> Embedding {
+    let across = (1.0 - cosine * cosine).max(0.0).sqrt();
+    Embedding::from_raw(vec![cosine, across]).expect("a direction")
+}
+
+pub(crate) fn voiceprint(model: &str) -> Voiceprint {
+    Voiceprint {
+        subject: "alice".to_owned(),
+        consent: "c-1".to_owned(),
+        model: model.to_owned(),
+        created: jiff::Timestamp::UNIX_EPOCH,
+        net_speech_s: 12.0,
+        embedding: embedding(1.0),
+    }
+}
+
+/// The watch that a claim leads to, with or without a consent.
+pub(crate) fn watch(consent: bool) -> Result<SpeakerWatch, Obstacle> {
+    let consent = consent.then(|| Consent::from_reference("c-1").expect("a reference"));
+    SpeakerWatch::new(consent.as_ref(), Some(voiceprint(MODEL)), MODEL, verifier())
+}
+
+impl Party {
+    /// Somebody whose every window is the claimed speaker, watched with consent.
+    pub(crate) fn new() -> Self {
+        Self::with(watch(true).ok(), 1)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    pub(crate) fn with(watch: Option<SpeakerWatch>, seed: u64) -> Self {
+        let start = Instant::now();
+        Self {
+            start,
+            now: start,
+            session: MediaSession::new(start, plan(), watch, true, seed, "us@192.0.2.2"),
+            ear: Box::new(|_, _| Some(SAME)),
+            deaf: Box::new(|_| false),
+            windows: Vec::new(),
+            segments: Vec::new(),
+            evidence: Vec::new(),
+            reports: Vec::new(),
+            story: Vec::new(),
+            turns: 0,
+            answers: BTreeMap::new(),
+            asked: 0,
+        }
+    }
+
+    /// A party whose windows sound as `ear` says.
+    pub(crate) fn heard_as(ear: impl FnMut(usize, &SpeechWindow) -> Option<f32> + 'static) -> Self {
+        Self { ear: Box::new(ear), ..Self::new() }
+    }
+
+    /// Lets `datagrams` arrive, each at its time, and every deadline before and between them.
+    pub(crate) fn receive(&mut self, mut datagrams: Vec<Datagram>) {
+        datagrams.sort_by_key(|datagram| datagram.at);
+        for Datagram { at, from, bytes } in datagrams {
+            self.wait_until(at);
+            self.turns += 1;
+            self.session.handle_datagram(self.now, from, &bytes);
+            self.drain();
+        }
+    }
+
+    /// Lets time pass until `until` since the start.
+    pub(crate) fn wait_until(&mut self, until: Duration) {
+        let until = self.start + until;
+        loop {
+            let answer = self.answers.keys().next().copied();
+            let due = self.session.poll_timeout().max(self.now);
+            let next = answer.map_or(due, |(at, _)| at.min(due));
+            if next > until {
+                break;
+            }
+            self.now = next;
+            self.turns += 1;
+            match answer {
+                Some(key) if key.0 == next => {
+                    let answer = self.answers.remove(&key).expect("it has just been seen");
+                    self.session.handle_answer(answer);
+                }
+                _ => self.session.handle_timeout(next),
+            }
+            self.drain();
+        }
+        self.now = self.now.max(until);
+    }
+
+    /// The call ends; the models' last answers still come.
+    pub(crate) fn finish(&mut self) {
+        self.session.finish(self.now);
+        self.drain();
+        for (_, answer) in std::mem::take(&mut self.answers) {
+            self.session.handle_answer(answer);
+        }
+        self.drain();
+    }
+
+    /// Receives `datagrams` to the end of the call.
+    pub(crate) fn hear(mut self, datagrams: Vec<Datagram>) -> Self {
+        self.receive(datagrams);
+        self.finish();
+        self
+    }
+
+    /// What is known about the speaker, in order.
+    pub(crate) fn speaker(&self) -> Vec<SpeakerEvidence> {
+        let of_speaker = |evidence: &Evidence| match evidence {
+            Evidence::Speaker(speaker) => Some(*speaker),
+            Evidence::NoSpeakerCheck(_) | Evidence::Phrase(_) | Evidence::Talk { .. } => None,
+        };
+        self.evidence.iter().filter_map(of_speaker).collect()
+    }
+
+    /// What was cut and concluded, whenever the answers came: the story in the alphabet's order, less
+    /// the phrases, which tell the net speech at the time of their answer.
+    pub(crate) fn heard(&self) -> Vec<&str> {
+        let mut lines: Vec<&str> = self.story.iter().map(String::as_str).collect();
+        lines.retain(|line| !line.starts_with("Phrase"));
+        lines.sort_unstable();
+        lines
+    }
+
+    /// When talk began and ended.
+    pub(crate) fn talk(&self) -> Vec<(bool, Duration)> {
+        let of_talk = |evidence: &Evidence| match evidence {
+            Evidence::Talk { talking, at } => Some((*talking, *at)),
+            Evidence::NoSpeakerCheck(_) | Evidence::Phrase(_) | Evidence::Speaker(_) => None,
+        };
+        self.evidence.iter().filter_map(of_talk).collect()
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            match output {
+                Output::Infer(work) => {
+                    self.story.push(told(&work));
+                    self.ask(work);
+                }
+                Output::Evidence(evidence) => {
+                    self.story.push(format!("{evidence:?}"));
+                    self.evidence.push(evidence);
+                }
+                Output::Transmit { destination, datagram } => {
+                    self.reports.push((self.now - self.start, destination, datagram));
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, work: Infer) {
+        let (takes, answer) = match work {
+            Infer::Speaker(window) => {
+                let cosine = (self.ear)(self.windows.len(), &window);
+                self.windows.push(window.clone());
+                (SPEAKER_TAKES, Answer::Embedding { window, embedding: cosine.map(embedding) })
+            }
+            Infer::Keyword(segment) => {
+                self.segments.push(segment.clone());
+                let hit = Hit {
+                    phrase: 0,
+                    score: -0.5,
+                    exact: false,
+                    start: Duration::from_millis(100),
+                    end: Duration::from_millis(300),
+                };
+                let hits = (!(self.deaf)(&segment)).then(|| vec![hit]);
+                (KEYWORD_TAKES, Answer::Hits { segment, hits })
+            }
+        };
+        self.asked += 1;
+        self.answers.insert((self.now + takes, self.asked), answer);
+    }
+}
+
+/// The work in a line, its audio as a number.
+fn told(work: &Infer) -> String {
+    let digest = |samples: &[f32]| {
+        let mut hasher = DefaultHasher::new();
+        samples.iter().for_each(|sample| sample.to_bits().hash(&mut hasher));
+        hasher.finish()
+    };
+    match work {
+        Infer::Speaker(SpeechWindow { samples, start, end, net_speech, fresh }) => {
+            let sound = digest(samples);
+            format!("window {start:?}..{end:?}, {net_speech:?}, {fresh:?} new: {sound:016x}")
+        }
+        Infer::Keyword(Segment { samples, start, continued, cut, concealed_share }) => {
+            let (length, sound) = (samples.len(), digest(samples));
+            format!("segment {start:?} {length} {continued} {cut} {concealed_share}: {sound:016x}")
+        }
+    }
+}
