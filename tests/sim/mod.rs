@@ -1,4 +1,5 @@
 //! Two endpoints, a network that loses, doubles and reorders, and a clock that only tests move.
+#![allow(dead_code, reason = "each test file needs its own part")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
