@@ -52,8 +52,8 @@ enum Media {
 struct Sidecar {
     calls: BTreeMap<CallKey, Standing>,
     judges: BTreeMap<String, Judge>,
-    /// Every verdict, told to the PBX or not.
-    verdicts: Vec<Verdict>,
+    /// Every verdict, and whether the PBX is to be told.
+    verdicts: Vec<(Verdict, bool)>,
 }
 
 impl Sidecar {
@@ -117,7 +117,7 @@ impl Sidecar {
                     if inform {
                         endpoint.send_info(now, key, verdict.to_json().into_bytes());
                     }
-                    self.verdicts.push(*verdict);
+                    self.verdicts.push((*verdict, inform));
                 }
                 Output::HangUp { reason } => endpoint.hang_up(now, key, Some(reason)),
             }
@@ -435,7 +435,8 @@ fn last_words_become_a_verdict_that_is_told_to_nobody() {
     bench.hang_up(theirs);
     bench.show(ours, &phrase(5_000));
     bench.pass(60);
-    assert_eq!((bench.sidecar.verdicts.len(), bench.world.count("INFO")), (1, 0));
+    let inform: Vec<_> = bench.sidecar.verdicts.iter().map(|(_, inform)| *inform).collect();
+    assert_eq!((inform, bench.world.count("INFO")), (vec![false], 0));
 }
 
 #[test]
