@@ -63,7 +63,7 @@ impl Sidecar {
             Event::Invited(invitation) => self.invited(world, *key, invitation),
             Event::Confirmed { answer } => {
                 self.with(world, *key, |call, judge| {
-                    call.handle_confirmed(judge, answer.as_deref())
+                    call.handle_confirmed(judge, answer.as_deref());
                 });
             }
             Event::Reinvited { offer } => {
