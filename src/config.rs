@@ -110,12 +110,14 @@ pub enum ConfigError {
         error: std::io::Error,
     },
     /// Not TOML, an unknown key, a wrong type.
-    #[error("{}: {error}", .file.display())]
+    #[error("{}{place}: {reason}", .file.display())]
     Malformed {
         /// Which file.
         file: PathBuf,
-        /// Line, caret and what was wanted.
-        error: Box<toml::de::Error>,
+        /// `, line 4 (max_calls = "ten")`; nothing where the file as a whole is meant.
+        place: String,
+        /// What is wrong there, and what was wanted.
+        reason: String,
     },
     /// Well-formed, but it makes no sense.
     #[error("{}: {key} {wanted}, found {found}", .file.display())]
@@ -142,10 +144,8 @@ pub enum ConfigError {
 impl Config {
     /// Understands the text of `file`; relative paths in it count from the file's own folder.
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
-        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Malformed {
-            file: file.to_owned(),
-            error: Box::new(error),
-        })?;
+        let mut config: Self =
+            toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
         config.validate(file)?;
         let folder = file.parent().unwrap_or(Path::new(""));
         let paths =
@@ -195,12 +195,22 @@ impl Config {
 
 /// Understands the text of the policy `file`.
 pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
-    let policy: Policy = toml::from_str(text).map_err(|error| ConfigError::Malformed {
-        file: file.to_owned(),
-        error: Box::new(error),
-    })?;
+    let policy: Policy = toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
     policy.validate().map_err(|error| ConfigError::Policy { file: file.to_owned(), error })?;
     Ok(policy)
+}
+
+/// The parser's drawing of line and caret as one sentence.
+fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().filter(|span| span.end < text.len());
+    let before = before.and_then(|span| text.get(..span.start));
+    let place = before.map(|before| {
+        let number = before.matches('\n').count();
+        let line = text.lines().nth(number).unwrap_or_default().trim();
+        format!(", line {} ({line})", number + 1)
+    });
+    let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    ConfigError::Malformed { file: file.to_owned(), place: place.unwrap_or_default(), reason }
 }
 
 #[cfg(test)]
@@ -225,7 +235,20 @@ mod tests {
     fn an_unknown_key_is_refused_by_name_and_line() {
         let error = parse(&SHIPPED.replace("max_calls", "max_cals")).expect_err("a misspelt key");
         let message = error.to_string();
-        assert!(message.contains("sidetone.toml") && message.contains("max_cals"), "{message}");
+        let line = 1 + SHIPPED.lines().position(|l| l.starts_with("max_calls")).expect("the key");
+        let wanted = format!("/etc/sidetone/sidetone.toml, line {line} (max_cals = 100): ");
+        assert!(message.starts_with(&wanted), "{message}");
+        assert!(!message.contains('\n'), "one sentence: {message}");
+    }
+
+    #[test]
+    fn a_missing_key_is_named_with_its_table() {
+        let error = parse(&SHIPPED.replace("max_calls = 100\n", "")).expect_err("a missing key");
+        let message = error.to_string();
+        assert!(message.contains("([sip]): missing field `max_calls`"), "{message}");
+        let table = SHIPPED.find("[http]").expect("the table");
+        let message = parse(&SHIPPED[..table]).expect_err("a missing table").to_string();
+        assert_eq!(message, "/etc/sidetone/sidetone.toml: missing field `http`");
     }
 
     #[test]
