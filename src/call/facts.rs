@@ -5,7 +5,7 @@ use crate::policy::rule::{Party, PartyError};
 use crate::sip::headers::Headers;
 
 /// Longest value of a header, bytes: they end up in verdicts and file names.
-const LONGEST: usize = 256;
+pub const LONGEST: usize = 256;
 
 /// The headers' meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::{Outcome, Places, Refusal};
+use crate::call::facts::LONGEST;
+use crate::cli::{Outcome, Places, Refusal, println};
 use crate::consent::consent::Consent;
 use crate::runtime::enroller::Enroller;
 use crate::runtime::store::voiceprints::Voiceprints;
@@ -17,7 +18,7 @@ pub struct Arguments {
     #[command(flatten)]
     places: Places,
     /// Whose voice it is, as X-Sidetone-Subject will claim it.
-    #[arg(long)]
+    #[arg(long, value_parser = subject)]
     subject: String,
     /// Reference of the person's consent; without one nothing is computed.
     #[arg(long, value_name = "REF", value_parser = |text: &str| Consent::from_reference(text))]
@@ -28,6 +29,16 @@ pub struct Arguments {
     /// Recordings (WAV, FLAC) of this person alone.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+}
+
+/// A subject that a call can claim: X-Sidetone-Subject is read without the spaces around it, and
+/// an empty one claims nobody.
+fn subject(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("the subject is empty".to_owned()),
+        text if text.len() > LONGEST => Err(format!("the subject is longer than {LONGEST} bytes")),
+        text => Ok(text.to_owned()),
+    }
 }
 
 /// Hears every file, and keeps the voiceprint only if all of it was good.

@@ -50,7 +50,10 @@ pub fn read_mono(file: &Path, rate: u32) -> Result<Vec<f32>, AudioFileError> {
     let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
     let mut format = symphonia::default::get_probe()
         .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-        .map_err(|error| no_audio(error.to_string()))?;
+        .map_err(|error| match error {
+            SymphoniaError::Unsupported(_) => no_audio("its format is not known".to_owned()),
+            other => no_audio(other.to_string()),
+        })?;
     let track = format.default_track(TrackType::Audio);
     let track = track.ok_or_else(|| no_audio("it has no audio track".to_owned()))?;
     let id = track.id;
