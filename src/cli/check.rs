@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::cli::{Outcome, Places, Refusal};
+use crate::cli::{Outcome, Places, Refusal, println};
 
 /// Arguments of `sidetone check`.
 #[derive(Debug, Args)]

@@ -9,7 +9,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anstream::println;
 use clap::Args;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Semaphore;
@@ -18,6 +17,7 @@ use tokio::time::sleep;
 
 use crate::cli::demo::script::{ENROLMENT, SUBJECT, Scene, scenes};
 use crate::cli::demo::timeline::Timeline;
+use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
 use crate::config::{Config, Http, InfoProfile, Keyword, Models, Rtp, Sip, Store};
 use crate::consent::consent::Consent;

@@ -1,9 +1,5 @@
 //! One file per subcommand: arguments -> work -> exit code.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::print_stdout,
-    reason = "this is where a person is spoken to"
-)]
+#![expect(clippy::disallowed_methods, reason = "this is where a person is spoken to")]
 
 pub mod check;
 pub mod demo;
@@ -11,6 +7,8 @@ pub mod enroll;
 pub mod models;
 pub mod serve;
 
+use std::fmt;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -112,18 +110,41 @@ pub fn run() -> ExitCode {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Problem) => ExitCode::from(1),
         Err(refusal) => {
-            anstream::eprintln!("sidetone: {refusal}");
+            // Nobody may be there to read it; the exit code says it too.
+            let _ = writeln!(anstream::stderr(), "sidetone: {refusal}");
             ExitCode::from(2)
         }
     }
 }
 
+/// `println!` for results: one whose reader went away (`| head -1`) does not panic.
+macro_rules! line {
+    () => { $crate::cli::print_line(format_args!("")) };
+    ($($text:tt)*) => { $crate::cli::print_line(format_args!($($text)*)) };
+}
+pub(crate) use line as println;
+
+/// A reader that has seen enough misses the rest and nothing else: the work goes on, and the exit
+/// code still tells how it went. Results that cannot be written for another reason are a failure.
+pub(crate) fn print_line(text: fmt::Arguments<'_>) {
+    let written = writeln!(anstream::stdout().lock(), "{text}");
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = writeln!(anstream::stderr(), "sidetone: cannot write to standard output: {error}");
+        std::process::exit(2);
+    }
+}
+
 /// Log lines go to standard error, so that standard output holds results alone; `SIDETONE_LOG`
 /// filters them (`info`, `debug`, `info,ort=info`). Of ONNX Runtime, which notes every allocation
-/// at `info`, only warnings are shown.
+/// at `info`, only warnings are shown until it is asked for by name.
 fn start_log(level: &str) {
-    let filter = EnvFilter::try_from_env("SIDETONE_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(format!("{level},ort=warn")));
+    let filter = |wanted: &str| EnvFilter::try_new(format!("ort=warn,{wanted}"));
+    let filter = std::env::var("SIDETONE_LOG")
+        .ok()
+        .and_then(|wanted| filter(&wanted).ok())
+        .unwrap_or_else(|| filter(level).expect("the levels in this crate are well-formed"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

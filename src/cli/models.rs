@@ -7,7 +7,7 @@ use std::process::Command as Process;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::{Outcome, Refusal};
+use crate::cli::{Outcome, Refusal, println};
 use crate::runtime::installed::MANIFEST;
 use crate::runtime::models::{Manifest, Status};
 

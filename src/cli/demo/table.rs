@@ -1,10 +1,10 @@
 //! What was expected of the calls and what was found, read off the INFOs that their callers got.
 
-use anstream::println;
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
 use crate::cli::demo::script::{Expectation, Scene};
+use crate::cli::println;
 use crate::runtime::caller::CallReport;
 
 /// How far off a phrase's start may be, seconds.

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use anstream::println;
 use anstyle::{AnsiColor, Style};
 
 use crate::cli::demo::script::Scene;
+use crate::cli::println;
 use crate::policy::evidence::Evidence;
 use crate::policy::verdict::{Finding, SpeakerDecision, Verdict};
 use crate::runtime::observation::{InfoOutcome, Observation};
