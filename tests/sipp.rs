@@ -1,0 +1,139 @@
+//! A real third party calls us: SIPp, by the scenarios in `tests/pbx/`, with real speech.
+//!
+//! Without the models or SIPp (Debian: sip-tester) these tests say so and pass.
+#![expect(clippy::disallowed_methods, reason = "a test reads the disk")]
+
+mod appliance;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use appliance::{Appliance, SUBJECT, Site, skip, store};
+use sidetone::audio::{g711, pcm};
+
+/// Seconds until SIPp gives up: a call takes ten.
+const LONGEST: &str = "60";
+
+#[test]
+fn sipp_is_told_by_info_that_the_voice_is_accepted() {
+    let Some(bench) = Bench::new() else { return };
+    bench.call("sipp_caller.xml", None);
+    bench.wait_for_the_end("answered");
+    assert_eq!(bench.appliance.metric("sidetone_rtp_lost_total"), 0.0);
+    // 20 ms packets; the verdict comes after 4 s of net speech at the earliest.
+    let packets = bench.appliance.metric("sidetone_rtp_packets_total");
+    assert!(packets > 200.0, "{packets} packets");
+    let log = bench.appliance.log();
+    assert!(log.iter().all(|line| line.contains(" INFO ")), "a clean call: {log:#?}");
+    bench.stop();
+}
+
+#[test]
+fn a_peer_that_refuses_info_keeps_its_call() {
+    let Some(bench) = Bench::new() else { return };
+    bench.call("sipp_caller.xml", Some("SIP/2.0 415 Unsupported Media Type"));
+    bench.wait_for_the_end("refused");
+    assert_eq!(bench.appliance.metric("sidetone_info_total{result=\"answered\"}"), 0.0);
+    bench.stop();
+}
+
+#[test]
+fn a_peer_that_takes_no_info_gets_none_and_the_verdict_is_still_told() {
+    let Some(bench) = Bench::new() else { return };
+    bench.call("sipp_takes_no_info.xml", None);
+    bench.wait_for_the_end("skipped");
+    bench.stop();
+}
+
+#[test]
+fn an_invite_without_an_offer_gets_ours_and_the_call_is_like_any_other() {
+    let Some(bench) = Bench::new() else { return };
+    bench.call("sipp_offers_late.xml", None);
+    bench.wait_for_the_end("answered");
+    bench.stop();
+}
+
+/// An appliance that knows the narrator's voice, and what SIPp needs to call it.
+struct Bench {
+    site: Site,
+    appliance: Appliance,
+}
+
+impl Bench {
+    fn new() -> Option<Self> {
+        let store = store()?;
+        if Command::new("sipp").arg("-v").stdout(Stdio::null()).status().is_err() {
+            skip("sipp is not installed (Debian: sip-tester)");
+            return None;
+        }
+        let site = Site::new(&store);
+        site.enroll();
+        let codes = pcm::to_i16(&site.narrator()).into_iter().map(g711::encode_ulaw);
+        site.write("narrator.ulaw", codes.collect::<Vec<u8>>());
+        let appliance = Appliance::start(&site);
+        Some(Self { site, appliance })
+    }
+
+    /// One call by a scenario, to its end; SIPp must find all as the scenario says.
+    /// `refusal` is the first line of its answer to the INFO in place of the scenario's 200.
+    fn call(&self, scenario: &str, refusal: Option<&str>) {
+        let text = std::fs::read_to_string(Path::new("tests/pbx").join(scenario));
+        let mut text = text.expect("tests run at the package root");
+        if let Some(refusal) = refusal {
+            assert_eq!(text.matches("SIP/2.0 200 OK").count(), 1, "the answer to the INFO");
+            text = text.replace("SIP/2.0 200 OK", refusal);
+        }
+        let file = self.site.write(scenario, text);
+        let target = self.appliance.sip.to_string();
+        let done = Command::new("sipp")
+            .arg("-sf")
+            .arg(file)
+            .args([target.as_str(), "-i", "127.0.0.1", "-mi", "127.0.0.1", "-m", "1"])
+            .args(["-cid_str", "%u@sipp"])
+            .args(["-timeout", LONGEST, "-timeout_error", "-nostdin", "-trace_err", "-trace_msg"])
+            .args(["-error_file", "sipp_errors.log", "-message_file", "sipp_messages.log"])
+            .current_dir(self.site.path(""))
+            .stdin(Stdio::null())
+            .output()
+            .expect("sipp runs");
+        let read = |name: &str| {
+            let file: PathBuf = self.site.path(name);
+            std::fs::read_to_string(file).unwrap_or_default()
+        };
+        assert!(
+            done.status.success(),
+            "SIPp says {}\n{}\n{}\n{}\n{:#?}",
+            done.status,
+            String::from_utf8_lossy(&done.stderr),
+            read("sipp_errors.log"),
+            read("sipp_messages.log"),
+            self.appliance.log()
+        );
+    }
+
+    /// Waits until the call is over by SIPp's BYE and its one INFO came to `result`; the verdict
+    /// stands on standard output.
+    fn wait_for_the_end(&self, result: &str) {
+        let appliance = &self.appliance;
+        appliance.wait_for_metric(&format!("sidetone_info_total{{result=\"{result}\"}}"), 1.0);
+        appliance.wait_for_metric("sidetone_calls_ended_total{end=\"by_peer\"}", 1.0);
+        appliance.wait_for_metric("sidetone_calls_active", 0.0);
+        assert_eq!(appliance.metric_sum("sidetone_info_total"), 1.0, "one verdict, one INFO");
+        let accepted = "sidetone_verdicts_total{decision=\"accepted\",kind=\"speaker\"}";
+        assert_eq!(appliance.metric(accepted), 1.0);
+        let verdicts = appliance.verdicts();
+        let [verdict] = &verdicts[..] else { panic!("one verdict: {verdicts:?}") };
+        let words = ["kind", "decision", "subject", "party"].map(|key| verdict[key].as_str());
+        assert_eq!(words, ["speaker", "accepted", SUBJECT, "caller"].map(Some), "{verdict}");
+        assert_eq!((&verdict["version"], &verdict["sequence"]), (&1.into(), &1.into()));
+        assert_eq!(verdict["conversation"], "1@sipp", "the scenario sends the Call-ID");
+    }
+
+    fn stop(self) {
+        let stopped = self.appliance.stop();
+        assert_eq!(stopped.status.code(), Some(0), "{stopped:#?}");
+        assert_eq!(stopped.output.len(), 1, "the verdict and nothing else: {stopped:#?}");
+        let count = stopped.log.len();
+        assert!(count < 20, "one line per event of a call's life, found {count}: {stopped:#?}");
+    }
+}
