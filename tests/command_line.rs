@@ -1,0 +1,314 @@
+//! The command line as a person meets it: exit codes, and one sentence that names what is wrong.
+//!
+//! Those that need the models say so and pass without them.
+#![expect(clippy::disallowed_methods, reason = "a test reads and writes its files")]
+
+mod appliance;
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use appliance::{RATE, Site, store, write_wav};
+
+/// Every subcommand with its examples' first words, where it has examples.
+const HELP: &[(&[&str], Option<&str>)] = &[
+    (&[], Some("sidetone models fetch && sidetone check && sidetone serve")),
+    (&["demo"], None),
+    (&["serve"], None),
+    (&["check"], None),
+    (&["enroll"], Some("sidetone enroll --subject customer-4711 --consent")),
+    (&["models"], None),
+    (&["models", "list"], None),
+    (&["models", "fetch"], None),
+    (&["models", "verify"], None),
+];
+
+/// A site for what is refused before any model is looked at.
+fn site() -> Site {
+    Site::new(Path::new("/nonexistent/models"))
+}
+
+/// Exit code 2, nothing on standard output, and exactly one line on standard error; that line.
+#[track_caller]
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(output.stdout.is_empty(), "nothing was done: {output:?}");
+    let text = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+    let sentence = text.strip_prefix("sidetone: ").expect("it says who speaks");
+    let sentence = sentence.strip_suffix('\n').expect("a line");
+    assert!(!sentence.contains('\n') && !sentence.is_empty(), "one sentence: {text}");
+    sentence.to_owned()
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_named() {
+    let site = site();
+    for command in ["serve", "check"] {
+        let said = refusal(&site.run(&[command, "--config", "nowhere.toml"]));
+        assert_eq!(said, "cannot read nowhere.toml: No such file or directory (os error 2)");
+        let said = refusal(&site.run(&[command, "--config", "."]));
+        assert_eq!(said, "cannot read .: Is a directory (os error 21)");
+    }
+    fs::remove_file(site.path("policy.toml")).expect("the policy is there");
+    let said = refusal(&site.run(&["check"]));
+    assert!(said.starts_with("cannot read policy.toml: "), "{said}");
+}
+
+#[test]
+fn a_fault_in_the_configuration_is_told_with_file_key_and_what_was_wanted() {
+    let site = site();
+    for (from, to, wanted) in [
+        (
+            "max_calls = 100",
+            "max_cals = 100",
+            "(max_cals = 100): unknown field `max_cals`, expected one of",
+        ),
+        ("max_calls = 100", "max_calls = \"ten\"", "(max_calls = \"ten\"): invalid type: string"),
+        ("max_calls = 100", "max_calls = 0", "sip.max_calls must be 1 to 10000, found 0"),
+        ("max_calls = 100", "max_calls = ", "(max_calls =): "),
+        (
+            "ports = [20000, 20999]",
+            "ports = [20000, 100]",
+            "rtp.ports must be [first, last], first from 1024 up, found [20000, 100]",
+        ),
+        ("\"1 in 1000\"", "\"often\"", "an error rate reads \"1 in N\""),
+        ("listen = \"127.0.0.1:0\"", "listen = \"0.0.0.0:5060\"", "sip.advertise must say"),
+        ("info = \"rfc6086\"", "info = \"sometimes\"", "expected `rfc6086` or `legacy`"),
+    ] {
+        site.configure(from, to);
+        let said = refusal(&site.run(&["check"]));
+        assert!(said.starts_with("sidetone.toml") && said.contains(wanted), "{to}: {said}");
+        assert_eq!(said, refusal(&site.run(&["serve"])), "serve says the same");
+    }
+}
+
+#[test]
+fn a_policy_with_one_id_twice_is_refused() {
+    let site = site();
+    let phrase = "[[phrase]]\nid = \"risk\"\ntext = \"at risk\"\n";
+    site.write("policy.toml", format!("name = \"p\"\nversion = \"1\"\n{phrase}{phrase}"));
+    let said = refusal(&site.run(&["check"]));
+    assert_eq!(said, "policy.toml: two phrases have the id \"risk\"");
+}
+
+#[test]
+fn a_damaged_or_missing_model_is_named_with_the_way_out() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    let copy = site.path("models");
+    linked(&store, &copy);
+    let tokenizer = copy.join("moonshine-tiny-en/tokenizer.bin");
+    let check = || site.command(&["check"]).env("SIDETONE_MODELS", "models").output();
+
+    fs::remove_file(&tokenizer).expect("the link is there");
+    let said = refusal(&check().expect("it runs"));
+    assert_eq!(
+        said,
+        "moonshine-tiny-en/tokenizer.bin is missing from models: run `sidetone models fetch`"
+    );
+    let mut bytes = fs::read(store.join("moonshine-tiny-en/tokenizer.bin")).expect("the model");
+    bytes[0] ^= 1;
+    fs::write(&tokenizer, bytes).expect("a writable folder");
+    let said = refusal(&check().expect("it runs"));
+    assert!(said.starts_with("models/moonshine-tiny-en/tokenizer.bin has sha256 "), "{said}");
+    assert!(said.ends_with(": run `sidetone models fetch`"), "{said}");
+
+    let verify =
+        site.command(&["models", "verify", "--json"]).env("SIDETONE_MODELS", "models").output();
+    let verify = verify.expect("it runs");
+    assert_eq!(verify.status.code(), Some(1));
+    let files: Vec<serde_json::Value> = serde_json::from_slice(&verify.stdout).expect("JSON");
+    let bad: Vec<_> = files.iter().filter(|file| file["ok"] == false).collect();
+    assert_eq!(bad.len(), 1, "{bad:?}");
+    assert_eq!(bad[0]["file"], "moonshine-tiny-en/tokenizer.bin");
+    assert_eq!(bad[0]["status"], "damaged");
+}
+
+#[test]
+fn a_runtime_library_that_is_none_is_named() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    let check = |library: &str| {
+        refusal(&site.command(&["check"]).env("ORT_DYLIB_PATH", library).output().expect("it runs"))
+    };
+    let said = check("/nowhere/lib.so");
+    assert_eq!(said, "ONNX Runtime cannot be loaded from /nowhere/lib.so: there is no such file");
+    let said = check("policy.toml");
+    assert!(said.starts_with("ONNX Runtime cannot be loaded from policy.toml: "), "{said}");
+}
+
+#[test]
+fn a_port_in_use_is_told_with_its_key() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    let any = "\"127.0.0.1:0\"";
+    let config = site.config();
+    let (before, after) = config.split_once("[http]").expect("the last table");
+    let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
+    for (key, taken) in [("sip", udp.local_addr()), ("http", tcp.local_addr())] {
+        let taken = taken.expect("bound").to_string();
+        let wanted = format!("{taken:?}");
+        let text = match key {
+            "sip" => format!("{}[http]{after}", before.replace(any, &wanted)),
+            _ => format!("{before}[http]{}", after.replace(any, &wanted)),
+        };
+        site.write("sidetone.toml", text);
+        let said = refusal(&site.run(&["serve"]));
+        let why = "Address already in use (os error 98)";
+        assert_eq!(said, format!("cannot listen on {taken} ({key}.listen): {why}"));
+    }
+}
+
+#[test]
+fn an_enrolment_that_fails_says_why_and_leaves_nothing_behind() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    let enroll = |file: &str| site.run(&["enroll", "--subject", "a", "--consent", "c", file]);
+
+    let said = refusal(&enroll("policy.toml"));
+    assert_eq!(said, "policy.toml is no WAV or FLAC recording: its format is not known");
+    let said = refusal(&enroll("nowhere.wav"));
+    assert_eq!(said, "cannot read nowhere.wav: No such file or directory (os error 2)");
+
+    let mut short = site.two_cities();
+    short.truncate(5 * RATE as usize);
+    write_wav(&site.path("short.wav"), &short);
+    let output = site.run(&["enroll", "--json", "--subject", "a", "--consent", "c", "short.wav"]);
+    let said = refusal(&output);
+    let found = said.strip_suffix(" s of net speech found, at least 10 s needed").expect(&said);
+    let found: f64 = found.parse().expect("seconds");
+    assert!((1.0..5.0).contains(&found), "{found} s of 5 s");
+    // A good file does not save a bad one after it.
+    site.enroll();
+    let before = fs::read_dir(site.path("voiceprints")).expect("the store").count();
+    assert_eq!(before, 1, "the good one of `enroll`");
+    let output =
+        site.run(&["enroll", "--subject", "a", "--consent", "c", "enrolment.wav", "nowhere.wav"]);
+    assert_eq!(output.status.code(), Some(2));
+    let after = fs::read_dir(site.path("voiceprints")).expect("the store").count();
+    assert_eq!(after, 1, "no voiceprint and no draft of one");
+}
+
+#[test]
+fn nobody_is_enrolled_without_consent_or_name() {
+    let site = site();
+    for (arguments, wanted) in [
+        (&["--subject", "a", "x.wav"][..], "--consent <REF>"),
+        (&["--subject", "a", "--consent", "", "x.wav"], "the consent reference is empty"),
+        (&["--subject", " ", "--consent", "c", "x.wav"], "the subject is empty"),
+        (&["--subject", "a", "--consent", "c"], "<FILE>..."),
+    ] {
+        let output = site.run(&[&["enroll"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.starts_with("error: ") && text.contains(wanted), "{text}");
+        assert!(!site.path("voiceprints").exists(), "nothing was begun");
+    }
+}
+
+#[test]
+fn verifying_an_empty_folder_lists_what_is_missing() {
+    let site = site();
+    fs::create_dir(site.path("empty")).expect("a folder");
+    let output = site.run(&["models", "verify", "--models", "empty"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.lines().count() > 5, "{text}");
+    assert!(text.lines().all(|line| line.starts_with("missing   ")), "{text}");
+    assert!(text.contains("wespeaker-resnet34/embedding.ort"), "{text}");
+}
+
+#[test]
+fn the_models_cards_are_json() {
+    let output = site().run(&["models", "list", "--json"]);
+    assert!(output.status.success());
+    let models: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let embedder = models.iter().find(|model| model["role"] == "embedder").expect("an embedder");
+    assert_eq!(embedder["name"], "wespeaker-resnet34");
+    assert!(models.iter().all(|m| m["licence"].is_string() && m["files"].is_array()));
+}
+
+#[test]
+fn a_good_configuration_is_said_to_be_good() {
+    let Some(store) = store() else { return };
+    let output = Site::new(&store).run(&["check"]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains("policy         default@1, 2 phrases"), "{text}");
+    assert!(text.ends_with("good: `sidetone serve` would listen on 127.0.0.1:0\n"), "{text}");
+}
+
+#[test]
+fn every_subcommand_has_help() {
+    let site = site();
+    for (subcommand, example) in HELP {
+        let output = site.run(&[subcommand, &["--help"][..]].concat());
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(text.contains("Usage: sidetone"), "{text}");
+        if let Some(example) = example {
+            assert!(text.contains("Example") && text.contains(example), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_list_of_subcommands_is_whole() {
+    let text = String::from_utf8(site().run(&["--help"]).stdout).expect("UTF-8");
+    let (_, list) = text.split_once("Commands:\n").expect("a list");
+    let listed = list.lines().take_while(|line| !line.is_empty()).map(str::trim);
+    let listed: Vec<_> = listed.map(|line| line.split(' ').next().expect("a name")).collect();
+    let mut tested: Vec<_> = HELP.iter().filter_map(|(s, _)| s.first().copied()).collect();
+    tested.dedup();
+    tested.push("help");
+    assert_eq!(listed, tested, "a subcommand without a row in HELP");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let site = site();
+    fs::create_dir(site.path("empty")).expect("a folder");
+    // Exit code 1 is what the work came to: the files are missing.
+    for (arguments, code) in [
+        (&["models", "list"][..], 0),
+        (&["models", "verify", "--models", "empty"], 1),
+        (&["models", "list", "--json"], 0),
+        (&["enroll", "--help"], 0),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = site.command(arguments);
+        let child = command.stdout(writer).stderr(Stdio::piped()).spawn().expect("it runs");
+        let output = child.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.is_empty(), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn results_that_cannot_be_written_are_a_fault() {
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let site = site();
+    let mut command = site.command(&["models", "list", "--json"]);
+    let output = command.stdout(full).output().expect("it runs");
+    let said = refusal(&output);
+    assert!(said.starts_with("cannot write to standard output: "), "{said}");
+}
+
+/// A copy of the models' folders with links in place of files.
+fn linked(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a writable folder");
+    for entry in fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry")) {
+        let (file, link) = (entry.path(), to.join(entry.file_name()));
+        if file.is_dir() {
+            linked(&file, &link);
+        } else {
+            symlink(file, link).expect("a writable folder");
+        }
+    }
+}
