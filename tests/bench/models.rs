@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads its models from disk")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -38,7 +38,7 @@ fn speaker_window(bencher: Bencher<'_, '_>) {
     let Some(store) = store() else { return };
     let speech = speech(&store);
     let model = store.join("wespeaker-resnet34/embedding.ort");
-    let mut model = SpeakerModel::load(&runtime(&store), &model).expect("the model");
+    let mut model = SpeakerModel::load(runtime(&store), &model).expect("the model");
     let mut filter_bank = FilterBank::new();
     bencher.bench_local(|| embed(&mut filter_bank, &mut model, &speech[..WINDOW_SAMPLES]));
 }
@@ -51,7 +51,7 @@ fn keyword_segment(bencher: Bencher<'_, '_>, seconds: usize) {
     let segment = &speech(&store)[20 * RATE..][..seconds * RATE];
     let file = |name: &str| store.join("moonshine-tiny-en").join(name);
     let (encoder, decoder) = (file("encoder_model.ort"), file("decoder_model_merged.ort"));
-    let mut model = MoonshineModel::load(&runtime(&store), &encoder, &decoder).expect("the model");
+    let mut model = MoonshineModel::load(runtime(&store), &encoder, &decoder).expect("the model");
     let tokens = std::fs::read(file("tokenizer.bin")).expect("the vocabulary");
     let tokenizer = Arc::new(Tokenizer::parse(&tokens).expect("a sound vocabulary"));
     let phrases = PHRASES.map(|text| Phrase::new(text).expect("a phrase")).to_vec();
@@ -71,8 +71,11 @@ fn store() -> Option<PathBuf> {
     found.then_some(store)
 }
 
-fn runtime(store: &Path) -> Runtime {
-    Runtime::load(&store.join("onnxruntime/libonnxruntime.so")).expect("the library")
+/// A process has one, for all of its benchmarks.
+fn runtime(store: &Path) -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let library = store.join("onnxruntime/libonnxruntime.so");
+    RUNTIME.get_or_init(|| Runtime::load(&library).expect("the library"))
 }
 
 fn speech(store: &Path) -> Vec<f32> {
