@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 use sidetone::keyword::acoustic_model::{AcousticModel, SAMPLE_RATE};
@@ -162,8 +162,11 @@ fn skip(reason: &str) {
     eprintln!("skipped: {reason}");
 }
 
+/// A process has one, and where there is no nextest all tests share it.
 fn runtime(store: &Path) -> Runtime {
-    Runtime::load(&store.join("onnxruntime/libonnxruntime.so")).expect("the library")
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let library = store.join("onnxruntime/libonnxruntime.so");
+    RUNTIME.get_or_init(|| Runtime::load(&library).expect("the library")).clone()
 }
 
 fn speaker(store: &Path) -> SpeakerModel {
