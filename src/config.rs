@@ -1,6 +1,7 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -202,8 +203,12 @@ pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
 
 /// The parser's drawing of line and caret as one sentence.
 fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let before = error.span().filter(|span| span.end < text.len());
-    let before = before.and_then(|span| text.get(..span.start));
+    // A fault of the file as a whole spans all of it, or nothing at its very beginning.
+    let of_one_line = |span: &Range<usize>| {
+        *span != (0..0)
+            && text.get(span.clone()).is_some_and(|part| !part.trim_end().contains('\n'))
+    };
+    let before = error.span().filter(of_one_line).and_then(|span| text.get(..span.start));
     let place = before.map(|before| {
         let number = before.matches('\n').count();
         let line = text.lines().nth(number).unwrap_or_default().trim();

@@ -40,6 +40,8 @@ pub struct Segmenter {
     /// The last frames of silence, none older than the pre-roll.
     before: VecDeque<Frame>,
     open: Option<Open>,
+    /// Frames of speech really received.
+    heard: u32,
     ready: VecDeque<Segment>,
     stats: Stats,
 }
@@ -57,6 +59,8 @@ pub struct Segment {
     pub cut: bool,
     /// Share of its frames with concealed audio in them, 0-1.
     pub concealed_share: f32,
+    /// Speech really received since the stream began, up to the segment's end.
+    pub net_speech: Duration,
 }
 
 /// Counts since the stream began.
@@ -84,6 +88,7 @@ impl Segmenter {
             settings,
             before: VecDeque::new(),
             open: None,
+            heard: 0,
             ready: VecDeque::new(),
             stats: Stats::default(),
         }
@@ -106,6 +111,7 @@ impl Segmenter {
             frames: before.drain(..).map(|frame| (frame, Activity::Silence)).collect(),
             carried: 0,
         });
+        self.heard += u32::from(heard.activity == Activity::Speech && !frame.concealed);
         open.frames.push((frame, heard.activity));
         if open.frames.len() >= frames_in(self.settings.longest) {
             let tail = open.frames.len().saturating_sub(frames_in(self.settings.carried));
@@ -158,6 +164,7 @@ impl Segmenter {
             continued: open.carried > 0,
             cut,
             concealed_share: concealed as f32 / open.frames.len() as f32,
+            net_speech: FRAME * self.heard,
             samples: open.frames.into_iter().flat_map(|(frame, _)| frame.samples).collect(),
         });
     }

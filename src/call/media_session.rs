@@ -346,7 +346,7 @@ impl MediaSession {
                         end: segment.start + hit.end,
                         score: hit.score,
                         exact: hit.exact,
-                        net_speech: self.listener.net_speech(),
+                        net_speech: segment.net_speech,
                         coverage,
                     };
                     self.outputs.push_back(Output::Evidence(Evidence::Phrase(evidence)));

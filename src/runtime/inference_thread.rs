@@ -167,8 +167,9 @@ fn reply(backlog: &Backlog, replies: &Replies, answer: Answer) {
     }
 }
 
-/// A [`Batcher`] between threads: batches of one, since neither model gains by more (ResNet34: 76 ms
-/// per second of audio at any batch size; Moonshine's encoder: four at once cost what four cost).
+/// A [`Batcher`] between threads: batches of one, since neither model gains by more (ResNet34 costs the
+/// same per window at any batch size, and four segments at once cost Moonshine's encoder four times
+/// one).
 #[derive(Debug)]
 struct Queue<K, T> {
     state: Mutex<QueueState<K, T>>,

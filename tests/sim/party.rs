@@ -182,11 +182,9 @@ impl Party {
         self.evidence.iter().filter_map(of_speaker).collect()
     }
 
-    /// What was cut and concluded, whenever the answers came: the story in the alphabet's order, less
-    /// the phrases, which tell the net speech at the time of their answer.
+    /// What was cut and concluded, whenever the answers came: the story in the alphabet's order.
     pub(crate) fn heard(&self) -> Vec<&str> {
         let mut lines: Vec<&str> = self.story.iter().map(String::as_str).collect();
-        lines.retain(|line| !line.starts_with("Phrase"));
         lines.sort_unstable();
         lines
     }
@@ -255,9 +253,13 @@ fn told(work: &Infer) -> String {
             let sound = digest(samples);
             format!("window {start:?}..{end:?}, {net_speech:?}, {fresh:?} new: {sound:016x}")
         }
-        Infer::Keyword(Segment { samples, start, continued, cut, concealed_share }) => {
+        Infer::Keyword(segment) => {
+            let Segment { samples, start, continued, cut, concealed_share, net_speech } = segment;
             let (length, sound) = (samples.len(), digest(samples));
-            format!("segment {start:?} {length} {continued} {cut} {concealed_share}: {sound:016x}")
+            format!(
+                "segment {start:?} {length} {continued} {cut} {concealed_share} {net_speech:?}: \
+                 {sound:016x}"
+            )
         }
     }
 }
