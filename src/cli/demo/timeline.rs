@@ -100,15 +100,16 @@ impl Shown {
             Evidence::Speaker(speaker) => {
                 self.settle_pause(speaker.at.as_secs_f64());
                 self.now_s = speaker.at.as_secs_f64();
+                let word = SpeakerDecision::from(speaker.decision).as_str();
                 let line = format!(
-                    "score {:+5.1} {} {:?} after {:.1} s of net speech",
+                    "score {:+5.1} {} {word} after {:.1} s of net speech",
                     speaker.newest_llr,
                     bar(speaker.newest_llr),
-                    speaker.decision,
                     speaker.net_speech.as_secs_f64()
                 );
                 let style = match speaker.decision {
                     Decision::Undecided => dim,
+                    Decision::Accepted if speaker.newest_llr < 0.0 => color(AnsiColor::Yellow),
                     Decision::Accepted => color(AnsiColor::Green),
                     Decision::Rejected | Decision::Changed => color(AnsiColor::Red),
                 };
