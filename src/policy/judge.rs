@@ -123,8 +123,7 @@ impl Judge {
             conversation: self.conversation.clone(),
             party: leg.party,
             finding,
-            // Rounded so that a verdict reads well; saturating for a clock set to year 9999.
-            since: leg.started.saturating_add(since).unwrap_or(leg.started),
+            since: moment(leg.started, since),
             since_s: seconds(since),
             net_speech_s: seconds(net_speech),
             coverage: rounded(coverage, 1000.0),
@@ -137,6 +136,12 @@ impl Judge {
 /// Two segments that overlap may both hold a phrase: it was spoken once.
 fn is_same_sound(a: &PhraseEvidence, b: &PhraseEvidence) -> bool {
     a.phrase == b.phrase && a.start < b.end && b.start < a.end
+}
+
+/// `start` and `since` as a moment in whole milliseconds; `start` itself where the calendar ends.
+fn moment(start: jiff::Timestamp, since: Duration) -> jiff::Timestamp {
+    let exact = start.checked_add(since).unwrap_or(start);
+    exact.round(jiff::Unit::Millisecond).unwrap_or(exact)
 }
 
 /// Seconds with three places, as JSON carries them.
@@ -201,6 +206,14 @@ mod tests {
         ];
         let told = decisions.map(|d| judge.weigh(&mut leg, &speaker(d)).map(|v| v.sequence));
         assert_eq!(told, [None, Some(1), None, Some(2), None]);
+    }
+
+    #[test]
+    fn a_moment_is_told_in_milliseconds() {
+        let (mut judge, mut leg) = (judge(), leg(None));
+        leg.started += Duration::from_nanos(123_456_789);
+        let verdict = judge.weigh(&mut leg, &phrase(0, 1_000)).expect("a phrase");
+        assert_eq!(verdict.since.to_string(), "1970-01-01T00:00:01.123Z");
     }
 
     #[test]

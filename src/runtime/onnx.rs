@@ -53,7 +53,7 @@ pub enum OnnxError {
     },
 }
 
-/// The loaded library. A process has one; every model of it keeps it alive.
+/// The loaded library. A process has one, to be cloned; every model of it keeps it alive.
 #[derive(Clone, Debug)]
 pub struct Runtime {
     environment: Environment,
@@ -62,7 +62,8 @@ pub struct Runtime {
 impl Runtime {
     /// Loads `libonnxruntime.so` from exactly `library`; its telemetry stays off.
     ///
-    /// The first library that loads serves the whole process, whatever is asked for later.
+    /// Once a process: ONNX Runtime's environment cannot be made a second time, so a second call is
+    /// refused.
     pub fn load(library: &Path) -> Result<Self, OnnxError> {
         let refuse = |reason: String| OnnxError::Library {
             path: library.to_owned(),
