@@ -98,9 +98,8 @@ fn list(manifest: &Manifest, json: bool) -> Outcome {
 }
 
 fn fetch(folder: &Folder) -> Result<Outcome, Refusal> {
-    let workplace = tempfile::tempdir()?;
-    let (script, manifest) =
-        (workplace.path().join("fetch"), workplace.path().join("manifest.toml"));
+    let scratch = tempfile::tempdir()?;
+    let (script, manifest) = (scratch.path().join("fetch"), scratch.path().join("manifest.toml"));
     fs::write(&script, FETCH)?;
     fs::write(&manifest, MANIFEST)?;
     let status = Process::new("python3")
