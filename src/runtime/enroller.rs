@@ -20,6 +20,8 @@ const TELEPHONE_RATE: u32 = 8_000;
 const PACKET: usize = 160;
 /// New speech between windows. 1 s: a mean over overlapping windows leans less on where they fall.
 const HOP: Duration = Duration::from_secs(1);
+/// Silence between two recordings: no spurt goes on from one into the next.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// Why no voiceprint was made.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +43,8 @@ pub struct Enroller<'a, E> {
     model: &'a mut E,
     name: String,
     filter_bank: FilterBank,
+    /// One for all recordings, so that speech from several short ones fills a window.
+    listener: Listener,
     enrollment: Enrollment,
 }
 
@@ -51,6 +55,7 @@ impl<'a, E: Embedder> Enroller<'a, E> {
             model,
             name: name.to_owned(),
             filter_bank: FilterBank::new(),
+            listener: Listener::new(Some(HOP), false),
             enrollment: Enrollment::new(subject.to_owned(), consent),
         }
     }
@@ -65,24 +70,23 @@ impl<'a, E: Embedder> Enroller<'a, E> {
     ///
     /// They are coded as a telephone codes them: calibration compares telephone with telephone.
     pub fn hear(&mut self, samples: &[f32]) -> Result<Duration, EnrollError> {
-        let mut listener = Listener::new(Some(HOP), false);
         for packet in pcm::to_i16(samples).chunks(PACKET) {
             let coded = packet
                 .iter()
                 .map(|&sample| f32::from(g711::decode_ulaw(g711::encode_ulaw(sample))) / 32_768.0);
-            listener.hear(&coded.collect::<Vec<_>>(), TELEPHONE_RATE, false);
-            self.take(&mut listener)?;
+            self.listener.hear(&coded.collect::<Vec<_>>(), TELEPHONE_RATE, false);
+            self.take()?;
         }
-        listener.finish();
-        self.take(&mut listener)?;
-        Ok(self.enrollment.net_speech())
+        self.listener.skip(BETWEEN);
+        self.take()?;
+        Ok(self.listener.net_speech())
     }
 
-    fn take(&mut self, listener: &mut Listener) -> Result<(), EnrollError> {
-        while let Some(heard) = listener.poll() {
+    fn take(&mut self) -> Result<(), EnrollError> {
+        while let Some(heard) = self.listener.poll() {
             if let Heard::Window(window) = heard {
                 let embedding = embed(&mut self.filter_bank, self.model, &window.samples);
-                self.enrollment.observe(embedding.map_err(EnrollError::Model)?, window.fresh);
+                self.enrollment.observe(embedding.map_err(EnrollError::Model)?);
             }
         }
         Ok(())
@@ -90,6 +94,7 @@ impl<'a, E: Embedder> Enroller<'a, E> {
 
     /// The voiceprint, or how much speech is missing.
     pub fn finish(self) -> Result<Voiceprint, EnrollError> {
-        Ok(self.enrollment.finish(self.name, jiff::Timestamp::now())?)
+        let net_speech = self.listener.net_speech();
+        Ok(self.enrollment.finish(net_speech, self.name, jiff::Timestamp::now())?)
     }
 }

@@ -15,7 +15,6 @@ pub struct Enrollment {
     subject: String,
     consent: Consent,
     embeddings: Vec<Embedding>,
-    net_speech: Duration,
 }
 
 /// Why no voiceprint was made.
@@ -39,28 +38,23 @@ pub enum EnrollmentError {
 impl Enrollment {
     /// An enrolment of `subject`, who agreed to it under `consent`.
     pub fn new(subject: String, consent: Consent) -> Self {
-        Self { subject, consent, embeddings: Vec::new(), net_speech: Duration::ZERO }
+        Self { subject, consent, embeddings: Vec::new() }
     }
 
-    /// Takes one window's embedding; `fresh` is the speech in it that no earlier window held.
-    pub fn observe(&mut self, embedding: Embedding, fresh: Duration) {
+    /// Takes one window's embedding.
+    pub fn observe(&mut self, embedding: Embedding) {
         self.embeddings.push(embedding);
-        self.net_speech += fresh;
     }
 
-    /// Net speech gathered so far.
-    pub fn net_speech(&self) -> Duration {
-        self.net_speech
-    }
-
-    /// The voiceprint, made by `model` (`name@version`) at `created`.
+    /// The voiceprint of all `net_speech` heard, made by `model` (`name@version`) at `created`.
     pub fn finish(
         self,
+        net_speech: Duration,
         model: String,
         created: jiff::Timestamp,
     ) -> Result<Voiceprint, EnrollmentError> {
-        if self.net_speech < LEAST_SPEECH {
-            return Err(EnrollmentError::TooLittleSpeech { found: self.net_speech });
+        if net_speech < LEAST_SPEECH {
+            return Err(EnrollmentError::TooLittleSpeech { found: net_speech });
         }
         let embedding = Embedding::mean(&self.embeddings).ok_or(EnrollmentError::NoDirection)?;
         Ok(Voiceprint {
@@ -68,7 +62,7 @@ impl Enrollment {
             consent: self.consent.reference().to_owned(),
             model,
             created,
-            net_speech_s: self.net_speech.as_secs_f64(),
+            net_speech_s: net_speech.as_secs_f64(),
             embedding,
         })
     }
@@ -87,22 +81,25 @@ mod tests {
         Embedding::from_raw(vec![1.0, x]).expect("a direction")
     }
 
+    fn finish(enrollment: Enrollment, ms: u64) -> Result<Voiceprint, EnrollmentError> {
+        let net_speech = Duration::from_millis(ms);
+        enrollment.finish(net_speech, "m@1".to_owned(), jiff::Timestamp::UNIX_EPOCH)
+    }
+
     #[test]
     fn too_little_speech_is_refused_with_what_was_found() {
         let mut enrollment = enrollment();
-        enrollment.observe(voice(0.0), Duration::from_millis(9_900));
-        let error = enrollment.finish("m@1".to_owned(), jiff::Timestamp::UNIX_EPOCH);
-        let error = error.expect_err("9.9 s are too little");
+        enrollment.observe(voice(0.0));
+        let error = finish(enrollment, 9_900).expect_err("9.9 s are too little");
         assert_eq!(error.to_string(), "9.9 s of net speech found, at least 10 s needed");
     }
 
     #[test]
     fn a_voiceprint_is_the_mean_direction_and_keeps_its_consent() {
         let mut enrollment = enrollment();
-        enrollment.observe(voice(1.0), Duration::from_secs(5));
-        enrollment.observe(voice(-1.0), Duration::from_secs(5));
-        let print = enrollment.finish("m@1".to_owned(), jiff::Timestamp::UNIX_EPOCH);
-        let print = print.expect("10 s are enough");
+        enrollment.observe(voice(1.0));
+        enrollment.observe(voice(-1.0));
+        let print = finish(enrollment, 10_000).expect("10 s are enough");
         assert!((print.embedding.as_slice()[0] - 1.0).abs() < 1e-6);
         assert_eq!((print.consent.as_str(), print.subject.as_str()), ("c-1", "alice"));
     }
