@@ -72,7 +72,7 @@ enum Phase {
 
 impl Call {
     /// A call that has to be answered. `watch` is `None` where no identity is claimed; `local` is
-    /// the address that the RTP socket is reached at; `opus` and `session_id` go into our SDP.
+    /// the address that the RTP socket is reached at; `session_id` names our side in SDP.
     pub fn new(
         leg: Leg,
         watch: Option<Result<SpeakerWatch, Obstacle>>,

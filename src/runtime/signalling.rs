@@ -369,7 +369,7 @@ impl Signalling {
             seed: self.random.u64(..),
             cname: format!("{:012x}@{}", self.random.u64(..) >> 16, self.advertised),
         };
-        // The parties are dealt out in turn; each stays where it is for life.
+        // The parties are dealt out by chance; each stays where it is for life.
         let turn = self.random.usize(..self.media.len());
         if self.media[turn].open(opening).is_ok() {
             entry.plan = Some(sender);
