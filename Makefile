@@ -24,7 +24,7 @@ test: lint test-packages models
 	target/debug/sidetone demo --fast
 	@if command -v cargo-nextest >/dev/null; \
 	then cargo nextest run --locked; \
-	else cargo test --locked; fi
+	else cargo test --locked --lib --bins --tests; fi
 
 lint: build-packages
 	cargo fmt --check
