@@ -162,9 +162,10 @@ impl Config {
             Err(ConfigError::Senseless { file: file.to_owned(), key, wanted, found })
         };
         let [first, last] = self.rtp.ports;
-        if first < 1024 || last <= first {
+        if first < 1024 || last <= first || last == first.next_multiple_of(2) {
             let found = format!("[{first}, {last}]");
-            return senseless("rtp.ports", "must be [first, last], first from 1024 up", found);
+            let wanted = "must be [first, last] from 1024 up, with an even port and the next one";
+            return senseless("rtp.ports", wanted, found);
         }
         if !(1..=64).contains(&self.rtp.threads) {
             return senseless("rtp.threads", "must be 1 to 64", self.rtp.threads.to_string());
@@ -261,5 +262,7 @@ mod tests {
         let error = parse(&SHIPPED.replace("ports = [20000, 20999]", "ports = [20000, 100]"));
         let message = error.expect_err("a range that ends before it begins").to_string();
         assert!(message.contains("rtp.ports") && message.contains("[20000, 100]"), "{message}");
+        let no_pair = parse(&SHIPPED.replace("ports = [20000, 20999]", "ports = [20001, 20002]"));
+        assert!(no_pair.is_err(), "no even port with the next one");
     }
 }

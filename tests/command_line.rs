@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads and writes its files")]
 
 mod appliance;
+mod store;
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
@@ -11,7 +12,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use appliance::{RATE, Site, store, write_wav};
+use appliance::{RATE, Site, write_wav};
+use store::store;
 
 /// Every subcommand with its examples' first words, where it has examples.
 const HELP: &[(&[&str], Option<&str>)] = &[
@@ -72,7 +74,7 @@ fn a_fault_in_the_configuration_is_told_with_file_key_and_what_was_wanted() {
         (
             "ports = [20000, 20999]",
             "ports = [20000, 100]",
-            "rtp.ports must be [first, last], first from 1024 up, found [20000, 100]",
+            "rtp.ports must be [first, last] from 1024 up, with an even port and the next one, found [20000, 100]",
         ),
         ("\"1 in 1000\"", "\"often\"", "an error rate reads \"1 in N\""),
         ("listen = \"127.0.0.1:0\"", "listen = \"0.0.0.0:5060\"", "sip.advertise must say"),

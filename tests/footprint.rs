@@ -5,10 +5,12 @@
 #![expect(clippy::print_stderr, reason = "the figures are for the README")]
 
 mod appliance;
+mod store;
 
 use std::time::Duration;
 
-use appliance::{Appliance, Site, store};
+use appliance::{Appliance, Site};
+use store::store;
 
 /// Most memory of an idle appliance, KiB. 138 MB are measured; with the models mapped, copied and
 /// their arenas grown once more it would still fit.

@@ -5,12 +5,13 @@
 #![expect(clippy::disallowed_methods, reason = "tests have sockets, a clock and files")]
 
 mod appliance;
+mod store;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use appliance::{Appliance, SUBJECT, Site, skip, store, wait_for};
+use appliance::{Appliance, SUBJECT, Site, wait_for};
 use sidetone::audio::{g711, pcm};
 use sidetone::rtp::packet::Packet;
 use sidetone::sdp::{self, Codec, Direction, Local, Offer, Origin};
@@ -18,6 +19,7 @@ use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, End, Event, Output};
 use sidetone::sip::info::PACKAGE;
 use sidetone::sip::settings::Settings;
+use store::{skip, store};
 
 const MALFORMED: &str = "sidetone_sip_malformed_total";
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\

@@ -4,8 +4,10 @@
 //! them these tests say so and pass.
 #![expect(clippy::disallowed_methods, reason = "tests read their data from disk")]
 
+mod store;
+
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
@@ -15,6 +17,7 @@ use sidetone::keyword::spotter::{Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
 use sidetone::runtime::onnx::{MoonshineModel, Runtime, SpeakerModel};
 use sidetone::speaker::embedder::Embedder;
+use store::{skip, store};
 
 const PIECE: usize = 8 * SAMPLE_RATE;
 const RECORDINGS: [&str; 3] = ["two_cities", "beckett", "endgame_nagg_nell"];
@@ -146,20 +149,6 @@ fn an_encoder_frame_is_384_samples() {
         let frames = model.frames(&audio);
         assert!((seconds * SAMPLE_RATE / 384).abs_diff(frames) <= 2, "{seconds} s: {frames}");
     }
-}
-
-fn store() -> Option<PathBuf> {
-    let store = std::env::var_os("SIDETONE_MODELS").map_or("models/store".into(), PathBuf::from);
-    if store.join("onnxruntime/libonnxruntime.so").is_file() {
-        return Some(store);
-    }
-    skip("no models there; models/fetch gets them");
-    None
-}
-
-#[expect(clippy::print_stderr, reason = "a skipped test says why")]
-fn skip(reason: &str) {
-    eprintln!("skipped: {reason}");
 }
 
 /// A process has one, and where there is no nextest all tests share it.

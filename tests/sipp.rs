@@ -4,12 +4,14 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads the disk")]
 
 mod appliance;
+mod store;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use appliance::{Appliance, SUBJECT, Site, skip, store};
+use appliance::{Appliance, SUBJECT, Site};
 use sidetone::audio::{g711, pcm};
+use store::{skip, store};
 
 /// Seconds until SIPp gives up: a call takes ten.
 const LONGEST: &str = "60";

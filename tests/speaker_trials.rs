@@ -5,11 +5,9 @@
 //! on, and strangers from train-clean-100, who were not; mu-law, read English, one session each: the
 //! figures flatter. They are printed; the bounds below are the configuration's own.
 //! Without the models or the readers in `../shared/speech` the test says so and passes.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "a test reads the disk; a skipped test says why, a measurement what it found"
-)]
+#![expect(clippy::print_stderr, reason = "a measurement says what it found")]
+
+mod store;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +27,7 @@ use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Decision, Settings, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
+use store::{skip, store};
 
 const RATE: u32 = 8_000;
 /// Readers of the cohort who try to pass for somebody else: every fourth of 252 is enough for some
@@ -37,11 +36,10 @@ const EVERY: usize = 4;
 
 #[test]
 fn impostors_are_turned_away_and_the_true_speaker_is_not() {
-    let store = std::env::var_os("SIDETONE_MODELS").map_or("models/store".into(), PathBuf::from);
+    let Some(store) = store() else { return };
     let speech = Path::new("../shared/speech");
-    if !store.join("onnxruntime/libonnxruntime.so").is_file() || !speech.is_dir() {
-        eprintln!("skipped: the models or the readers are not there");
-        return;
+    if !speech.is_dir() {
+        return skip("the readers are not there");
     }
     let runtime = Runtime::load(&store.join("onnxruntime/libonnxruntime.so")).expect("the library");
     let model = store.join("wespeaker-resnet34/embedding.ort");

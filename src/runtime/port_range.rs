@@ -18,7 +18,9 @@ impl PortRange {
     /// Ports `first` to `last`, both included, at `address`.
     pub fn new(address: IpAddr, [first, last]: [u16; 2]) -> Self {
         let first = first.next_multiple_of(2);
-        Self { address, first, pairs: (last + 1).saturating_sub(first) / 2, next: 0 }
+        // The last port of all is odd, so one more than it may be out of range, but half of it never.
+        let pairs = last.checked_sub(first).map_or(0, |span| span.div_ceil(2));
+        Self { address, first, pairs, next: 0 }
     }
 
     /// The next free pair; `None` when every pair is taken.
@@ -42,6 +44,16 @@ impl PortRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_holds_whole_pairs_up_to_the_last_port_of_all() {
+        let pairs = |ports| PortRange::new([127, 0, 0, 1].into(), ports).pairs;
+        assert_eq!(pairs([65_000, 65_535]), 268);
+        assert_eq!(pairs([20_000, 20_001]), 1);
+        assert_eq!(pairs([20_000, 20_002]), 1);
+        assert_eq!(pairs([20_001, 20_003]), 1);
+        assert_eq!(pairs([20_001, 20_002]), 0);
+    }
 
     #[test]
     fn every_pair_is_even_and_used_once() {

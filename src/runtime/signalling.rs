@@ -32,6 +32,9 @@ use crate::speaker::verifier::{self, Verifier};
 const LARGEST_DATAGRAM: usize = 65_535;
 /// Datagrams taken in one turn, so that a flood cannot keep timers and evidence waiting.
 const DATAGRAMS_A_TURN: usize = 32;
+/// When a caller whom we had no room for may try again: a call ends in the meantime, or another
+/// sidecar is found.
+const RETRY_AFTER_S: u32 = 5;
 /// How often counters are published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// How long calls that are hung up at the end may take: a BYE, its answer, a few retransmissions.
@@ -223,21 +226,15 @@ impl Signalling {
     }
 
     fn handle_invited(&mut self, key: CallKey, invitation: &Invitation) {
-        let refuse = |this: &mut Self, status, reason: &str, headers: &[(String, String)]| {
-            info!(status, reason, source = %invitation.source, "call refused");
-            this.metrics.call_refused(status);
-            this.endpoint.refuse(Instant::now(), key, status, Some(reason), headers);
-        };
         let facts = match Facts::read(&invitation.headers, &invitation.call_id) {
             Ok(facts) => facts,
-            Err(error) => return refuse(self, 400, &error.to_string(), &[]),
+            Err(error) => return self.refuse(key, 400, &error.to_string()),
         };
         if facts.policy.as_ref().is_some_and(|wanted| *wanted != self.policy.name) {
-            return refuse(self, 400, "X-Sidetone-Policy: no policy of that name", &[]);
+            return self.refuse(key, 400, "X-Sidetone-Policy: no policy of that name");
         }
         let Some(sockets) = self.ports.bind() else {
-            let retry = [("Retry-After".to_owned(), "5".to_owned())];
-            return refuse(self, 503, "No RTP port is free", &retry);
+            return self.refuse(key, 503, "No RTP port is free");
         };
         let port = sockets.rtp.local_addr().expect("a bound socket has an address").port();
         let local = SocketAddr::new(self.advertised, port);
@@ -322,15 +319,7 @@ impl Signalling {
         while let Some(output) = self.calls.get_mut(&key).and_then(|e| e.call.poll_output()) {
             match output {
                 Output::Accept { sdp } => self.endpoint.accept(now, key, sdp, &[]),
-                Output::Refuse { status, reason } => {
-                    self.metrics.call_refused(status);
-                    self.endpoint.refuse(now, key, status, Some(&reason), &[]);
-                    if let Some(entry) = self.calls.get_mut(&key) {
-                        // Refusing a re-INVITE leaves the call as it was.
-                        entry.ended = entry.plan.is_none();
-                    }
-                    self.forget(key);
-                }
+                Output::Refuse { status, reason } => self.refuse(key, status, &reason),
                 Output::OpenMedia { plan, watch } => self.open_media(key, plan, watch),
                 Output::ChangeMedia(plan) => {
                     if let Some(sender) = self.calls.get(&key).and_then(|e| e.plan.as_ref()) {
@@ -355,6 +344,23 @@ impl Signalling {
         }
     }
 
+    /// Refuses the open INVITE of `key`, which ends the call, or its re-INVITE, which changes nothing.
+    fn refuse(&mut self, key: CallKey, status: u16, reason: &str) {
+        let entry = self.calls.get_mut(&key);
+        let opening = entry.as_ref().is_none_or(|entry| entry.plan.is_none());
+        if let Some(entry) = entry {
+            entry.ended |= opening;
+        }
+        if opening {
+            info!(status, reason, "call refused");
+            self.metrics.call_refused(status);
+        }
+        let retry = [("Retry-After".to_owned(), RETRY_AFTER_S.to_string())];
+        let headers = if status == 503 { retry.as_slice() } else { &[] };
+        self.endpoint.refuse(Instant::now(), key, status, Some(reason), headers);
+        self.forget(key);
+    }
+
     fn open_media(&mut self, key: CallKey, plan: MediaPlan, watch: Option<SpeakerWatch>) {
         let entry = self.calls.get_mut(&key).expect("only a live call opens media");
         let Some(sockets) = entry.sockets.take() else { return };
@@ -377,8 +383,7 @@ impl Signalling {
             let conversation = entry.facts.conversation.clone();
             let _ = self.observers.send(Observation::Started { call: key, conversation, party });
         } else {
-            let reason = "SIP;cause=503;text=\"media overload\"".to_owned();
-            self.endpoint.hang_up(Instant::now(), key, Some(reason));
+            self.refuse(key, 503, "No media thread is free");
         }
     }
 

@@ -25,21 +25,6 @@ const ENROLMENT_S: usize = 20;
 /// Longest wait for anything that has to happen: two orders of magnitude above what it takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Says why a test did nothing.
-pub(crate) fn skip(reason: &str) {
-    eprintln!("skipped: {reason}");
-}
-
-/// The folder of the models, absolute; says so if they are not there.
-pub(crate) fn store() -> Option<PathBuf> {
-    let store = std::env::var_os("SIDETONE_MODELS").map_or("models/store".into(), PathBuf::from);
-    if store.join("onnxruntime/libonnxruntime.so").is_file() {
-        return Some(std::path::absolute(store).expect("a working directory"));
-    }
-    skip("no models there; models/fetch gets them");
-    None
-}
-
 /// Waits until `happened` gives something; fails with `what` if it never does.
 pub(crate) fn wait_for<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;

@@ -1,7 +1,10 @@
 //! What the models cost: a speaker window, its front-end alone, a second of speech for phrases.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads its models from disk")]
 
-use std::path::{Path, PathBuf};
+#[path = "../store/mod.rs"]
+mod store;
+
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use divan::Bencher;
@@ -14,6 +17,7 @@ use sidetone::keyword::tokenizer::Tokenizer;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::inference_thread::embed;
 use sidetone::runtime::onnx::{MoonshineModel, Runtime, SpeakerModel};
+use store::store;
 
 const RATE: usize = 16_000;
 /// The demonstration's: one is spoken, one is not.
@@ -59,16 +63,6 @@ fn keyword_segment(bencher: Bencher<'_, '_>, seconds: usize) {
     bencher
         .counter(ItemsCount::new(seconds))
         .bench_local(|| spotter.spot(&mut model, segment).expect("a run").hits.len());
-}
-
-#[expect(clippy::print_stderr, reason = "a benchmark that does not run says so")]
-fn store() -> Option<PathBuf> {
-    let store = std::env::var_os("SIDETONE_MODELS").map_or("models/store".into(), PathBuf::from);
-    let found = store.join("onnxruntime/libonnxruntime.so").is_file();
-    if !found {
-        eprintln!("skipped: no models in {} (models/fetch gets them)", store.display());
-    }
-    found.then_some(store)
 }
 
 /// A process has one, for all of its benchmarks.
