@@ -374,12 +374,17 @@ fn another_clock_rate_in_the_middle_goes_on_where_the_first_ended() {
     phone.say(&voice(5.0));
     phone.codec = Codec::Pcma;
     phone.say(&voice(5.0));
+    // One Opus packet: its 960 ticks are 20 ms by its own clock, and 120 ms by the one before.
+    phone.sent.remove(375);
     let heard = Party::new().hear(phone.sent);
     let stats = heard.session.stats();
-    assert_eq!((stats.undecodable, stats.lost), (0, 0));
+    assert_eq!((stats.undecodable, stats.lost), (0, 1));
     // Each clock's first packet is on probation.
     assert!((14_900_000..=15_000_000).contains(&stats.audio_us), "{stats:?}");
     assert_eq!(heard.windows.first().map(|window| window.start), Some(Duration::ZERO));
+    let last = heard.segments.last().expect("fifteen seconds of talk");
+    let end = last.start + Duration::from_secs_f64(last.samples.len() as f64 / 16_000.0);
+    assert!(end.abs_diff(millis(14_960)) <= millis(40), "the talk ends at {end:?}");
 }
 
 #[test]
