@@ -30,7 +30,7 @@ impl Core {
         Self {
             // 64*T1 more, so that a call that lost patience has its CANCEL answered first.
             transactions: Transactions::new(
-                settings.contact,
+                settings.locals[0].address,
                 settings.max_transactions,
                 settings.patience + 64 * T1,
             ),
@@ -64,7 +64,7 @@ impl Core {
 
     /// Our own URI.
     pub fn uri(&self) -> String {
-        format!("sip:{}@{}", self.settings.user, self.settings.contact)
+        format!("sip:{}@{}", self.settings.user, self.settings.locals[0].address)
     }
 
     /// Adds what each answer that opens or describes a session says about us. Recv-Info is there

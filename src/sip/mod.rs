@@ -21,4 +21,5 @@ pub mod settings;
 pub mod stats;
 pub mod success;
 pub mod transactions;
+pub mod transport;
 pub mod via;

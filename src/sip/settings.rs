@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::sip::transport::{Local, Transport};
+
 /// How an endpoint presents itself, and its bounds.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Address that peers reach us at; stands in Via and Contact.
-    pub contact: SocketAddr,
+    /// Addresses that peers reach us at; they stand in Via and Contact. Never empty: requests of
+    /// ours leave from the first that fits, and over no transport that is not here.
+    pub locals: Vec<Local>,
     /// User part of our Contact, and of our From when we call.
     pub user: String,
     /// Product name and version, for User-Agent and Server.
@@ -28,10 +31,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// 1,000 calls, INFO only to those who ask; RFC 3261 §16.6 gives an INVITE three minutes.
-    pub fn new(contact: SocketAddr) -> Self {
+    /// Reached over UDP at `address`; 1,000 calls, INFO only to those who ask; RFC 3261 §16.6 gives an INVITE three minutes.
+    pub fn new(address: SocketAddr) -> Self {
         Self {
-            contact,
+            locals: vec![Local { transport: Transport::Udp, address }],
             user: "sidetone".to_owned(),
             user_agent: concat!("sidetone/", env!("CARGO_PKG_VERSION")).to_owned(),
             legacy_info: false,
