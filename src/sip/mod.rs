@@ -22,4 +22,5 @@ pub mod stats;
 pub mod success;
 pub mod transactions;
 pub mod transport;
+pub mod uri;
 pub mod via;
