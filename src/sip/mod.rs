@@ -14,6 +14,7 @@ pub mod headers;
 pub mod info;
 pub mod invite_client;
 pub mod invite_server;
+pub mod location;
 pub mod message;
 pub mod name_addr;
 pub mod non_invite_client;
