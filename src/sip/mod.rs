@@ -19,6 +19,7 @@ pub mod message;
 pub mod name_addr;
 pub mod non_invite_client;
 pub mod non_invite_server;
+pub mod registration;
 pub mod screening;
 pub mod server_call;
 pub mod settings;
