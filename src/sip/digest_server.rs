@@ -316,6 +316,12 @@ mod tests {
         for user in ["other", "nobody"] {
             assert_eq!(scene.check(&answer.replace("pbx", user)), Verdict::Refused, "{user}");
         }
+        let headers = scene.challenge(false);
+        let (nobody, mut random) = (Credentials::new("nobody", ""), fastrand::Rng::with_seed(2));
+        let mut stranger = DigestClient::default();
+        let fields = stranger.answer(&headers, "INVITE", URI, b"", &nobody, &mut random);
+        let empty = fields.expect("an answer").remove(0).1;
+        assert_eq!(scene.check(&empty), Verdict::Refused, "no password is none");
         let (now, given) = (scene.now, [answer.as_str()]);
         assert_eq!(scene.server.check(now, source(), given, "BYE", URI), Verdict::Refused);
         let elsewhere = "sip:them@192.0.2.7";

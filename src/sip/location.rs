@@ -594,5 +594,8 @@ mod tests {
             );
         }
         assert_eq!((queries, locator.targets().len()), (12, 8));
+        // The second host has its turn, however many addresses the first has.
+        let ports: Vec<_> = locator.targets().iter().map(|target| target.address.port()).collect();
+        assert_eq!((ports[0], ports[3], ports[4], ports[7]), (0, 0, 1, 1));
     }
 }

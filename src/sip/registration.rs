@@ -563,6 +563,10 @@ mod tests {
         assert_eq!(scene.answer(3, 401, &stale), None);
         assert!(scene.sent().headers.get("Authorization").expect("an answer").contains("\"n2\""));
         assert_eq!(scene.answer(4, 200, "Expires: 600\r\n"), None, "told before");
+        scene.rest();
+        // A registrar whose nonces serve once, and that says nothing of `stale`.
+        assert_eq!(scene.turn(401, &CHALLENGE.replace("n1", "n3")), None);
+        assert!(scene.sent().headers.get("Authorization").expect("an answer").contains("\"n3\""));
     }
 
     #[test]
@@ -742,6 +746,11 @@ mod tests {
         assert_eq!(answered.sent().headers.get("Expires"), Some("0"));
         let Scene { registration, now, random } = &mut answered;
         assert_eq!(registration.handle_unanswered(*now, Unanswered::NoAnswer, random), gone);
+        let mut challenged = scene();
+        challenged.turn(200, "");
+        challenged.registration.withdraw(challenged.now);
+        challenged.turn(401, CHALLENGE);
+        assert_eq!(challenged.turn(401, CHALLENGE), gone, "a password that has become wrong");
         let mut refused = scene();
         refused.sent();
         refused.registration.withdraw(refused.now);
