@@ -10,7 +10,7 @@ use crate::sip::headers::{is_token, split};
 /// More parameters than any sender has use for: a value with more is not read.
 const MAX_PARAMETERS: usize = 32;
 
-/// How the digest is made (RFC 8760 §2.1). The `-sess` variants are not supported: nobody sends them.
+/// How the digest is made (RFC 8760 §2.1). The `-sess` variants are not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// What a value without `algorithm` means.

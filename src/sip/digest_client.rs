@@ -216,7 +216,7 @@ impl Session {
             algorithm.as_str(),
         );
         if let Some(Counted { qop, nc, cnonce, .. }) = counted {
-            // Neither quotes around `qop` nor around `nc`: Cisco and old Asterisk refuse them.
+            // `algorithm`, `qop` and `nc` stand bare (RFC 7616 §3.4).
             value.push_str(&format!(", cnonce=\"{cnonce}\", qop={}, nc={nc}", qop.as_str()));
         }
         if let Some(opaque) = opaque {

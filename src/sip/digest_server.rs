@@ -128,7 +128,7 @@ impl DigestServer {
         let algorithm = given.algorithm().filter(|algorithm| OFFERED.contains(algorithm))?;
         let (name, nonce) = (given.get("username")?, given.get("nonce")?);
         let (uri, response) = (given.get("uri")?, given.get("response")?);
-        // Proxies and phones drop or add parameters on the way (§22.4 item 5 allows a difference).
+        // Proxies and phones drop or add parameters on the way (§22.4 allows a difference).
         if uri != request_uri && without_parameters(uri) != without_parameters(request_uri) {
             return None;
         }

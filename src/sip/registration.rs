@@ -442,7 +442,7 @@ fn granted(headers: &Headers, our_contacts: &[String]) -> Option<Duration> {
         .filter_map(|element| Some((NameAddr::parse(element)?.uri, split(element, ';'))))
         .collect();
     let our = contacts.iter().find(|(uri, _)| ours(uri)).or(match contacts.as_slice() {
-        // Asterisk and Kamailio put the address that they see in place of ours.
+        // Asterisk with `rewrite_contact` puts the address that it sees in place of ours.
         [only] => Some(only),
         _ => None,
     });

@@ -152,7 +152,6 @@ mod tests {
             "sip:2001:db8::1",
         ] {
             let read = UriParts::parse(wrong);
-            // An empty port is written by some and means none (§25.1 asks for a digit).
             assert!(read.is_none(), "{wrong}: {read:?}");
         }
     }
