@@ -24,6 +24,7 @@ pub mod screening;
 pub mod server_call;
 pub mod settings;
 pub mod stats;
+pub mod stream_framing;
 pub mod success;
 pub mod transactions;
 pub mod transport;
