@@ -316,7 +316,7 @@ impl Endpoint {
         let answer = Response::to(&answerable.headers, status, Some(&reason))
             .with_to_tag(&format!("{:016x}", hasher.finish()))
             .with("Server", &self.core.settings.user_agent);
-        let reply_to = answerable.via.reply_to(source);
+        let reply_to = answerable.via.map_or(source, |via| via.reply_to(source));
         self.core.transactions.respond_stateless(reply_to, &answer, &mut self.core.stats);
     }
 

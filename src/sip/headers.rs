@@ -43,7 +43,14 @@ impl Headers {
             if line.starts_with([' ', '\t']) {
                 // A folded line continues the value above (§7.3.1).
                 match headers.0.last_mut() {
-                    Some((_, value)) => *value = one_line(&format!("{value} {}", one_line(line))),
+                    Some((_, value)) => {
+                        // In place: a datagram may hold thousands of folds of one value.
+                        let more = one_line(line);
+                        if !value.is_empty() && !more.is_empty() {
+                            value.push(' ');
+                        }
+                        value.push_str(&more);
+                    }
                     None => wrong = Some(NotAHeader),
                 }
                 continue;

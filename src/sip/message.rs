@@ -6,7 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::sip::headers::{Headers, is_token};
+use crate::sip::headers::{Headers, NotAHeader, is_token};
 use crate::sip::name_addr::NameAddr;
 use crate::sip::via::{DEFAULT_PORT, Via};
 
@@ -128,17 +128,19 @@ pub enum MessageError {
 pub struct Malformed {
     /// The first thing found wrong.
     pub error: MessageError,
-    /// What an answer needs, where all of it could be read and the method allows one.
+    /// What an answer needs, where the method allows one and any Via says that one is awaited.
     pub answerable: Option<Box<Answerable>>,
 }
 
-/// Enough of a malformed request to refuse it.
+/// Enough of a malformed request to refuse it. Fields that every request must have may be missing
+/// (RFC 4475 §3.3.1): the answer then goes without them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answerable {
-    /// Its fields, for [`Response::to`].
+    /// Its fields, for [`Response::to`]; one Via at least.
     pub headers: Headers,
-    /// Where the answer goes.
-    pub via: Via,
+    /// Where the answer goes; `None` where the topmost Via is unreadable, and the answer can only go
+    /// back to where the request came from.
+    pub via: Option<Via>,
 }
 
 impl Method {
@@ -241,22 +243,17 @@ impl Message {
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let silent = |error| Malformed { error, answerable: None };
         let (head, body) = split_head(bytes);
-        // Latin-1 display names are seen in the field; a replacement character does no harm there.
-        let head = String::from_utf8_lossy(head);
-        let head = head.trim_start_matches(['\r', '\n']);
-        let (start, lines) = head.split_once('\n').unwrap_or((head, ""));
-        let start = start.strip_suffix('\r').unwrap_or(start);
-        let (mut headers, not_a_header) = Headers::parse(lines);
+        let Head { start, mut headers, not_a_header } = Head::read(head);
         let cut = cut_body(&headers, body);
         headers.remove("Content-Length");
 
-        if start.starts_with("SIP/") {
-            let (status, reason) = status_line(start).map_err(silent)?;
+        if is_status_line(&start) {
+            let (status, reason) = status_line(&start).map_err(silent)?;
             let body = cut.map_err(silent)?.to_vec();
             let response = Response { status, reason, headers, body };
             return received(response, |r| &r.headers).map(Self::Response).map_err(silent);
         }
-        let line = request_line(start).map_err(silent)?;
+        let line = request_line(&start).map_err(silent)?;
         let answerable = answerable(&line.method, &headers);
         let refused = |error| Malformed { error, answerable: answerable.clone() };
         if let Some(error) = line.wrong {
@@ -272,6 +269,18 @@ impl Message {
             return Err(refused(MessageError::MethodMismatch));
         }
         Ok(Self::Request(received))
+    }
+}
+
+impl Answerable {
+    /// Reads a request of which no more came than `head`, or part of it, and which is refused
+    /// whatever it says. `None` for a response, an ACK, and where no Via awaits an answer.
+    pub fn read(head: &[u8]) -> Option<Self> {
+        let Head { start, mut headers, .. } = Head::read(split_head(head).0);
+        headers.remove("Content-Length");
+        let is_request = !is_status_line(&start);
+        let line = is_request.then(|| request_line(&start)).and_then(Result::ok)?;
+        answerable(&line.method, &headers).map(|answerable| *answerable)
     }
 }
 
@@ -310,19 +319,41 @@ impl MessageError {
     }
 }
 
+/// Start line and fields, told apart.
+struct Head {
+    start: String,
+    headers: Headers,
+    not_a_header: Option<NotAHeader>,
+}
+
+impl Head {
+    fn read(head: &[u8]) -> Self {
+        // Latin-1 display names are seen in the field; a replacement character does no harm there.
+        let head = String::from_utf8_lossy(head);
+        let (start, lines) = head.split_once('\n').unwrap_or((&head, ""));
+        let start = start.strip_suffix('\r').unwrap_or(start).to_owned();
+        let (headers, not_a_header) = Headers::parse(lines);
+        Self { start, headers, not_a_header }
+    }
+}
+
 struct RequestLine {
     method: Method,
     uri: String,
     wrong: Option<MessageError>,
 }
 
-/// Reads as much as there is: a request with a bad URI can still be refused.
+fn is_status_line(line: &str) -> bool {
+    line.starts_with("SIP/")
+}
+
+/// Reads as much as there is: with a method it is a request, and can be refused.
 fn request_line(line: &str) -> Result<RequestLine, MessageError> {
-    let (method, rest) = line.split_once(' ').ok_or(MessageError::StartLine)?;
-    let (uri, version) = rest.rsplit_once(' ').ok_or(MessageError::StartLine)?;
+    let (method, rest) = line.split_once(' ').unwrap_or((line, ""));
     if !is_token(method) {
         return Err(MessageError::StartLine);
     }
+    let (uri, version) = rest.rsplit_once(' ').unwrap_or((rest, ""));
     let wrong = if version.is_empty() {
         Some(MessageError::StartLine)
     } else if !version.eq_ignore_ascii_case("SIP/2.0") {
@@ -373,10 +404,9 @@ fn host_part(uri: &str) -> &str {
 }
 
 fn answerable(method: &Method, headers: &Headers) -> Option<Box<Answerable>> {
-    let complete = ECHOED.into_iter().all(|name| headers.contains(name));
-    let via = headers.list("Via").next().and_then(Via::parse)?;
-    (complete && *method != Method::Ack)
-        .then(|| Box::new(Answerable { headers: headers.clone(), via }))
+    let awaited = headers.contains("Via") && *method != Method::Ack;
+    let via = headers.list("Via").next().and_then(Via::parse);
+    awaited.then(|| Box::new(Answerable { headers: headers.clone(), via }))
 }
 
 fn received<M>(message: M, headers_of: fn(&M) -> &Headers) -> Result<Received<M>, MessageError> {
@@ -509,9 +539,40 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_call_id_cannot_be_answered() {
-        let text = format!("{}\r\n", OPTIONS.replace("Call-ID: x\r\n", ""));
-        assert_eq!(error(&text), (MessageError::Missing("Call-ID"), false));
+    fn any_via_makes_a_request_answerable_whatever_else_is_missing() {
+        for line in OPTIONS.split_inclusive("\r\n").skip(1) {
+            let name = line.split(':').next().expect("a name");
+            let (error, answerable) = error(&format!("{}\r\n", OPTIONS.replace(line, "")));
+            let MessageError::Missing(missing) = error else { panic!("{error}") };
+            assert_eq!((missing, answerable), (name, name != "Via"));
+        }
+        let bare = "INFO\r\nv: x\r\n\r\n";
+        assert_eq!(error(bare), (MessageError::StartLine, true));
+        assert_eq!(error(&bare.replace("INFO", "ACK x")), (MessageError::StartLine, false));
+        assert_eq!(error(&bare.replace("INFO", "SIP/2.0 x")), (MessageError::Status, false));
+        assert_eq!(error(&bare.replace("INFO", "HTTP/1.1 x")), (MessageError::StartLine, false));
+    }
+
+    #[test]
+    fn an_unreadable_via_leaves_only_the_source_to_answer() {
+        let text = format!("{}\r\n", OPTIONS.replace("h;branch", "h;;branch"));
+        let malformed = parse(&text).expect_err("malformed");
+        assert_eq!(malformed.error, MessageError::Invalid("Via"));
+        let answerable = malformed.answerable.expect("a Via is there");
+        assert_eq!(answerable.via, None);
+        let answer = String::from_utf8(Response::to(&answerable.headers, 400, None).to_bytes());
+        let answer = answer.expect("text");
+        assert!(answer.contains("\r\nVia: SIP/2.0/UDP h;;branch=z9hG4bKx\r\n"), "as it came");
+    }
+
+    #[test]
+    fn a_head_cut_short_is_enough_for_a_refusal() {
+        let answerable = Answerable::read(OPTIONS.as_bytes()).expect("a request");
+        assert_eq!(answerable.via.and_then(|via| via.branch).as_deref(), Some("z9hG4bKx"));
+        assert_eq!(Answerable::read(OPTIONS.replace("OPTIONS", "ACK").as_bytes()), None);
+        assert_eq!(Answerable::read(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h\r\n"), None);
+        assert_eq!(Answerable::read(b"OPTIONS sip:a@b SIP/2.0\r\nTo: x\r\n"), None);
+        assert_eq!(Answerable::read(b""), None);
     }
 
     #[test]
@@ -533,7 +594,7 @@ mod tests {
             changed("CSeq", "CSeq: 1 OPTIONS\r\nCSeq"),
             (MessageError::Repeated("CSeq"), true)
         );
-        assert_eq!(changed("h;branch", "h;;branch"), (MessageError::Invalid("Via"), false));
+        assert_eq!(changed("h;branch", "h;;branch"), (MessageError::Invalid("Via"), true));
     }
 
     #[test]
