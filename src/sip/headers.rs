@@ -185,6 +185,15 @@ mod tests {
         assert_eq!(headers.get("Subject"), Some(""));
     }
 
+    /// With work squared, this would run for minutes.
+    #[test]
+    fn a_value_of_many_folds_is_joined_once() {
+        let (headers, wrong) =
+            Headers::parse(&format!("x: b\r\n{}", " c\r\n \r\n".repeat(1 << 19)));
+        assert_eq!(wrong, None);
+        assert_eq!(headers.get("Session-Expires").map(str::len), Some(1 + (2 << 19)));
+    }
+
     #[test]
     fn a_line_without_a_colon_is_reported_and_the_rest_kept() {
         let (headers, wrong) = Headers::parse("To: a\r\nnonsense\r\nFrom: b");

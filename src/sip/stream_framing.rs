@@ -154,6 +154,11 @@ impl StreamFraming {
         }
     }
 
+    /// Octets held for frames that are not given out yet.
+    pub fn held(&self) -> usize {
+        self.buffer.len() - self.begin
+    }
+
     /// Stops reading for good; the first `head` octets go into the error.
     fn broken(&mut self, kind: FramingErrorKind, head: usize) -> FramingError {
         self.state = State::Broken(kind);
@@ -294,6 +299,18 @@ mod tests {
                 message(text),
             ])
         );
+    }
+
+    /// With work squared, this would run for hours.
+    #[test]
+    fn a_message_that_comes_octet_by_octet_costs_each_once() {
+        let limits = Limits { head: 8 << 20, message: 16 << 20 };
+        let head = format!("A\r\nb: {}\r\nl: {}\r\n\r\n", "x".repeat(2 << 20), 1 << 20);
+        let text = format!("{head}{}", "y".repeat(1 << 20));
+        let octets: Vec<_> = text.as_bytes().chunks(1).collect();
+        assert_eq!(frames(limits, &octets), Ok(vec![message(&text)]));
+        let pings = "\r\n\r\n".repeat(1 << 19);
+        assert_eq!(read(&pings).map(|frames| frames.len()), Ok(1 << 20));
     }
 
     #[test]
