@@ -323,6 +323,15 @@ impl Stream {
             // without, and learns the source from the first packet.
             None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         };
+        // Before anything else: the m-line of a stream that is refused comes back in our answer.
+        let mut formats = Vec::new();
+        for number in media.fmt.split_ascii_whitespace() {
+            let number: u8 = number.parse().map_err(|_| OfferError::PayloadType)?;
+            if number > 127 {
+                return Err(OfferError::PayloadType);
+            }
+            formats.push((number, format_of(number, media)));
+        }
         if ip.is_multicast() {
             return Ok(None);
         }
@@ -344,14 +353,6 @@ impl Stream {
             .or_else(|| Direction::among(&session.attributes))
             .unwrap_or(Direction::SendRecv);
         let ptime = value(media, "ptime").and_then(|ptime| ptime.trim().parse().ok());
-        let mut formats = Vec::new();
-        for number in media.fmt.split_ascii_whitespace() {
-            let number: u8 = number.parse().map_err(|_| OfferError::PayloadType)?;
-            if number > 127 {
-                return Err(OfferError::PayloadType);
-            }
-            formats.push((number, format_of(number, media)));
-        }
         Ok(Some(Self {
             index,
             formats,

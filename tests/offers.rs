@@ -119,6 +119,9 @@ fn broken_descriptions_name_the_field() {
     assert_eq!(error(&described("m=audio 6 RTP/AVP 0 PCMU\r\n")), OfferError::PayloadType);
     assert_eq!(error(&described("m=audio 6 RTP/AVP 0 200\r\n")), OfferError::PayloadType);
     assert_eq!(error(&described("m=audio 6 RTP/AVP 0\r\na=rtcp:x\r\n")), OfferError::Rtcp);
+    // Not even of a multicast stream, which is refused, would we repeat such a line.
+    let multicast = "m=audio 6 RTP/AVP 0 x\r\nc=IN IP4 224.2.1.1/127\r\nm=audio 7 RTP/AVP 0\r\n";
+    assert_eq!(error(&described(multicast)), OfferError::PayloadType);
     let named = described(ASTERISK).replace("c=IN IP4 192.0.2.1", "c=IN IP4 pbx.local");
     assert_eq!(error(&named), OfferError::Connection);
 }
