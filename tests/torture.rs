@@ -634,8 +634,8 @@ const UNDERSTOOD: [Understood; 31] = [
         fields: &[("Accept", "text/nobodyKnowsThis"), ("Content-Type", "application/sdp")],
         body: 150,
     },
-    // Neither branch nor tag, nor Max-Forwards, nor Contact: an INVITE of 1999. Whose the
-    // parameter of To is, only the brackets would say (§20.10): ours.
+    // Neither branch nor tag, nor Max-Forwards, nor Contact: an INVITE of 1999. Without brackets the
+    // parameter of To is of the field and not of the URI (§20.10).
     Understood {
         file: "inv2543",
         start: ("INVITE", "sip:UserB@example.com"),
@@ -697,8 +697,10 @@ fn the_torture_messages_are_cut_from_a_stream() {
                     let (answered, _) = answers(&[&message]);
                     statuses.push(answered.last().copied().unwrap_or(0));
                 }
-                Ok(Some(Frame::Pong)) => (words.push("pong"), cut += 2).0,
-                Ok(Some(Frame::Ping)) => (words.push("ping"), cut += 2).0,
+                Ok(Some(keep_alive)) => {
+                    words.push(if keep_alive == Frame::Ping { "ping" } else { "pong" });
+                    cut += 2;
+                }
                 Err(error) => {
                     assert_eq!(error.kind, FramingErrorKind::ContentLength);
                     words.push("content-length");
