@@ -8,12 +8,17 @@ TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester
 MODELS = models/store
 export SIDETONE_MODELS = $(CURDIR)/$(MODELS)
 
-.PHONY: demo test bench lint models build build-packages test-packages help
+# How long `make fuzz` stays with each of its three targets.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS = message sdp framing
+
+.PHONY: demo test bench fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make bench   what a packet, a window and a second of speech cost'
+	@echo 'make fuzz    ten minutes of chance for each reader of SIP, SDP and streams (FUZZ_SECONDS=600)'
 
 demo: build models
 	target/release/sidetone demo
@@ -32,6 +37,19 @@ lint: build-packages
 
 bench: build-packages models
 	cargo bench --locked
+
+# New inputs go to tests/fuzz/target/found, what breaks a check to tests/fuzz/target/findings; the
+# messages of RFC 4475 are begun with where they lie beside us. Its lock file follows ours by itself.
+fuzz: build-packages
+	cd tests/fuzz && cargo build --release --target $$(rustc --print host-tuple)
+	@set -e; for target in $(FUZZ_TARGETS); do \
+	mkdir -p tests/fuzz/target/found/$$target tests/fuzz/target/findings; \
+	more=; [ $$target = sdp ] || [ ! -d ../shared/vectors/rfc4475 ] || more=../shared/vectors/rfc4475; \
+	echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
+	tests/fuzz/target/$$(rustc --print host-tuple)/release/$$target -max_total_time=$(FUZZ_SECONDS) \
+	-timeout=5 -max_len=8192 -dict=tests/fuzz/tokens.dict -print_final_stats=1 \
+	-artifact_prefix=tests/fuzz/target/findings/$$target- \
+	tests/fuzz/target/found/$$target tests/fuzz/corpus/$$target $$more; done
 
 build: build-packages
 	cargo build --release --locked
