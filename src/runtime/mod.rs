@@ -21,3 +21,4 @@ pub mod onnx;
 pub mod port_range;
 pub mod signalling;
 pub mod store;
+pub mod transport;
