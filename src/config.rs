@@ -1,11 +1,14 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
-use std::net::{IpAddr, SocketAddr};
+pub mod sip;
+
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::sip::Sip;
 use crate::policy::rule::{Policy, PolicyError};
 use crate::speaker::verifier;
 
@@ -29,32 +32,6 @@ pub struct Config {
     pub http: Http,
 }
 
-/// `[sip]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sip {
-    /// UDP address and port that the PBX calls; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Address that we put into Contact and SDP, where it is not the one listened on.
-    pub advertise: Option<IpAddr>,
-    /// How verdicts go to peers.
-    #[serde(default)]
-    pub info: InfoProfile,
-    /// Calls at once; one more is answered 503 with Retry-After.
-    pub max_calls: usize,
-}
-
-/// When an INFO with a verdict may be sent (RFC 6086 §4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum InfoProfile {
-    /// Only to peers whose `Recv-Info` names the package.
-    #[default]
-    Rfc6086,
-    /// To every peer, whatever it advertises.
-    Legacy,
-}
-
 /// `[rtp]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,6 +40,8 @@ pub struct Rtp {
     pub ports: [u16; 2],
     /// Threads that receive and decode.
     pub threads: usize,
+    /// Seconds without a packet after which a call is over, though nobody said so.
+    pub silence_timeout_s: u64,
 }
 
 /// `[models]`
@@ -97,6 +76,8 @@ pub struct Store {
 pub struct Http {
     /// Address and port of `/metrics`, `/live` and `/ready`; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// File whose first line a request to `/calls` has to bear; left out, there is no `/calls`.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Why a configuration cannot be used: one sentence that names the file and the key.
@@ -149,11 +130,18 @@ impl Config {
             toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
         config.validate(file)?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        let paths =
-            [&mut config.models.folder, &mut config.keyword.policy, &mut config.store.folder];
-        for path in paths {
-            *path = folder.join(&*path);
-        }
+        let Self { models, keyword, store, sip, http, .. } = &mut config;
+        let tls = sip.tls.iter_mut();
+        let tls = tls.flat_map(|tls| [&mut tls.certificate, &mut tls.key, &mut tls.authorities]);
+        let accounts = sip.accounts.iter_mut().filter_map(|account| account.password_file.as_mut());
+        let users = sip.users.iter_mut().map(|user| &mut user.password_file);
+        [&mut models.folder, &mut keyword.policy, &mut store.folder]
+            .into_iter()
+            .chain(tls)
+            .chain(accounts)
+            .chain(users)
+            .chain(http.token_file.as_mut())
+            .for_each(|path| *path = folder.join(&*path));
         Ok(config)
     }
 
@@ -177,21 +165,16 @@ impl Config {
                 self.sip.max_calls.to_string(),
             );
         }
-        if self.sip.listen.ip().is_unspecified() && self.sip.advertise.is_none() {
-            let found = "no key".to_owned();
-            let wanted = "must say our address where sip.listen is a wildcard";
-            return senseless("sip.advertise", wanted, found);
+        if !(10..=86_400).contains(&self.rtp.silence_timeout_s) {
+            let found = self.rtp.silence_timeout_s.to_string();
+            return senseless("rtp.silence_timeout_s", "must be 10 to 86400", found);
         }
+        self.sip.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         if !(-10.0..=0.0).contains(&self.keyword.forced_threshold) {
             let found = self.keyword.forced_threshold.to_string();
             return senseless("keyword.forced_threshold", "must be -10 to 0", found);
         }
         Ok(())
-    }
-
-    /// The address that peers reach us at.
-    pub fn advertised_ip(&self) -> IpAddr {
-        self.sip.advertise.unwrap_or(self.sip.listen.ip())
     }
 }
 

@@ -20,11 +20,12 @@
 //! | 1 | [`sip`] [`sdp`] [`rtp`] [`audio`] [`consent`] | protocols, signal and the rules of consent, without IO |
 //!
 //! `speaker` looks down on [`consent`] as well as on [`audio`]: an enrolment asks for a consent by
-//! type. Packages stand behind one file each: `rsip` in [`sip::message`], `sdp-types` in [`sdp`],
-//! `rtp-rs` in [`rtp::packet`], `rtcp-types` in [`rtp::report`], `audiopus` in [`audio::decoder`],
-//! `webrtc-vad` in [`audio::voice_activity`], `realfft` in [`audio::mel`], `ort` in
+//! type. Packages stand behind one file each: `rsip` in [`sip::message`], `ipnet` in [`sip::access`],
+//! `sdp-types` in [`sdp`], `rtp-rs` in [`rtp::packet`], `rtcp-types` in [`rtp::report`], `audiopus` in
+//! [`audio::decoder`], `webrtc-vad` in [`audio::voice_activity`], `realfft` in [`audio::mel`], `rustls`
+//! in [`runtime::transport::tls`], `hickory-resolver` in [`runtime::transport::resolver`], `ort` in
 //! [`runtime::onnx`], `prometheus` in [`runtime::metrics`], `symphonia` and `rubato` in
-//! [`runtime::audio_file`].
+//! [`runtime::audio_file`], `ureq` in [`cli::call`].
 //!
 //! # Machines
 //!
@@ -58,11 +59,28 @@
 //! 13. the verdict goes out by [`sip::endpoint::Endpoint::send_info`], to standard output, into the
 //!     metrics and to whoever observes ([`runtime::observation`])
 //!
+//! # One SIP request, from socket to call
+//!
+//! 1. [`runtime::transport::transports`] hands up one message, with the [`sip::transport::Source`]
+//!    that it came from: a datagram, or what [`sip::stream_framing`] cut out of a connection
+//! 2. [`sip::endpoint::Endpoint::handle_message`]: [`sip::gate`] asks [`sip::access`] whose it is; a
+//!    stranger's ends here, unless it belongs to something that stands
+//! 3. [`sip::message`] parses it; what is malformed is counted, and refused where it can be
+//! 4. [`sip::server_transactions`] absorbs what repeats itself, [`sip::screening`] refuses what we
+//!    cannot do, [`sip::digest_server`] asks for a password where the peer needs one
+//! 5. [`sip::call`] has one call: [`sip::server_call`] where they called, [`sip::client_call`] and
+//!    [`sip::provisional`] where we did, [`sip::refresh`] and [`sip::session_timer`] keep it alive,
+//!    [`sip::info`] says in which form the peer takes verdicts
+//! 6. a request of ours goes by [`sip::client_transactions`] over a [`sip::transport::Hop`]: where its
+//!    URI names a host, [`runtime::locate`] asks the questions of [`sip::location`] first
+//! 7. [`sip::accounts`] keeps a [`sip::registration`] for each account
+//!
 //! # Threads, and what gives way
 //!
-//! One signalling thread owns the SIP socket, the endpoint, the calls and their judges; N media
+//! One signalling thread owns the SIP sockets, the endpoint, the calls and their judges; N media
 //! threads own their parties' sockets and sessions (a voice activity detector cannot change
-//! threads); one thread per model owns it. The main thread serves HTTP and waits for signals.
+//! threads); one thread per model owns it. The main thread serves HTTP and waits for signals; what
+//! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`].
 //!
 //! Every queue has a bound. What gives way, in this order: new calls (503 with Retry-After); a
 //! speaker window, to a newer one of the same party; a keyword segment, to a newer one, when four
@@ -72,6 +90,8 @@
 //!
 //! # Words
 //!
+//! * *Peer*: who may call us, by network, transport, certificate or password; all others are
+//!   *strangers*. *Account*: what we register as.
 //! * *Party*: one person's leg, and one SIP call to us. *Conversation*: the parties that belong
 //!   together.
 //! * *Stream time*: time since a party's first audio, silences included.

@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use sidetone::sip::client_call::Placing;
+use sidetone::sip::client_transactions::Way;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, End, Event, Output};
 use sidetone::sip::message::{Message, Method, Received, Request, Response};
 use sidetone::sip::settings::Settings;
+use sidetone::sip::transport::{Hop, Source};
 
 const OURS: &str = "192.0.2.2:5060";
 const THEIRS: &str = "192.0.2.1:5066";
@@ -32,18 +35,19 @@ impl Bench {
 
     fn receive(&mut self, text: &str) {
         let source = THEIRS.parse().expect("an address");
-        self.endpoint.handle_datagram(self.now, source, text.as_bytes());
+        self.endpoint.handle_message(self.now, &Source::udp(source), text.as_bytes());
         self.drain();
     }
 
     fn drain(&mut self) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
-                Output::Transmit { destination, bytes } => {
+                Output::Transmit { hop, bytes } => {
                     let message = Message::parse(&bytes).expect("we write what we can read");
-                    self.sent.push((destination, message));
+                    self.sent.push((hop.address, message));
                 }
                 Output::Event { call, event } => self.events.push((call, event)),
+                other => panic!("nothing is looked up or kept out: {other:?}"),
             }
         }
     }
@@ -78,9 +82,10 @@ impl Bench {
 
     /// Calls the peer; returns our INVITE.
     fn invite(&mut self) -> (CallKey, Received<Request>) {
-        let destination = THEIRS.parse().expect("an address");
+        let way = Some(Way::Hop(Hop::udp(THEIRS.parse().expect("an address"))));
         let offer = Some("v=0".to_owned());
-        let call = self.endpoint.invite(self.now, destination, "sip:x@y", &[], offer);
+        let call =
+            self.endpoint.invite(self.now, Placing { way, offer, ..Placing::new("sip:x@y") });
         self.drain();
         match self.sent.first() {
             Some((_, Message::Request(invite))) => (call, invite.clone()),
@@ -137,7 +142,11 @@ fn options_tells_what_we_can_do_to_where_it_came_from() {
     let mut bench = Bench::new();
     bench.receive(&request("OPTIONS", 1, "", "z9hG4bKo", ""));
     let headers = &bench.response().message.headers;
-    assert_eq!(headers.get("Allow"), Some("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO"));
+    assert_eq!(
+        headers.get("Allow"),
+        Some("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK")
+    );
+    assert_eq!(headers.get("Supported"), Some("100rel, timer"));
     assert_eq!(headers.get("Recv-Info"), Some(""));
     let via = "SIP/2.0/UDP pbx;branch=z9hG4bKo;received=192.0.2.1;rport=5066";
     assert_eq!(headers.get("Via"), Some(via));

@@ -15,10 +15,13 @@ use appliance::{Appliance, SUBJECT, Site, wait_for};
 use sidetone::audio::{g711, pcm};
 use sidetone::rtp::packet::Packet;
 use sidetone::sdp::{self, Codec, Direction, Local, Offer, Origin};
+use sidetone::sip::client_call::Placing;
+use sidetone::sip::client_transactions::Way;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, End, Event, Output};
 use sidetone::sip::info::PACKAGE;
 use sidetone::sip::settings::Settings;
+use sidetone::sip::transport::{Hop, Source};
 use store::{skip, store};
 
 const MALFORMED: &str = "sidetone_sip_malformed_total";
@@ -266,7 +269,13 @@ impl Caller {
         let headers = [("X-Sidetone-Subject", SUBJECT), ("X-Sidetone-Consent", "c-1")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let uri = format!("sip:sidetone@{target}");
-        let call = endpoint.invite(Instant::now(), target, &uri, &headers, Some(offer));
+        let placing = Placing {
+            way: Some(Way::Hop(Hop::udp(target))),
+            headers: headers.to_vec(),
+            offer: Some(offer),
+            ..Placing::new(uri)
+        };
+        let call = endpoint.invite(Instant::now(), placing);
         let mut caller =
             Self { endpoint, sip, rtp, call, media: None, infos: Vec::new(), end: None };
         wait_for("an answer", || {
@@ -315,8 +324,8 @@ impl Caller {
         loop {
             while let Some(output) = self.endpoint.poll_output() {
                 match output {
-                    Output::Transmit { destination, bytes } => {
-                        self.sip.send_to(&bytes, destination).expect("loopback");
+                    Output::Transmit { hop, bytes } => {
+                        self.sip.send_to(&bytes, hop.address).expect("loopback");
                     }
                     Output::Event { event: Event::Answered { sdp, .. }, .. } => {
                         let answer = Offer::parse(&sdp.expect("an answer")).expect("SDP");
@@ -327,7 +336,7 @@ impl Caller {
                         self.infos.push(String::from_utf8(body).expect("JSON is UTF-8"));
                     }
                     Output::Event { event: Event::Ended(end), .. } => self.end = Some(end),
-                    Output::Event { .. } => {}
+                    _ => {}
                 }
             }
             let left = until.saturating_duration_since(Instant::now());
@@ -336,7 +345,11 @@ impl Caller {
             }
             self.sip.set_read_timeout(Some(left)).expect("not zero");
             if let Ok((length, source)) = self.sip.recv_from(&mut bytes) {
-                self.endpoint.handle_datagram(Instant::now(), source, &bytes[..length]);
+                self.endpoint.handle_message(
+                    Instant::now(),
+                    &Source::udp(source),
+                    &bytes[..length],
+                );
             }
             self.endpoint.handle_timeout(Instant::now());
         }

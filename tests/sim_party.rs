@@ -426,9 +426,9 @@ fn an_hour_on_hold_costs_little_and_time_goes_on() {
         let mut party = Party::new();
         let (before, after) = phone.sent.split_at(251);
         party.receive(before.to_vec());
-        party.session.handle_plan(MediaPlan { rtp: None, ..plan() });
+        party.session.handle_plan(party.now, MediaPlan { rtp: None, ..plan() });
         party.wait_until(seconds(1_800));
-        party.session.handle_plan(plan());
+        party.session.handle_plan(party.now, plan());
         party.receive(after.to_vec());
         party.finish();
         let resumed = party.talk()[2];

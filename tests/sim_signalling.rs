@@ -4,10 +4,11 @@ mod sim;
 
 use std::time::Duration;
 
+use sidetone::sip::client_transactions::Unanswered;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{End, Event, Failure, InfoFailure, InfoSkip};
 use sidetone::sip::settings::Settings;
-use sim::{CALLER, SIDECAR, Seen, World, address};
+use sim::{CALLER, SIDECAR, Seen, World, about, address};
 
 const OFFER: &str = "v=0 offer";
 const ANSWER: &str = "v=0 answer";
@@ -30,7 +31,7 @@ fn answer_report_hang_up(world: &mut World, seen: &Seen) {
             sidecar.accept(now, *call, ANSWER.to_owned(), &[]);
         }
         Event::Confirmed { .. } => {
-            sidecar.send_info(now, *call, b"{}".to_vec());
+            sidecar.send_info(now, *call, about("any", b"{}"));
         }
         Event::InfoAnswered { .. } | Event::InfoFailed { .. } => {
             sidecar.hang_up(now, *call, None);
@@ -230,7 +231,7 @@ fn an_unanswered_call_is_given_up_by_either_side() {
     world.lost = Box::new(|_, _| true);
     world.call(Some(OFFER));
     world.idle(LONG);
-    assert_eq!(world.ends_of(CALLER), [&End::Failed(Failure::NoAnswer)]);
+    assert_eq!(world.ends_of(CALLER), [&End::Failed(Failure::NoAnswer(Unanswered::TimedOut))]);
     assert_eq!(world.count("INVITE"), 7);
     let mut world = World::new(1);
     world.call(Some(OFFER));
@@ -265,9 +266,11 @@ fn an_info_that_nobody_answers_never_ends_the_call() {
     let [_, call] = calls(&world);
     world.lost = Box::new(|_, text| text.starts_with("INFO"));
     let now = world.now;
-    let ids = [(); 3].map(|()| world.ends[SIDECAR].send_info(now, call, b"{}".to_vec()));
+    let subjects = ["a", "b", "c"];
+    let ids =
+        subjects.map(|subject| world.ends[SIDECAR].send_info(now, call, about(subject, b"{}")));
     world.idle(seconds(60));
-    let later = world.ends[SIDECAR].send_info(world.now, call, b"{}".to_vec());
+    let later = world.ends[SIDECAR].send_info(world.now, call, about("d", b"{}"));
     world.idle(seconds(61));
     let skipped = |id| Event::InfoSkipped { id, why: InfoSkip::PeerRefused };
     let expected = [
@@ -287,16 +290,17 @@ fn an_info_that_nobody_answers_never_ends_the_call() {
 
 #[test]
 fn an_info_that_is_refused_never_ends_the_call() {
-    let start = World::new(1).start;
-    let mut sidecar = Settings::new(address(SIDECAR));
-    sidecar.legacy_info = true;
-    // This caller takes no package, and says so with 469.
-    let mut world = World::with(1, start, Settings::new(address(CALLER)), sidecar);
-    world.call(Some(OFFER));
-    world.run(LONG, answer_report_hang_up);
-    let refused = InfoFailure::Refused { status: 469 };
-    assert!(matches!(world.events(SIDECAR)[2], Event::InfoFailed { why, .. } if *why == refused));
-    assert_eq!(world.ends_of(SIDECAR), [&End::ByUs { reason: None }]);
+    let mut world = standing();
+    let [theirs, call] = calls(&world);
+    // The other side hangs up and its BYE is lost: it then knows nothing of the dialog.
+    world.lost = Box::new(|_, text| text.starts_with("BYE"));
+    let now = world.now;
+    world.ends[CALLER].hang_up(now, theirs, None);
+    let id = world.ends[SIDECAR].send_info(now, call, about("any", b"{}"));
+    world.idle(seconds(60));
+    let failed = Event::InfoFailed { id, why: InfoFailure::Refused { status: 481 } };
+    assert_eq!(world.events(SIDECAR).last(), Some(&&failed));
+    assert_eq!(world.ends[SIDECAR].stats().calls_alive, 1);
 }
 
 #[test]
@@ -306,7 +310,7 @@ fn infos_arrive_in_order_one_at_a_time() {
     let [_, call] = calls(&world);
     for number in 0..20_u8 {
         let now = world.now;
-        world.ends[SIDECAR].send_info(now, call, vec![number]);
+        world.ends[SIDECAR].send_info(now, call, about(&number.to_string(), &[number]));
     }
     world.idle(LONG);
     let bodies = world.events(CALLER).into_iter().filter_map(|event| match event {

@@ -9,12 +9,12 @@ use proptest::test_runner::RngSeed;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{Event, Output};
 use sidetone::sip::headers::Headers;
-use sidetone::sip::message::{
-    Answerable, Message, MessageError, Method, Received, Request, Response,
-};
+use sidetone::sip::malformed::{Answerable, MessageError};
+use sidetone::sip::message::{Message, Method, Received, Request, Response};
 use sidetone::sip::name_addr::NameAddr;
 use sidetone::sip::settings::Settings;
 use sidetone::sip::stream_framing::{Frame, FramingErrorKind, Limits, StreamFraming};
+use sidetone::sip::transport::Source;
 use sidetone::sip::via::Via;
 
 const INVITE: &str = "INVITE sip:sidetone@192.0.2.2 SIP/2.0\r\n\
@@ -51,7 +51,7 @@ fn answers(datagrams: &[&[u8]]) -> (Vec<u16>, bool) {
     let (mut endpoint, now) = (endpoint(), Instant::now());
     let (mut statuses, mut invited) = (Vec::new(), false);
     for datagram in datagrams {
-        endpoint.handle_datagram(now, source(), datagram);
+        endpoint.handle_message(now, &Source::udp(source()), datagram);
         while let Some(output) = endpoint.poll_output() {
             match output {
                 Output::Transmit { bytes, .. } => match Message::parse(&bytes) {
@@ -64,7 +64,7 @@ fn answers(datagrams: &[&[u8]]) -> (Vec<u16>, bool) {
                     invited = true;
                     endpoint.accept(now, call, "v=0".to_owned(), &[]);
                 }
-                Output::Event { .. } => {}
+                _ => {}
             }
         }
     }
@@ -817,10 +817,10 @@ fn a_via_that_cannot_be_read_is_answered_at_the_source() {
     let broken = INVITE.replacen("192.0.2.1:5066;rport", "192.0.2.1:9;;rport", 1);
     for (text, status) in [(broken.clone(), "400"), (broken.replace("INVITE", "ACK"), "")] {
         let mut endpoint = endpoint();
-        endpoint.handle_datagram(now, source(), text.as_bytes());
+        endpoint.handle_message(now, &Source::udp(source()), text.as_bytes());
         match endpoint.poll_output() {
-            Some(Output::Transmit { destination, bytes }) => {
-                assert_eq!(destination, source());
+            Some(Output::Transmit { hop, bytes }) => {
+                assert_eq!(hop.address, source());
                 assert_eq!(status_of(&bytes).to_string(), status);
             }
             other => assert!(other.is_none() && status.is_empty(), "{other:?}"),
@@ -879,7 +879,7 @@ proptest! {
         let mut now = Instant::now();
         let mut endpoint = endpoint();
         for datagram in &datagrams {
-            endpoint.handle_datagram(now, source(), datagram);
+            endpoint.handle_message(now, &Source::udp(source()), datagram);
             while let Some(output) = endpoint.poll_output() {
                 if let Output::Event { call, event: Event::Invited(_) } = output {
                     endpoint.accept(now, call, "v=0".to_owned(), &[]);
@@ -925,9 +925,12 @@ fn repeats_and_merged_copies_are_told_apart() {
 
 #[test]
 fn methods_that_we_never_act_upon_are_refused() {
-    let refused: BTreeSet<_> =
-        ["REFER", "MESSAGE", "NOTIFY", "UPDATE", "PRACK", "SUBSCRIBE", "PUBLISH"]
-            .map(|method| answers(&[REST[0].replace("OPTIONS", method).as_bytes()]).0)
-            .into();
+    let refused: BTreeSet<_> = ["REFER", "MESSAGE", "NOTIFY", "REGISTER", "SUBSCRIBE", "PUBLISH"]
+        .map(|method| answers(&[REST[0].replace("OPTIONS", method).as_bytes()]).0)
+        .into();
     assert_eq!(refused, BTreeSet::from([vec![405]]));
+    for method in ["UPDATE", "PRACK"] {
+        let outside = REST[0].replace("OPTIONS", method);
+        assert_eq!(answers(&[outside.as_bytes()]).0, [481], "{method} lives in dialogs");
+    }
 }

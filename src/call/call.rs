@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::call::media_session::{MediaPlan, SpeakerWatch};
 use crate::call::negotiation::{Negotiation, NegotiationError};
@@ -42,6 +43,11 @@ pub enum Output {
         /// Whether the dialog still lives.
         inform: bool,
     },
+    /// Call the other side.
+    Place {
+        /// Our offer.
+        sdp: String,
+    },
     /// Send BYE.
     HangUp {
         /// Why, for the Reason header and the log.
@@ -60,7 +66,7 @@ pub struct Call {
 
 #[derive(Debug)]
 enum Phase {
-    /// Not answered yet; what the media session will be opened with.
+    /// Not answered yet, by us or by them; what the media session will be opened with.
     Invited { watch: Option<Result<SpeakerWatch, Obstacle>> },
     /// Answered; the ACK has not come. An obstacle is told once it has.
     Answered { obstacle: Option<Obstacle> },
@@ -71,17 +77,19 @@ enum Phase {
 }
 
 impl Call {
-    /// A call that has to be answered. `watch` is `None` where no identity is claimed; `local` is
-    /// the address that the RTP socket is reached at; `session_id` names our side in SDP.
+    /// A call that has to be answered or placed. `watch` is `None` where no identity is claimed; `local` is
+    /// the address that the RTP socket is reached at; `session_id` names our side in SDP;
+    /// `patience` is how long nothing may come from a peer that is to send.
     pub fn new(
         leg: Leg,
         watch: Option<Result<SpeakerWatch, Obstacle>>,
         local: SocketAddr,
         session_id: u64,
+        patience: Duration,
     ) -> Self {
         Self {
             leg,
-            negotiation: Negotiation::new(local, session_id),
+            negotiation: Negotiation::new(local, session_id, patience),
             phase: Phase::Invited { watch },
             outputs: VecDeque::new(),
         }
@@ -106,6 +114,46 @@ impl Call {
                 self.refuse(&error);
             }
         }
+    }
+
+    /// It is us who call.
+    pub fn place(&mut self) {
+        match self.negotiation.respond(None) {
+            Ok((sdp, _)) => self.outputs.push_back(Output::Place { sdp }),
+            Err(error) => self.refuse(&error),
+        }
+    }
+
+    /// Their answer to our INVITE, which stands now, or to one that only refreshed it. `judge`
+    /// hears at once of an identity that cannot be checked.
+    pub fn handle_answered(&mut self, judge: &mut Judge, answer: Option<&str>) {
+        let plan = match self.negotiation.conclude(answer) {
+            Ok(plan) => plan,
+            Err(error) => {
+                let reason = format!("SIP;cause=488;text=\"{error}\"");
+                return self.outputs.push_back(Output::HangUp { reason });
+            }
+        };
+        let watch = match &mut self.phase {
+            Phase::Invited { watch } => watch.take(),
+            Phase::Answered { .. } | Phase::Confirmed | Phase::Over => return,
+        };
+        self.phase = Phase::Confirmed;
+        let Some(plan) = plan else { return };
+        let (watch, obstacle) = match watch.transpose() {
+            Ok(watch) => (watch, None),
+            Err(obstacle) => (None, Some(obstacle)),
+        };
+        self.outputs.push_back(Output::OpenMedia { plan, watch });
+        if let Some(obstacle) = obstacle {
+            self.handle_evidence(judge, &Evidence::NoSpeakerCheck(obstacle));
+        }
+    }
+
+    /// Nothing has come from the peer for as long as it is given: its BYE must have been lost.
+    pub fn handle_silence(&mut self) {
+        let reason = "SIP;cause=408;text=\"no RTP\"".to_owned();
+        self.outputs.push_back(Output::HangUp { reason });
     }
 
     /// The ACK; with their SDP answer where the offer was ours. `judge` hears at once of an

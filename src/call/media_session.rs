@@ -9,6 +9,7 @@ use crate::audio::listener::{Heard, Listener};
 use crate::audio::pcm;
 use crate::audio::segmenter::Segment;
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
+use crate::call::silence_watch::SilenceWatch;
 use crate::consent::consent::Consent;
 use crate::keyword::spotter::Hit;
 use crate::policy::evidence::{Evidence, Obstacle, PhraseEvidence, SpeakerEvidence};
@@ -30,6 +31,8 @@ pub struct MediaPlan {
     pub rtp: Option<SocketAddr>,
     /// Where receiver reports go, if anywhere.
     pub rtcp: Option<SocketAddr>,
+    /// How long nothing may come before the call counts as dead; `None` on hold.
+    pub patience: Option<Duration>,
 }
 
 /// The comparison of one caller's voice with a voiceprint: there is none without a consent.
@@ -92,6 +95,8 @@ pub enum Output {
     Infer(Infer),
     /// Something was learnt.
     Evidence(Evidence),
+    /// Nothing has come for as long as the plan allows.
+    Silent,
     /// Send this RTCP compound, from the RTCP socket or, where both share one, from the RTP socket.
     Transmit {
         /// Where to.
@@ -146,6 +151,7 @@ pub struct MediaSession {
     plan: MediaPlan,
     source: SourceCheck,
     reporter: Reporter,
+    silence: SilenceWatch,
     stream: Option<Stream>,
     listener: Listener,
     watch: Option<SpeakerWatch>,
@@ -179,6 +185,7 @@ impl MediaSession {
         let hop = watch.as_ref().and_then(|watch| watch.verifier.hop());
         Self {
             source: SourceCheck::new(plan.rtp),
+            silence: SilenceWatch::new(now, plan.patience),
             plan,
             reporter: Reporter::new(now, seed, cname),
             stream: None,
@@ -192,8 +199,9 @@ impl MediaSession {
     }
 
     /// A re-INVITE agreed on something else: another address, another codec, hold.
-    pub fn handle_plan(&mut self, plan: MediaPlan) {
+    pub fn handle_plan(&mut self, now: Instant, plan: MediaPlan) {
         self.source.signal(plan.rtp);
+        self.silence = SilenceWatch::new(now, plan.patience);
         self.plan = plan;
     }
 
@@ -204,6 +212,8 @@ impl MediaSession {
                 self.stats.foreign += 1;
             } else if self.reporter.handle_datagram(now, datagram).is_err() {
                 self.stats.malformed += 1;
+            } else {
+                self.silence.hear(now);
             }
             return;
         }
@@ -220,6 +230,7 @@ impl MediaSession {
 
     fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {
         self.stats.packets += 1;
+        self.silence.hear(now);
         let codec = self.plan.codec(packet.payload_type);
         if let Some(codec) = codec
             && self.stream.as_ref().is_none_or(|s| s.clock_rate() != codec.clock_rate())
@@ -358,13 +369,16 @@ impl MediaSession {
         }
     }
 
-    /// Moves every due timer: a gap that lasted too long, a receiver report.
+    /// Moves every due timer: a gap that lasted too long, a receiver report, a silence.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.play(now);
         let Self { reporter, stream, .. } = self;
         let report =
             reporter.handle_timeout(now, || stream.as_mut().and_then(|s| s.reception.report()));
         self.transmit(report);
+        if self.silence.handle_timeout(now) {
+            self.outputs.push_back(Output::Silent);
+        }
     }
 
     /// The call is over: gives out what still waits, and a BYE. Answers may still come.
@@ -392,7 +406,7 @@ impl MediaSession {
     pub fn poll_timeout(&self) -> Instant {
         let report = self.reporter.poll_timeout();
         let gap = self.stream.as_ref().and_then(|stream| stream.jitter.poll_timeout());
-        gap.map_or(report, |gap| gap.min(report))
+        gap.into_iter().chain(self.silence.poll_timeout()).fold(report, Instant::min)
     }
 
     /// The counts so far.

@@ -4,3 +4,5 @@ pub mod call;
 pub mod facts;
 pub mod media_session;
 pub mod negotiation;
+pub mod notice;
+pub mod silence_watch;

@@ -1,6 +1,7 @@
 //! Offer and answer of one call (RFC 3264), as a plan for its media session.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::audio::decoder;
 use crate::call::media_session::MediaPlan;
@@ -44,15 +45,18 @@ pub struct Negotiation {
     origin: Origin,
     /// We made the offer that is open now.
     offered: bool,
+    /// How long a peer that is to send may send nothing.
+    patience: Duration,
 }
 
 impl Negotiation {
     /// `local` is where our RTP socket is reached; RTCP is one port above.
-    pub fn new(local: SocketAddr, session_id: u64) -> Self {
+    pub fn new(local: SocketAddr, session_id: u64, patience: Duration) -> Self {
         Self {
             local: Local { rtp: local, rtcp_port: local.port() + 1 },
             origin: Origin::new(session_id),
             offered: false,
+            patience,
         }
     }
 
@@ -66,11 +70,12 @@ impl Negotiation {
             let sdp = sdp::offer(self.local, &CODECS, Direction::RecvOnly, &mut self.origin);
             // Until their answer comes, the static numbers are all that can be known.
             let payloads = vec![(0, decoder::Codec::Pcmu), (8, decoder::Codec::Pcma)];
-            return Ok((sdp, MediaPlan { payloads, rtp: None, rtcp: None }));
+            let patience = Some(self.patience);
+            return Ok((sdp, MediaPlan { payloads, rtp: None, rtcp: None, patience }));
         };
         self.offered = false;
         let (sdp, agreed) = Offer::parse(offer)?.answer(self.local, &CODECS, &mut self.origin)?;
-        Ok((sdp, plan(&agreed)))
+        Ok((sdp, plan(&agreed, self.patience)))
     }
 
     /// Their answer to our offer, if one was open; an ACK to an answer of ours brings nothing.
@@ -82,11 +87,12 @@ impl Negotiation {
             return Ok(None);
         }
         let answer = Offer::parse(answer.ok_or(NegotiationError::NoAnswer)?)?;
-        Ok(Some(plan(&answer.read_answer(&CODECS, Direction::RecvOnly)?)))
+        let agreed = answer.read_answer(&CODECS, Direction::RecvOnly)?;
+        Ok(Some(plan(&agreed, self.patience)))
     }
 }
 
-fn plan(agreed: &Negotiated) -> MediaPlan {
+fn plan(agreed: &Negotiated, patience: Duration) -> MediaPlan {
     let codec = |codec| match codec {
         Codec::Pcmu => decoder::Codec::Pcmu,
         Codec::Pcma => decoder::Codec::Pcma,
@@ -100,6 +106,7 @@ fn plan(agreed: &Negotiated) -> MediaPlan {
         payloads: agreed.payload_types.iter().map(|&(pt, c)| (pt, codec(c))).collect(),
         rtp: real(agreed.rtp),
         rtcp: real(if agreed.rtcp_mux { agreed.rtp } else { agreed.rtcp }),
+        patience: (agreed.direction == Direction::RecvOnly).then_some(patience),
     }
 }
 
@@ -111,7 +118,7 @@ mod tests {
         m=audio 4000 RTP/AVP 8 0 101\r\na=rtpmap:101 telephone-event/8000\r\n";
 
     fn negotiation() -> Negotiation {
-        Negotiation::new("127.0.0.1:20000".parse().expect("an address"), 7)
+        Negotiation::new("127.0.0.1:20000".parse().expect("an address"), 7, Duration::from_secs(60))
     }
 
     #[test]
@@ -124,6 +131,17 @@ mod tests {
         assert_eq!(plan.payloads, [(8, decoder::Codec::Pcma), (0, decoder::Codec::Pcmu)]);
         assert_eq!(plan.rtp, Some("192.0.2.1:4000".parse().expect("an address")));
         assert_eq!(plan.rtcp, Some("192.0.2.1:4001".parse().expect("an address")));
+    }
+
+    #[test]
+    fn on_hold_nothing_is_waited_for() {
+        let patience = |offer: &str| {
+            let (_, plan) = negotiation().respond(Some(offer)).expect("a good offer");
+            plan.patience
+        };
+        assert_eq!(patience(OFFER), Some(Duration::from_secs(60)));
+        assert_eq!(patience(&format!("{OFFER}a=inactive\r\n")), None);
+        assert_eq!(patience(&format!("{OFFER}a=recvonly\r\n")), None);
     }
 
     #[test]

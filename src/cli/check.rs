@@ -3,6 +3,8 @@
 use clap::Args;
 
 use crate::cli::{Outcome, Places, Refusal, println};
+use crate::runtime::sip_settings::{self, secret};
+use crate::runtime::transport::tls::Tls;
 
 /// Arguments of `sidetone check`.
 #[derive(Debug, Args)]
@@ -11,15 +13,19 @@ pub struct Arguments {
     places: Places,
 }
 
-/// Reads what `serve` would read, and verifies every model's hash.
+/// Reads what `serve` would read, passwords and certificates too, and verifies every model's hash.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let (config, policy) = arguments.places.load()?;
     let installed = arguments.places.installed(&config)?;
     installed.spotter(&policy, config.keyword.forced_threshold)?;
+    sip_settings::read(&config, &[])?;
+    config.sip.tls.as_ref().map(Tls::load).transpose()?;
+    config.http.token_file.as_ref().map(|f| secret(f, "http.token_file")).transpose()?;
     println!("configuration  {}", arguments.places.config.display());
     println!("policy         {}@{}, {} phrases", policy.name, policy.version, policy.phrases.len());
     println!("speaker model  {}", installed.models().speaker);
     println!("keyword model  {}", installed.models().keyword);
-    println!("good: `sidetone serve` would listen on {}", config.sip.listen);
+    let sockets: Vec<_> = config.sip.listen.iter().map(ToString::to_string).collect();
+    println!("good: `sidetone serve` would listen on {}", sockets.join(", "));
     Ok(Outcome::Done)
 }

@@ -5,6 +5,7 @@ pub mod table;
 pub mod timeline;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,8 @@ use crate::cli::demo::script::{ENROLMENT, SUBJECT, Scene, scenes};
 use crate::cli::demo::timeline::Timeline;
 use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
-use crate::config::{Config, Http, InfoProfile, Keyword, Models, Rtp, Sip, Store};
+use crate::config::sip::Sip;
+use crate::config::{Config, Http, Keyword, Models, Rtp, Store};
 use crate::consent::consent::Consent;
 use crate::policy::rule::{Policy, WatchedPhrase};
 use crate::runtime::appliance::Appliance;
@@ -137,10 +139,11 @@ async fn play(
 ) -> Result<Played, Refusal> {
     let appliance = Appliance::start(config, policy(), installed)?;
     let mut observations = appliance.observe();
+    let target = appliance.udp_address().expect("it listens on UDP");
     if !quiet {
         println!(
             "appliance on {}, metrics on http://{}/metrics\n",
-            appliance.sip_address(),
+            target,
             appliance.http_address()
         );
         scenes.iter().for_each(|scene| println!("call {}: {}", scene.name, scene.title));
@@ -153,7 +156,7 @@ async fn play(
     let lines = Arc::new(Semaphore::new(if fast { 1 } else { scenes.len() }));
     for (place_in_list, scene) in scenes.iter().enumerate() {
         let plan = CallPlan {
-            target: appliance.sip_address(),
+            target,
             headers: scene.headers(),
             audio: scene.audio.clone(),
             afterwards: AFTERWARDS,
@@ -188,16 +191,15 @@ async fn play(
 
 /// The appliance as the demonstration wants it: loopback, any free port, nothing left behind.
 fn config(store: PathBuf, models: &std::path::Path) -> Config {
-    let loopback = "127.0.0.1:0".parse().expect("an address");
     let rate = |n| ErrorRate::one_in(n).expect("a rate");
     Config {
-        sip: Sip { listen: loopback, advertise: None, info: InfoProfile::Rfc6086, max_calls: 16 },
-        rtp: Rtp { ports: [30_000, 30_999], threads: 1 },
+        sip: Sip::on_loopback(16),
+        rtp: Rtp { ports: [30_000, 30_999], threads: 1, silence_timeout_s: 60 },
         models: Models { folder: models.to_owned() },
         speaker: verifier::Settings { false_accept: rate(1000), false_reject: rate(50) },
         keyword: Keyword { policy: PathBuf::new(), forced_threshold: -1.5 },
         store: Store { folder: store },
-        http: Http { listen: loopback },
+        http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
     }
 }
 

@@ -1,6 +1,7 @@
 //! One file per subcommand: arguments -> work -> exit code.
 #![expect(clippy::disallowed_methods, reason = "this is where a person is spoken to")]
 
+pub mod call;
 pub mod check;
 pub mod demo;
 pub mod enroll;
@@ -28,6 +29,7 @@ use crate::runtime::installed::{Installed, InstalledError};
         Examples:\n  \
         sidetone demo\n  \
         sidetone models fetch && sidetone check && sidetone serve\n  \
+        sidetone call 8000 --account asterisk --party agent\n  \
         sidetone enroll --subject customer-4711 --consent ivr-2026-11-23/88 enrolment.wav"
 )]
 struct Cli {
@@ -41,6 +43,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the appliance until SIGTERM or SIGINT.
     Serve(serve::Arguments),
+    /// Have the running appliance call a conference or a tap.
+    Call(call::Arguments),
     /// Check configuration, policy and models without starting anything.
     Check(check::Arguments),
     /// Make a voiceprint of a person who agreed to it.
@@ -102,6 +106,7 @@ pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Call(arguments) => call::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Models(command) => models::run(&command),

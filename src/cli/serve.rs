@@ -15,7 +15,7 @@ use crate::runtime::observation::Observation;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Verdicts go to standard output, one JSON document a line; the log goes to \
-    standard error.\nSIDETONE_LOG=debug shows more of it."
+    standard error.\nSIDETONE_LOG=debug shows more of it. SIGHUP reads the certificates of [sip.tls] anew."
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -33,13 +33,19 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         let mut observations = appliance.observe();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         // Under systemd (Type=notify) this is what makes the unit active; elsewhere it does nothing.
         sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
-        info!(sip = %appliance.sip_address(), http = %appliance.http_address(), "ready");
+        let sip: Vec<_> = appliance.sip_addresses().iter().map(ToString::to_string).collect();
+        info!(sip = %sip.join(","), http = %appliance.http_address(), "ready");
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                _ = hangup.recv() => match appliance.reload_certificates().await {
+                    Ok(()) => info!("certificates read anew"),
+                    Err(error) => error!(%error, "the certificates in use stay"),
+                },
                 thread = appliance.died() => {
                     error!(thread, "a broken invariant ended a thread that all calls share");
                     return Ok(Outcome::Problem);

@@ -4,15 +4,17 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tokio::net::UdpSocket;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle as Task;
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::config::{Config, InfoProfile};
+use crate::config::Config;
+use crate::config::sip::{self, Listen};
 use crate::policy::rule::Policy;
+use crate::runtime::api::Api;
+use crate::runtime::complaints::Complaints;
 use crate::runtime::health::Health;
 use crate::runtime::http;
 use crate::runtime::inference_thread::{Backlog, InferenceQueues, spawn_keyword, spawn_speaker};
@@ -20,14 +22,23 @@ use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::Observation;
+use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::signalling::Signalling;
+use crate::runtime::sip_settings::{self, SecretError, secret};
 use crate::runtime::store::voiceprints::{StoreError, Voiceprints};
+use crate::runtime::transport::connection::Limits;
+use crate::runtime::transport::listener::{Bound, ListenError};
+use crate::runtime::transport::resolver::Resolver;
+use crate::runtime::transport::tls::{Tls, TlsError};
+use crate::runtime::transport::transports::Transports;
 use crate::sip::endpoint::Endpoint;
-use crate::sip::settings::Settings;
+use crate::sip::transport::Transport;
 
 /// Evidence that may wait for the signalling thread; a media thread that finds it full waits.
 const EVIDENCE_WAITING: usize = 1024;
+/// Answers of the name servers that may wait.
+const LOCATED_WAITING: usize = 64;
 /// Observations that may wait for a slow observer, who then misses the oldest and is told so.
 const OBSERVATIONS_WAITING: usize = 16_384;
 
@@ -40,6 +51,15 @@ pub enum StartError {
     /// The voiceprints' folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A SIP socket cannot be had.
+    #[error("{0} (sip.listen)")]
+    Sip(#[from] ListenError),
+    /// A certificate or key is of no use.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A password or token is missing.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} ({key}): {error}")]
     Listen {
@@ -61,8 +81,10 @@ pub enum StartError {
 /// A running appliance.
 #[derive(Debug)]
 pub struct Appliance {
-    sip: SocketAddr,
+    sip: Vec<Listen>,
     http: SocketAddr,
+    desk: Desk,
+    certificates: Option<sip::Tls>,
     observers: broadcast::Sender<Observation>,
     health: Arc<Health>,
     queues: InferenceQueues,
@@ -85,17 +107,31 @@ impl Appliance {
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::new(Arc::clone(&health)));
         // Sockets are bound before the models are loaded: a port in use is told at once.
-        let sip = std::net::UdpSocket::bind(config.sip.listen)
-            .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
-            .map_err(listen(config.sip.listen, "sip.listen"))?;
+        let bound = Bound::bind(&config.sip.listen)?;
+        let sip_addresses: Vec<_> = bound.locals().iter().map(|local| local.address).collect();
+        let settings = sip_settings::read(config, &sip_addresses)?;
+        let tls = config.sip.tls.as_ref().map(Tls::load).transpose()?;
+        let resolver = match config.sip.name_servers.as_slice() {
+            [] => Resolver::from_system().unwrap_or_else(|error| {
+                warn!(%error, "no name servers: addresses alone can be called");
+                Resolver::with_servers(&[])
+            }),
+            servers => Resolver::with_servers(servers),
+        };
+        let token = config.http.token_file.as_ref();
+        let token = token.map(|file| secret(file, "http.token_file")).transpose()?;
         let http = TcpListener::bind(config.http.listen)
             .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
             .map_err(listen(config.http.listen, "http.listen"))?;
         let http = tokio::net::TcpListener::from_std(http).map_err(StartError::Thread)?;
-        let sip_address = sip.local_addr().map_err(listen(config.sip.listen, "sip.listen"))?;
         let http_address = http.local_addr().map_err(listen(config.http.listen, "http.listen"))?;
+        let sip = config.sip.listen.iter().zip(&sip_addresses);
+        let sip = sip.map(|(listen, &address)| Listen { address, ..*listen }).collect();
         let store = Voiceprints::open(&config.store.folder)?;
-        let http_task = tokio::spawn(http::serve(http, Arc::clone(&metrics), Arc::clone(&health)));
+        let (desk, orders) = Desk::new();
+        let api = token.map(|token| Api::new(token, desk.clone()));
+        let serving = http::serve(http, Arc::clone(&metrics), Arc::clone(&health), api);
+        let http_task = tokio::spawn(serving);
 
         let loading = Instant::now();
         let speaker = installed.speaker()?;
@@ -131,19 +167,25 @@ impl Appliance {
             .enable_all()
             .build()
             .map_err(StartError::Thread)?;
-        let advertised = config.advertised_ip();
-        let mut settings = Settings::new(SocketAddr::new(advertised, sip_address.port()));
-        settings.legacy_info = config.sip.info == InfoProfile::Legacy;
-        settings.max_calls = config.sip.max_calls;
+        let peers = settings.peer_profiles();
+        let transports = {
+            let _inside = reactor.enter();
+            Transports::start(bound, tls, Limits::default()).map_err(StartError::Thread)?
+        };
         let signalling = Signalling {
-            socket: {
-                let _inside = reactor.enter();
-                UdpSocket::from_std(sip).map_err(StartError::Thread)?
-            },
+            transports,
+            resolver,
+            located: mpsc::channel(LOCATED_WAITING),
+            supported: settings.locals.iter().map(|local| local.transport).collect(),
+            accounts: settings.accounts.clone(),
+            peers,
             // Tags must not be guessed: seeded by the operating system.
             endpoint: Endpoint::new(settings, getrandom::u64()?),
-            ports: PortRange::new(config.sip.listen.ip(), config.rtp.ports),
-            advertised,
+            placed: PlacedCalls::default(),
+            complaints: Complaints::default(),
+            ports: PortRange::new(config.sip.listen[0].address.ip(), config.rtp.ports),
+            advertised: config.sip.media_ip(),
+            patience: Duration::from_secs(config.rtp.silence_timeout_s),
             media,
             policy: Arc::new(policy),
             models: installed.models().clone(),
@@ -162,13 +204,15 @@ impl Appliance {
             .name("signalling".to_owned())
             .spawn(move || {
                 let _pulse = pulse;
-                reactor.block_on(signalling.run(inbox, stopped))
+                reactor.block_on(signalling.run(inbox, orders, stopped))
             })
             .map_err(StartError::Thread)?;
         health.set_started();
         Ok(Self {
-            sip: sip_address,
+            sip,
             http: http_address,
+            desk,
+            certificates: config.sip.tls.clone(),
             observers,
             health,
             queues,
@@ -180,13 +224,29 @@ impl Appliance {
     }
 
     /// Where it answers SIP.
-    pub fn sip_address(&self) -> SocketAddr {
-        self.sip
+    pub fn sip_addresses(&self) -> &[Listen] {
+        &self.sip
+    }
+
+    /// Its first UDP address.
+    pub fn udp_address(&self) -> Option<SocketAddr> {
+        let udp = self.sip.iter().find(|listen| listen.transport == Transport::Udp);
+        udp.map(|listen| listen.address)
     }
 
     /// Where it answers HTTP.
     pub fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Reads the certificates anew, for connections from now on; those that were read before stay
+    /// in use where the files are of no use. Does nothing without TLS.
+    pub async fn reload_certificates(&self) -> Result<(), TlsError> {
+        let Some(files) = &self.certificates else { return Ok(()) };
+        let tls = Box::new(Tls::load(files)?);
+        // Nobody takes the order while everything ends, and then it matters no more.
+        let _ = self.desk.give(|reply| Order::Certify(tls, reply)).await;
+        Ok(())
     }
 
     /// Everything that happens from now on.

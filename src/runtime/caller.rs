@@ -12,10 +12,13 @@ use crate::audio::pcm;
 use crate::rtp::packet::Packet;
 use crate::runtime::inference_thread::Backlog;
 use crate::sdp::{self, Codec, Direction, Local, Offer, Origin};
+use crate::sip::client_call::Placing;
+use crate::sip::client_transactions::Way;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::event::{CallKey, End, Event, Output};
 use crate::sip::info::PACKAGE;
 use crate::sip::settings::Settings;
+use crate::sip::transport::{Hop, Source};
 
 /// Samples of one packet: 20 ms at 8 kHz.
 const PACKET: usize = 160;
@@ -99,7 +102,15 @@ pub async fn place(plan: CallPlan) -> Result<CallReport, CallError> {
     let offer = sdp::offer(description, &[Codec::Pcmu], Direction::SendOnly, &mut origin);
     let target = format!("sip:sidetone@{}", plan.target);
     let now = Instant::now();
-    let call = endpoint.invite(now, plan.target, &target, &plan.headers, Some(offer));
+    let call = endpoint.invite(
+        now,
+        Placing {
+            way: Some(Way::Hop(Hop::udp(plan.target))),
+            headers: plan.headers.clone(),
+            offer: Some(offer),
+            ..Placing::new(target)
+        },
+    );
     let report = CallReport::default();
     let datagram = vec![0; LARGEST_DATAGRAM];
     let mut caller =
@@ -178,7 +189,8 @@ impl Caller {
         tokio::select! {
             read = self.sip.recv_from(&mut self.datagram) => {
                 let (length, source) = read?;
-                self.endpoint.handle_datagram(Instant::now(), source, &self.datagram[..length]);
+                let source = Source::udp(source);
+                self.endpoint.handle_message(Instant::now(), &source, &self.datagram[..length]);
             }
             _ = self.rtp.recv_from(&mut rtp) => self.report.rtp += 1,
             _ = self.rtcp.recv_from(&mut rtcp) => self.report.reports += 1,
@@ -192,10 +204,12 @@ impl Caller {
     async fn drain(&mut self) -> Result<(), CallError> {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
-                Output::Transmit { destination, bytes } => {
-                    self.sip.send_to(&bytes, destination).await?;
+                Output::Transmit { hop, bytes } => {
+                    self.sip.send_to(&bytes, hop.address).await?;
                 }
                 Output::Event { event, .. } => self.handle_event(event)?,
+                // The target is an address, under no account, and everybody may call.
+                Output::Locate { .. } | Output::Registration { .. } | Output::Rejected { .. } => {}
             }
         }
         Ok(())

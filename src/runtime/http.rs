@@ -1,4 +1,4 @@
-//! `/metrics` for Prometheus, `/live` and `/ready` for whoever restarts or routes.
+//! `/metrics` for Prometheus, `/live` and `/ready` for whoever restarts or routes, and the API.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::runtime::api::Api;
 use crate::runtime::health::Health;
 use crate::runtime::metrics::{CONTENT_TYPE, Metrics};
 
@@ -18,17 +19,22 @@ struct Watched {
     health: Arc<Health>,
 }
 
-/// Answers on `listener` until the task is dropped.
+/// Answers on `listener` until the task is dropped; without `api` there is no `/calls`.
 pub async fn serve(
     listener: TcpListener,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    api: Option<Api>,
 ) -> std::io::Result<()> {
     let router = Router::new()
         .route("/metrics", get(scrape))
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready))
         .with_state(Watched { metrics, health });
+    let router = match api {
+        Some(api) => router.merge(api.router()),
+        None => router,
+    };
     axum::serve(listener, router).await
 }
 

@@ -62,6 +62,8 @@ pub struct Opening {
 pub enum MediaEvent {
     /// Something was learnt.
     Evidence(CallKey, Evidence),
+    /// Nothing has come from the peer for as long as it is given.
+    Silent(CallKey),
     /// The session is over, and every answer is in.
     Closed(CallKey, MediaStats),
 }
@@ -191,7 +193,10 @@ impl Party {
                 read = self.rtcp.recv_from(&mut control) => self.handle(&read, &control),
                 answer = self.answers.recv() => self.answer(answer),
                 changed = self.plan.changed() => match changed {
-                    Ok(()) => self.session.handle_plan(self.plan.borrow_and_update().clone()),
+                    Ok(()) => {
+                        let plan = self.plan.borrow_and_update().clone();
+                        self.session.handle_plan(Instant::now(), plan);
+                    },
                     Err(_) => break,
                 },
                 () = sleep_until(due) => self.session.handle_timeout(Instant::now()),
@@ -222,6 +227,11 @@ impl Party {
                     let event = MediaEvent::Evidence(self.key, evidence);
                     // Evidence is never dropped; the signalling thread takes it without waiting for us.
                     if self.events.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                Output::Silent => {
+                    if self.events.send(MediaEvent::Silent(self.key)).await.is_err() {
                         return;
                     }
                 }

@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use prometheus::{
-    Counter, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Counter, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::call::media_session::MediaStats;
 use crate::policy::verdict::Verdict;
 use crate::runtime::health::{Health, Model};
+use crate::runtime::transport::stats::{CloseReason, TransportStats};
+use crate::runtime::transport::tls::HandshakeFault;
 use crate::sip::stats::Stats as SipStats;
+use crate::sip::transport::Transport;
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -30,6 +33,17 @@ pub struct Metrics {
     sip_requests: IntCounterVec,
     sip_malformed: IntCounterVec,
     sip_retransmissions: IntCounterVec,
+    sip_rejected: IntCounterVec,
+    sip_unreachable: IntCounter,
+    sip_refreshes: IntCounter,
+    sip_registered: IntGaugeVec,
+    sip_registration_failures: IntCounterVec,
+    sip_messages: IntCounterVec,
+    sip_connections: IntGaugeVec,
+    sip_connections_refused: IntCounterVec,
+    sip_connections_closed: IntCounterVec,
+    sip_tls_failures: IntCounterVec,
+    silent_calls: IntCounter,
     rtp_packets: IntCounter,
     rtp_dropped: IntCounterVec,
     rtp_lost: IntCounter,
@@ -43,6 +57,8 @@ pub struct Metrics {
     health: Arc<Health>,
     /// What of the endpoint was published.
     sip: Mutex<SipStats>,
+    /// What of the sockets was published.
+    transports: Mutex<TransportStats>,
 }
 
 impl Metrics {
@@ -100,6 +116,64 @@ impl Metrics {
                 "Repeated SIP messages, by direction.",
                 &["direction"],
             ),
+            sip_rejected: counters(
+                "sidetone_sip_rejected_total",
+                "Messages not listened to: stranger, rate (not even read), password.",
+                &["reason"],
+            ),
+            sip_unreachable: counter(
+                "sidetone_sip_unreachable_total",
+                "Times that a next hop could not be sent to.",
+            ),
+            sip_refreshes: counter(
+                "sidetone_sip_session_refreshes_total",
+                "Refreshes of sessions that we sent (RFC 4028).",
+            ),
+            sip_registered: registered(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("sidetone_sip_registered", "1 while the account is registered."),
+                    &["account"],
+                )
+                .expect("valid names"),
+            ),
+            sip_registration_failures: counters(
+                "sidetone_sip_registration_failures_total",
+                "Times that an account began to fail to register, or failed in another way.",
+                &["account"],
+            ),
+            sip_messages: counters(
+                "sidetone_sip_messages_total",
+                "SIP messages, by transport and direction.",
+                &["transport", "direction"],
+            ),
+            sip_connections: registered(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("sidetone_sip_connections", "SIP connections open."),
+                    &["transport"],
+                )
+                .expect("valid names"),
+            ),
+            sip_connections_refused: counters(
+                "sidetone_sip_connections_refused_total",
+                "Connections turned away: as many as may be are open, in all or from one peer.",
+                &["bound"],
+            ),
+            sip_connections_closed: counters(
+                "sidetone_sip_connections_closed_total",
+                "Connections over, by why.",
+                &["reason"],
+            ),
+            sip_tls_failures: counters(
+                "sidetone_sip_tls_failures_total",
+                "TLS handshakes that failed, by what was wrong.",
+                &["fault"],
+            ),
+            silent_calls: counter(
+                "sidetone_calls_silent_total",
+                "Calls ended because nothing came any more.",
+            ),
             rtp_packets: counter("sidetone_rtp_packets_total", "RTP packets received from peers."),
             rtp_dropped: counters(
                 "sidetone_rtp_dropped_total",
@@ -130,6 +204,7 @@ impl Metrics {
             ready: gauge("sidetone_ready", "1 while /ready says so."),
             health,
             sip: Mutex::default(),
+            transports: Mutex::default(),
             registry,
         };
         let version = Opts::new("sidetone_build_info", "Always 1; the version is its label.")
@@ -148,6 +223,9 @@ impl Metrics {
         }
         for result in ["answered", "refused", "timed_out", "skipped"] {
             metrics.info.with_label_values(&[result]);
+        }
+        for reason in ["stranger", "rate", "password"] {
+            metrics.sip_rejected.with_label_values(&[reason]);
         }
         for reason in ["malformed", "foreign", "late", "duplicate", "undecodable"] {
             metrics.rtp_dropped.with_label_values(&[reason]);
@@ -205,6 +283,26 @@ impl Metrics {
         self.calls_ended.with_label_values(&[end]).inc();
     }
 
+    /// A call was ended because nothing came any more.
+    pub fn silent_call(&self) {
+        self.silent_calls.inc();
+    }
+
+    /// A next hop could not be sent to.
+    pub fn unreachable(&self) {
+        self.sip_unreachable.inc();
+    }
+
+    /// Whether `account` is registered now.
+    pub fn registration(&self, account: &str, registered: bool) {
+        self.sip_registered.with_label_values(&[account]).set(i64::from(registered));
+    }
+
+    /// `account` failed to register.
+    pub fn registration_failed(&self, account: &str) {
+        self.sip_registration_failures.with_label_values(&[account]).inc();
+    }
+
     /// A verdict was given.
     pub fn verdict(&self, verdict: &Verdict) {
         let (kind, decision) = verdict.finding.labels();
@@ -238,6 +336,47 @@ impl Metrics {
             .with_label_values(&["received"])
             .inc_by(received - before.retransmissions_received);
         retransmissions.with_label_values(&["sent"]).inc_by(sent - before.retransmissions_sent);
+        for (reason, count) in [
+            ("stranger", stats.strangers - before.strangers),
+            ("rate", stats.rate_limited - before.rate_limited),
+            ("password", stats.wrong_passwords - before.wrong_passwords),
+        ] {
+            self.sip_rejected.with_label_values(&[reason]).inc_by(count);
+        }
+        self.sip_refreshes.inc_by(stats.refreshes_sent - before.refreshes_sent);
+    }
+
+    /// Publishes what the sockets have counted since the last time.
+    pub fn publish_transports(&self, stats: &TransportStats) {
+        let mut published =
+            self.transports.lock().expect("nothing panics while it holds this lock");
+        let before = std::mem::replace(&mut *published, *stats);
+        for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+            let name = transport.as_str().to_ascii_lowercase();
+            let (now, then) = (stats.of(transport), before.of(transport));
+            let received = now.messages_in - then.messages_in;
+            let sent = now.messages_out - then.messages_out;
+            self.sip_messages.with_label_values(&[name.as_str(), "received"]).inc_by(received);
+            self.sip_messages.with_label_values(&[name.as_str(), "sent"]).inc_by(sent);
+            let open = i64::try_from(now.open).unwrap_or(i64::MAX);
+            if transport.is_reliable() {
+                self.sip_connections.with_label_values(&[name.as_str()]).set(open);
+            }
+        }
+        for (bound, count) in [
+            ("total", stats.refused_total - before.refused_total),
+            ("peer", stats.refused_per_peer - before.refused_per_peer),
+        ] {
+            self.sip_connections_refused.with_label_values(&[bound]).inc_by(count);
+        }
+        for reason in CloseReason::ALL {
+            let count = stats.closed(reason) - before.closed(reason);
+            self.sip_connections_closed.with_label_values(&[reason.as_str()]).inc_by(count);
+        }
+        for fault in HandshakeFault::ALL {
+            let count = stats.handshakes_failed(fault) - before.handshakes_failed(fault);
+            self.sip_tls_failures.with_label_values(&[fault.as_str()]).inc_by(count);
+        }
     }
 
     /// Publishes what one media session has counted since it was published last, `before`.

@@ -4,21 +4,27 @@
     reason = "this is the floor that reads clocks and opens things"
 )]
 
+pub mod api;
 pub mod appliance;
 pub mod audio_file;
 pub mod batcher;
 pub mod caller;
+pub mod complaints;
 pub mod enroller;
 pub mod health;
 pub mod http;
 pub mod inference_thread;
 pub mod installed;
+pub mod locate;
 pub mod media_thread;
 pub mod metrics;
 pub mod models;
 pub mod observation;
 pub mod onnx;
+pub mod orders;
+pub mod placed_calls;
 pub mod port_range;
 pub mod signalling;
+pub mod sip_settings;
 pub mod store;
 pub mod transport;

@@ -1,37 +1,45 @@
-//! One thread that owns the SIP socket, the endpoint, the calls and their judges.
+//! One thread that owns the SIP transports, the endpoint, the calls and their judges.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::UdpSocket;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout_at};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::call::call::{Call, Output};
 use crate::call::facts::Facts;
 use crate::call::media_session::{MediaPlan, SpeakerWatch};
+use crate::call::notice::notice;
 use crate::policy::evidence::Obstacle;
 use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::rule::Policy;
+use crate::runtime::complaints::Complaints;
 use crate::runtime::health::Health;
+use crate::runtime::locate::locate;
 use crate::runtime::media_thread::{MediaEvent, MediaSockets, MediaThread, Opening};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::{InfoOutcome, Observation};
+use crate::runtime::placed_calls::{Order, PlacedCalls};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::store::voiceprints::Voiceprints;
+use crate::runtime::transport::resolver::Resolver;
+use crate::runtime::transport::transports::{Arrival, Transports};
+use crate::sip::client_transactions::ClientId;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::event::{self, CallKey, End, Event, InfoFailure, Invitation};
+use crate::sip::headers::Headers;
+use crate::sip::info::InfoProfile;
+use crate::sip::location::Target;
+use crate::sip::registration::{Account, RegistrationEvent};
+use crate::sip::transport::Transport;
 use crate::speaker::calibration::Calibration;
 use crate::speaker::verifier::{self, Verifier};
 
-/// Largest SIP message over UDP.
-const LARGEST_DATAGRAM: usize = 65_535;
-/// Datagrams taken in one turn, so that a flood cannot keep timers and evidence waiting.
-const DATAGRAMS_A_TURN: usize = 32;
+/// Messages taken in one turn, so that a flood cannot keep timers and evidence waiting.
+const MESSAGES_A_TURN: usize = 32;
 /// When a caller whom we had no room for may try again: a call ends in the meantime, or another
 /// sidecar is found.
 const RETRY_AFTER_S: u32 = 5;
@@ -40,11 +48,26 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// How long calls that are hung up at the end may take: a BYE, its answer, a few retransmissions.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
+/// How long streams may take to write what waits, after that.
+const LAST_WRITES: Duration = Duration::from_millis(500);
+
 /// What the signalling thread works with.
 #[derive(Debug)]
 pub struct Signalling {
-    pub(super) socket: UdpSocket,
+    pub(super) transports: Transports,
+    pub(super) resolver: Resolver,
+    /// What was found of the names that were looked up.
+    pub(super) located: (mpsc::Sender<Located>, mpsc::Receiver<Located>),
+    /// The transports that we listen on.
+    pub(super) supported: Vec<Transport>,
     pub(super) endpoint: Endpoint,
+    pub(super) accounts: Vec<Account>,
+    /// The peers of the configuration, and how each takes verdicts.
+    pub(super) peers: Vec<(String, InfoProfile)>,
+    pub(super) placed: PlacedCalls,
+    pub(super) complaints: Complaints,
+    /// How long nothing may come from a peer that is to send.
+    pub(super) patience: Duration,
     pub(super) ports: PortRange,
     /// The address in our SDP.
     pub(super) advertised: IpAddr,
@@ -63,6 +86,9 @@ pub struct Signalling {
     /// When counters are published next.
     pub(super) publish: Instant,
 }
+
+/// The hops that a request may take.
+pub(super) type Located = (ClientId, Vec<Target>);
 
 /// A call and what belongs to it here.
 #[derive(Debug)]
@@ -85,19 +111,27 @@ impl Signalling {
     pub async fn run(
         mut self,
         mut events: mpsc::Receiver<MediaEvent>,
+        mut orders: mpsc::Receiver<Order>,
         mut stop: oneshot::Receiver<()>,
     ) -> usize {
-        let mut datagram = vec![0; LARGEST_DATAGRAM];
-        while self.turn(&mut events, &mut stop, &mut datagram).await {}
+        for account in &self.accounts {
+            self.metrics.registration(&account.name, false);
+        }
+        self.endpoint.register(Instant::now());
+        self.drain();
+        while self.turn(&mut events, &mut orders, &mut stop).await {}
         self.health.set_draining();
+        orders.close();
         let left = self.calls.len();
         self.endpoint.drain(Instant::now());
-        self.drain().await;
+        self.drain();
         let until = (Instant::now() + LAST_WORDS).into();
         let (_keep, mut never) = oneshot::channel();
-        while !self.calls.is_empty() {
-            if timeout_at(until, self.turn(&mut events, &mut never, &mut datagram)).await.is_err() {
-                warn!(calls = self.calls.len(), "calls that did not end in time are abandoned");
+        while !self.calls.is_empty() || self.endpoint.stats().accounts_registered > 0 {
+            if timeout_at(until, self.turn(&mut events, &mut orders, &mut never)).await.is_err() {
+                let (calls, stats) = (self.calls.len(), self.endpoint.stats());
+                let accounts = stats.accounts_registered;
+                warn!(calls, accounts, "what did not end in time is abandoned");
                 break;
             }
         }
@@ -105,6 +139,7 @@ impl Signalling {
         self.calls.clear();
         drop(events);
         self.media.drain(..).for_each(MediaThread::join);
+        self.transports.close(LAST_WRITES).await;
         left
     }
 
@@ -112,38 +147,51 @@ impl Signalling {
     async fn turn(
         &mut self,
         events: &mut mpsc::Receiver<MediaEvent>,
+        orders: &mut mpsc::Receiver<Order>,
         stop: &mut oneshot::Receiver<()>,
-        datagram: &mut [u8],
     ) -> bool {
         let due = self.endpoint.poll_timeout().map_or(self.publish, |due| due.min(self.publish));
         tokio::select! {
             _ = stop => return false,
             Some(event) = events.recv() => self.handle_media(event),
-            read = self.socket.recv_from(datagram) => {
-                self.handle_datagram(read, datagram);
-                for _ in 1..DATAGRAMS_A_TURN {
-                    let Ok(read) = self.socket.try_recv_from(datagram) else { break };
-                    self.handle_datagram(Ok(read), datagram);
+            arrival = self.transports.recv() => {
+                self.handle_arrival(arrival);
+                for _ in 1..MESSAGES_A_TURN {
+                    let Some(arrival) = self.transports.try_recv() else { break };
+                    self.handle_arrival(arrival);
                 }
             }
+            Some((id, targets)) = self.located.1.recv() => {
+                self.endpoint.handle_located(Instant::now(), id, &targets);
+            }
+            Some(order) = orders.recv() => self.handle_order(order),
             () = sleep_until(due.into()) => self.endpoint.handle_timeout(Instant::now()),
         }
-        self.drain().await;
+        self.drain();
         let now = Instant::now();
         if self.publish <= now {
             self.publish = now + PUBLISH_EVERY;
             self.metrics.publish_sip(&self.endpoint.stats());
+            self.metrics.publish_transports(&self.transports.stats());
         }
         true
     }
 
-    fn handle_datagram(&mut self, read: io::Result<(usize, SocketAddr)>, datagram: &[u8]) {
-        match read {
-            Ok((length, source)) => {
-                self.endpoint.handle_datagram(Instant::now(), source, &datagram[..length]);
+    fn handle_arrival(&mut self, arrival: Arrival) {
+        let now = Instant::now();
+        match arrival {
+            Arrival::Message { source, bytes } => {
+                self.endpoint.handle_message(now, &source, &bytes);
             }
-            // ICMP on behalf of a peer that is gone; its transaction will time out.
-            Err(error) => debug!(%error, "the SIP socket reports"),
+            Arrival::Unreadable { source, head } => self.endpoint.handle_unreadable(&source, &head),
+            Arrival::Closed { connection, .. } => self.endpoint.handle_closed(now, connection),
+            Arrival::Unreachable { hop, error } => {
+                self.metrics.unreachable();
+                if let Some(kept_back) = self.complaints.due(now) {
+                    warn!(%hop, %error, kept_back, "not reached");
+                }
+                self.endpoint.handle_unreachable(now, &hop);
+            }
         }
     }
 
@@ -158,6 +206,13 @@ impl Signalling {
                 entry.call.handle_evidence(judge, &evidence);
                 let _ = self.observers.send(Observation::Evidence { call: key, evidence });
                 self.drain_call(key);
+            }
+            MediaEvent::Silent(key) => {
+                if let Some(entry) = self.calls.get(&key) {
+                    warn!(conversation = entry.facts.conversation, "no RTP: the call is ended");
+                    self.metrics.silent_call();
+                }
+                self.with(key, |call, _| call.handle_silence());
             }
             MediaEvent::Closed(key, stats) => {
                 let Some(entry) = self.calls.get_mut(&key) else { return };
@@ -182,17 +237,48 @@ impl Signalling {
     }
 
     /// Does what the endpoint asks for, until it asks for nothing more.
-    async fn drain(&mut self) {
+    fn drain(&mut self) {
         while let Some(output) = self.endpoint.poll_output() {
             match output {
-                event::Output::Transmit { destination, bytes } => {
-                    // What cannot be sent is lost like any datagram; SIP repeats it.
-                    if let Err(error) = self.socket.send_to(&bytes, destination).await {
-                        debug!(%error, %destination, "a SIP message was not sent");
+                event::Output::Transmit { hop, bytes } => self.transports.send(&hop, bytes),
+                event::Output::Locate { id, uri } => self.locate(id, uri),
+                event::Output::Event { call, event } => self.handle_event(call, event),
+                event::Output::Registration { account, event } => {
+                    self.handle_registration(account, &event);
+                }
+                event::Output::Rejected { source, why } => {
+                    if let Some(kept_back) = self.complaints.due(Instant::now()) {
+                        warn!(%source, %why, kept_back, "not listened to");
                     }
                 }
-                event::Output::Event { call, event } => self.handle_event(call, event),
             }
+        }
+    }
+
+    /// Looks a name up beside everything else; nothing waits for it but its request.
+    fn locate(&self, id: ClientId, uri: String) {
+        let (resolver, supported) = (self.resolver.clone(), self.supported.clone());
+        let (found, random) = (self.located.0.clone(), fastrand::Rng::new());
+        tokio::spawn(async move {
+            let targets = locate(&resolver, &uri, &supported, random).await;
+            // Nobody waits any more once the thread has ended.
+            let _ = found.send((id, targets)).await;
+        });
+    }
+
+    fn handle_registration(&mut self, account: usize, event: &RegistrationEvent) {
+        let name = self.accounts.get(account).map_or("", |account| account.name.as_str());
+        self.metrics.registration(name, matches!(event, RegistrationEvent::Registered { .. }));
+        match event {
+            RegistrationEvent::Registered { expires } => {
+                info!(account = name, expires_s = expires.as_secs(), "registered");
+            }
+            RegistrationEvent::Failed { why } => {
+                self.metrics.registration_failed(name);
+                warn!(account = name, %why, "not registered");
+            }
+            RegistrationEvent::Lost => warn!(account = name, "the binding lapsed"),
+            RegistrationEvent::Withdrawn => info!(account = name, "unregistered"),
         }
     }
 
@@ -216,44 +302,64 @@ impl Signalling {
             }
             Event::InfoSkipped { .. } => self.handle_info(key, InfoOutcome::Skipped),
             Event::Ended(end) => self.handle_ended(key, &end),
+            Event::Answered { sdp, .. } => {
+                self.placed.answered(key);
+                self.with(key, |call, judge| call.handle_answered(judge, sdp.as_deref()));
+            }
             // Digits and other INFO of theirs are answered by the endpoint; nothing listens to them.
             Event::InfoReceived { .. }
-            // These belong to calls that we place.
+            // A call that we place is answered or it is not.
             | Event::Progress { .. }
-            | Event::Answered { .. }
+            // No re-INVITE of ours changes anything.
             | Event::ReinviteRefused { .. } => {}
         }
     }
 
     fn handle_invited(&mut self, key: CallKey, invitation: &Invitation) {
-        let facts = match Facts::read(&invitation.headers, &invitation.call_id) {
+        let facts = match self.facts(&invitation.headers, &invitation.call_id) {
             Ok(facts) => facts,
-            Err(error) => return self.refuse(key, 400, &error.to_string()),
+            Err(why) => return self.refuse(key, 400, &why),
         };
-        if facts.policy.as_ref().is_some_and(|wanted| *wanted != self.policy.name) {
-            return self.refuse(key, 400, "X-Sidetone-Policy: no policy of that name");
-        }
         let Some(sockets) = self.ports.bind() else {
             return self.refuse(key, 503, "No RTP port is free");
         };
-        let port = sockets.rtp.local_addr().expect("a bound socket has an address").port();
-        let local = SocketAddr::new(self.advertised, port);
-        if let Some(fault) = facts.consent_fault {
-            warn!(conversation = facts.conversation, %fault, "the consent does not count");
-        }
-        let watch = facts.subject.as_deref().map(|subject| self.watch(subject, &facts));
-        let (party, conversation) = (facts.party, facts.conversation.clone());
         info!(
-            conversation,
-            party = party.as_str(),
+            conversation = facts.conversation,
+            party = facts.party.as_str(),
             source = %invitation.source,
+            peer = invitation.peer,
             identity_claimed = facts.subject.is_some(),
             consent = facts.consent.is_some(),
             "call"
         );
+        let call = self.begin(&facts, &sockets);
+        self.enter(key, call, facts, sockets);
+        self.with(key, |call, _| call.handle_invited(invitation.offer.as_deref()));
+    }
+
+    pub(super) fn facts(&self, headers: &Headers, call_id: &str) -> Result<Facts, String> {
+        let facts = Facts::read(headers, call_id).map_err(|error| error.to_string())?;
+        if facts.policy.as_ref().is_some_and(|wanted| *wanted != self.policy.name) {
+            return Err("X-Sidetone-Policy: no policy of that name".to_owned());
+        }
+        if let Some(fault) = facts.consent_fault {
+            warn!(conversation = facts.conversation, %fault, "the consent does not count");
+        }
+        Ok(facts)
+    }
+
+    /// A call with these facts whose audio comes to `sockets`.
+    pub(super) fn begin(&mut self, facts: &Facts, sockets: &MediaSockets) -> Call {
+        let port = sockets.rtp.local_addr().expect("a bound socket has an address").port();
+        let local = SocketAddr::new(self.advertised, port);
+        let watch = facts.subject.as_deref().map(|subject| self.watch(subject, facts));
         let started = jiff::Timestamp::now();
-        let leg = Leg::new(party, facts.subject.clone(), started, self.models.clone());
-        let call = Call::new(leg, watch, local, self.random.u64(..) >> 2);
+        let leg = Leg::new(facts.party, facts.subject.clone(), started, self.models.clone());
+        Call::new(leg, watch, local, self.random.u64(..) >> 2, self.patience)
+    }
+
+    pub(super) fn enter(&mut self, key: CallKey, call: Call, facts: Facts, sockets: MediaSockets) {
+        let conversation = facts.conversation.clone();
         let policy = Arc::clone(&self.policy);
         let judge = self
             .judges
@@ -263,11 +369,10 @@ impl Signalling {
         let entry =
             Entry { call, facts, sockets: Some(sockets), plan: None, ended: false, silent: true };
         self.calls.insert(key, entry);
-        self.with(key, |call, _| call.handle_invited(invitation.offer.as_deref()));
     }
 
     /// The comparison that the claim of `subject` asks for, or why there can be none.
-    fn watch(&self, subject: &str, facts: &Facts) -> Result<SpeakerWatch, Obstacle> {
+    pub(super) fn watch(&self, subject: &str, facts: &Facts) -> Result<SpeakerWatch, Obstacle> {
         // Nothing is looked up about a person who has not agreed to it.
         let voiceprint = match &facts.consent {
             None => None,
@@ -293,10 +398,16 @@ impl Signalling {
             End::Refused { .. } => "refused",
             End::Failed(_) => "failed",
         };
+        let detail = match end {
+            End::Refused { status } => format!("refused with {status}"),
+            End::Failed(failure) => failure.to_string(),
+            End::ByPeer { .. } | End::ByUs { .. } | End::Cancelled => word.to_owned(),
+        };
+        self.placed.over(key, &detail);
         // A call that was refused is not one that ended.
         let Some(entry) = self.calls.get_mut(&key) else { return };
         self.metrics.call_ended(word);
-        info!(conversation = entry.facts.conversation, end = word, "call over");
+        info!(conversation = entry.facts.conversation, end = detail, "call over");
         entry.ended = true;
         self.with(key, |call, _| call.handle_ended());
         let _ = self.observers.send(Observation::Ended { call: key, end: word });
@@ -334,11 +445,13 @@ impl Signalling {
                 Output::Verdict { verdict, inform } => {
                     self.metrics.verdict(&verdict);
                     if inform {
-                        self.endpoint.send_info(now, key, verdict.to_json().into_bytes());
+                        self.endpoint.send_info(now, key, notice(&verdict));
                     }
                     let verdict = Arc::from(verdict);
                     let _ = self.observers.send(Observation::Verdict { call: key, verdict });
                 }
+                // Polled where the call was made, before it had a key.
+                Output::Place { .. } => {}
                 Output::HangUp { reason } => self.endpoint.hang_up(now, key, Some(reason)),
             }
         }

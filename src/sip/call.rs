@@ -1,22 +1,27 @@
 //! One call and what both sides of it share: BYE, INFO, OPTIONS and the end (RFC 3261 §12.2, §15).
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::sip::client_transactions::{ClientId, Order, Owner, Unanswered, Way};
 use crate::sip::core::Core;
+use crate::sip::credentials::Login;
 use crate::sip::dialog::Dialog;
 use crate::sip::event::{CallKey, End, Event, Failure, InfoFailure, InfoId, InfoSkip};
 use crate::sip::headers::{Headers, split};
-use crate::sip::info::{self, InfoQueue};
+use crate::sip::info::{InfoProfile, InfoQueue, Notice};
 use crate::sip::message::{Method, Received, Request, Response};
+use crate::sip::provisional::Early;
 use crate::sip::screening::Refusal;
+use crate::sip::server_transactions::ServerKey;
+use crate::sip::session_timer::SessionTimer;
 use crate::sip::success::Success;
-use crate::sip::transactions::{ClientKey, ServerKey};
+use crate::sip::transport::Hop;
 
 /// One call, from its INVITE to its end.
 ///
 /// The answering half is in `server_call.rs`, the calling half in `client_call.rs`; both speak for
-/// re-INVITEs, too, whoever called first.
+/// re-INVITEs, too, whoever called first. Early dialogs are in `provisional.rs`, what keeps the
+/// session alive in `refresh.rs`.
 #[derive(Debug)]
 pub struct Call {
     pub(super) key: CallKey,
@@ -29,8 +34,22 @@ pub struct Call {
     pub(super) outgoing: Option<Outgoing>,
     /// Our last ACK to a success, to be repeated with each repeat of that success (§13.2.2.4).
     pub(super) ack: Option<SentAck>,
+    /// Dialogs that 1xx answers to our INVITE made (§12.1).
+    pub(super) early: Vec<Early>,
     pub(super) infos: InfoQueue,
-    pub(super) info_under_way: Option<ClientKey>,
+    pub(super) info_under_way: Option<ClientId>,
+    /// The session's life, where it has an end (RFC 4028).
+    pub(super) session: Option<SessionTimer>,
+    /// Our UPDATE that refreshes the session.
+    pub(super) refreshing: Option<ClientId>,
+    /// Whether the peer's Allow names UPDATE.
+    pub(super) updates: bool,
+    /// Our last description, to be repeated by a re-INVITE that changes nothing.
+    pub(super) local_sdp: Option<String>,
+    /// Whether the Call-ID is ours.
+    pub(super) called_first: bool,
+    /// How we answer challenges.
+    pub(super) login: Option<Login>,
     /// We want to hang up and may not yet.
     pub(super) leaving: Option<Leaving>,
     /// When waiting for either side's decision ends.
@@ -54,10 +73,12 @@ pub(super) enum Phase {
     Established,
 }
 
-/// An INVITE of theirs.
+/// An INVITE of theirs, or an UPDATE with an offer.
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) key: ServerKey,
+    /// An UPDATE: its answer is final, and there is no ACK.
+    pub(super) update: bool,
     pub(super) headers: Headers,
     pub(super) cseq: u32,
     /// Whether it carried SDP; else our 2xx does and the ACK brings the answer.
@@ -69,9 +90,11 @@ pub(super) struct Incoming {
 /// An INVITE of ours.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    pub(super) key: ClientKey,
+    pub(super) id: ClientId,
     /// Whether it carried SDP.
     pub(super) offered: bool,
+    /// Nothing but a refresh of the session.
+    pub(super) refresh: bool,
     /// Number of the INVITE whose success waits for our SDP answer in the ACK.
     pub(super) ack_owed: Option<u32>,
 }
@@ -79,7 +102,7 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 pub(super) struct SentAck {
     pub(super) cseq: u32,
-    pub(super) destination: SocketAddr,
+    pub(super) hop: Hop,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -90,7 +113,7 @@ pub(super) struct Leaving {
 }
 
 impl Call {
-    pub(super) fn new(key: CallKey, phase: Phase, core: &Core) -> Self {
+    pub(super) fn new(key: CallKey, phase: Phase, profile: InfoProfile) -> Self {
         Self {
             key,
             phase,
@@ -98,8 +121,15 @@ impl Call {
             incoming: None,
             outgoing: None,
             ack: None,
-            infos: InfoQueue::new(core.settings.legacy_info),
+            early: Vec::new(),
+            infos: InfoQueue::new(profile),
             info_under_way: None,
+            session: None,
+            refreshing: None,
+            updates: false,
+            local_sdp: None,
+            called_first: matches!(phase, Phase::Calling { .. }),
+            login: None,
             leaving: None,
             deadline: None,
             over: false,
@@ -119,12 +149,17 @@ impl Call {
     /// When [`Self::handle_timeout`] is next due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let success = self.incoming.as_ref().and_then(|incoming| incoming.success.as_ref());
-        success.map(Success::poll_timeout).into_iter().chain(self.deadline).min()
+        let session = self.session.as_ref().map(SessionTimer::poll_timeout);
+        let success = success.map(Success::poll_timeout);
+        success.into_iter().chain(self.deadline).chain(session).min()
     }
 
-    /// Repeats a success, or ends what waited too long.
+    /// Repeats a success, refreshes the session, or ends what waited too long.
     pub fn handle_timeout(&mut self, now: Instant, core: &mut Core) {
         self.success_timeout(now, core);
+        if !self.over {
+            self.session_timeout(now, core);
+        }
         if !self.over && self.deadline.is_some_and(|deadline| deadline <= now) {
             self.deadline = None;
             self.patience_over(now, core);
@@ -138,9 +173,15 @@ impl Call {
         core: &mut Core,
         key: &ServerKey,
         request: &Received<Request>,
+        hop: &Hop,
     ) {
-        let in_order = self.dialog.as_mut().is_some_and(|d| d.receive(request.cseq).is_ok());
-        if !in_order {
+        let Some(dialog) = self.dialog_of(request) else {
+            return core.refuse(now, key, &request.message, &Refusal::plain(481));
+        };
+        let in_order = dialog.receive(request.cseq).is_ok();
+        if in_order {
+            dialog.follow(hop);
+        } else {
             let reason = Some("CSeq out of order (RFC 3261 12.2.2)");
             let refusal = Refusal { reason, ..Refusal::plain(500) };
             return core.refuse(now, key, &request.message, &refusal);
@@ -154,18 +195,25 @@ impl Call {
                 self.end(now, core, End::ByPeer { reason });
             }
             Method::Info => self.handle_info(now, core, key, request),
+            Method::Update => self.handle_update(now, core, key, request),
+            // None of our provisional answers is reliable, so there is none to acknowledge.
+            Method::Prack => core.refuse(now, key, &request.message, &Refusal::plain(481)),
             Method::Options => {
                 let answer = core.describe(Response::to(headers, 200, None));
                 core.respond(now, key, &answer);
             }
             // Screening has refused the unknown; ACK and CANCEL never come here.
-            Method::Ack | Method::Cancel | Method::Other(_) => {}
+            Method::Ack
+            | Method::Cancel
+            | Method::Register
+            | Method::Message
+            | Method::Other(_) => {}
         }
     }
 
-    /// Queues one INFO and sends it if none is under way.
-    pub fn send_info(&mut self, now: Instant, core: &mut Core, id: InfoId, body: Vec<u8>) {
-        if let Some((skipped, why)) = self.infos.push(id, body) {
+    /// Queues one notice and sends it if none is under way.
+    pub fn send_info(&mut self, now: Instant, core: &mut Core, id: InfoId, notice: Notice) {
+        if let Some((skipped, why)) = self.infos.push(id, notice) {
             core.tell_skipped(self.key, skipped, why);
         }
         self.flush_infos(now, core);
@@ -209,8 +257,16 @@ impl Call {
     }
 
     pub(super) fn send_bye(&mut self, now: Instant, core: &mut Core, reason: Option<&str>) {
+        let login = &mut self.login;
         if let Some(dialog) = &mut self.dialog {
-            core.bye(now, dialog, reason);
+            core.request(now, dialog, Method::Bye, Owner::Nobody, |bye| {
+                if let Some(reason) = reason {
+                    bye.headers.push("Reason", reason);
+                }
+                if let Some(login) = login {
+                    login.sign(bye);
+                }
+            });
         }
     }
 
@@ -250,12 +306,32 @@ impl Call {
             return;
         }
         let Some(dialog) = &mut self.dialog else { return };
-        if let Some((_, body)) = self.infos.pop() {
-            core.stats.infos_sent += 1;
-            let fill = |request: &mut Request| info::fill(request, body);
-            let key = core.request(now, dialog, Method::Info, Some(self.key), fill);
-            self.info_under_way = Some(key);
-        }
+        let Some((_, notice)) = self.infos.pop() else { return };
+        core.stats.infos_sent += 1;
+        let owner = Owner::Call(self.key);
+        let id = match self.infos.profile() {
+            InfoProfile::Message(to) => {
+                let (to, way) = (to.clone(), Way::Uri { uri: to.clone(), last: None });
+                let mut request = core.message(&to);
+                self.infos.fill(&mut request, notice);
+                core.clients.request(now, Order { request, way, contact: None, owner })
+            }
+            InfoProfile::Rfc6086
+            | InfoProfile::LegacyJson
+            | InfoProfile::DtmfRelay(_)
+            | InfoProfile::None => {
+                let fill = |request: &mut Request| self.infos.fill(request, notice);
+                core.request(now, dialog, Method::Info, owner, fill)
+            }
+        };
+        self.info_under_way = Some(id);
+    }
+
+    /// The dialog that a request of theirs is in: ours, or an early one.
+    pub(super) fn dialog_of(&mut self, request: &Received<Request>) -> Option<&mut Dialog> {
+        let tag = request.from.tag.as_deref().unwrap_or_default();
+        let early = self.early.iter_mut().map(|early| &mut early.dialog);
+        self.dialog.iter_mut().chain(early).find(|dialog| dialog.id().remote_tag == tag)
     }
 
     /// The end of it: what is open is closed and the owner told.
@@ -271,7 +347,8 @@ impl Call {
         for id in skipped {
             core.tell_skipped(self.key, id, InfoSkip::CallOver);
         }
-        if let Some(dialog) = &self.dialog {
+        let early = self.early.iter().map(|early| &early.dialog);
+        for dialog in self.dialog.iter().chain(early) {
             core.dialogs.remove(dialog.id());
         }
         core.tell(self.key, Event::Ended(end));
@@ -314,10 +391,14 @@ impl Call {
             Phase::Calling { cancelled: true, .. } => {
                 // §9.1: no final answer 64*T1 after the CANCEL: as good as taken back.
                 let end = self.leaving.take().map(|leaving| leaving.end);
-                self.end(now, core, end.unwrap_or(End::Failed(Failure::NoAnswer)));
+                self.end(
+                    now,
+                    core,
+                    end.unwrap_or(End::Failed(Failure::NoAnswer(Unanswered::TimedOut))),
+                );
             }
             Phase::Calling { .. } => {
-                let end = End::Failed(Failure::NoAnswer);
+                let end = End::Failed(Failure::NoAnswer(Unanswered::TimedOut));
                 self.leave(now, core, None, end);
             }
             Phase::Established => {

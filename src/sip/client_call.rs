@@ -1,41 +1,67 @@
 //! The calling half of a call: INVITE and re-INVITE of ours, ACK and CANCEL
 //! (RFC 3261 §13.2, §14.1, §9.1).
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::sip::call::{Call, Leaving, Outgoing, Phase, SentAck};
+use crate::sip::client_transactions::{ClientId, Order, Owner, Unanswered, Way};
 use crate::sip::core::Core;
+use crate::sip::credentials::Login;
 use crate::sip::dialog::Dialog;
+use crate::sip::digest_client::DigestRefusal;
 use crate::sip::event::{CallKey, End, Event, Failure};
+use crate::sip::info::InfoProfile;
 use crate::sip::invite_server::T1;
 use crate::sip::message::{Method, Received, Request, Response};
 use crate::sip::screening::{ACCEPT, ALLOW, sdp};
-use crate::sip::transactions::ClientKey;
+use crate::sip::session_timer::{SHORTEST, SessionExpires, min_se};
+
+/// A call to be placed.
+#[derive(Clone, Debug)]
+pub struct Placing {
+    /// Request-URI and To.
+    pub target: String,
+    /// Over which way; to the target itself if `None`.
+    pub way: Option<Way>,
+    /// Which of the settings' accounts calls, with its address and password.
+    pub account: Option<usize>,
+    /// Further fields of the INVITE.
+    pub headers: Vec<(String, String)>,
+    /// Our SDP offer; `None` asks for theirs.
+    pub offer: Option<String>,
+    /// How the called side takes verdicts.
+    pub info: InfoProfile,
+}
+
+impl Placing {
+    /// A call to `target`, under no account, that asks for an offer.
+    pub fn new(target: impl Into<String>) -> Self {
+        let (target, headers) = (target.into(), Vec::new());
+        let info = InfoProfile::default();
+        Self { target, way: None, account: None, headers, offer: None, info }
+    }
+}
 
 impl Call {
-    /// A call that begins with our INVITE to `target`, sent to `destination`.
-    pub(super) fn calling(
-        now: Instant,
-        key: CallKey,
-        core: &mut Core,
-        destination: SocketAddr,
-        target: &str,
-        headers: &[(String, String)],
-        offer: Option<String>,
-    ) -> Self {
-        let mut invite = Request::new(Method::Invite, target);
-        invite.headers.push("Max-Forwards", "70");
-        invite.headers.push("From", format!("<{}>;tag={}", core.uri(), core.token()));
-        invite.headers.push("To", format!("<{target}>"));
-        invite.headers.push("Call-ID", format!("{}{}", core.token(), core.token()));
+    /// A call that begins with our INVITE.
+    pub(super) fn calling(now: Instant, key: CallKey, core: &mut Core, placing: Placing) -> Self {
+        let Placing { target, way, account, headers, offer, info } = placing;
+        let account = account.and_then(|account| core.settings.accounts.get(account)).cloned();
+        let from = account.as_ref().map(|account| account.aor.as_str());
+        let mut invite = core.outside(Method::Invite, &target, from);
         invite.headers.push("CSeq", "1 INVITE");
+        let mut call = Self::new(key, Phase::Calling { heard: false, cancelled: false }, info);
+        call.login = account.and_then(|account| account.credentials).map(Login::new);
         let offered = offer.is_some();
-        fill(&mut invite, core, headers, offer);
-        let branch = core.branch();
-        let mut call = Self::new(key, Phase::Calling { heard: false, cancelled: false }, core);
-        let key = core.transactions.request(now, invite, destination, branch, Some(key));
-        call.outgoing = Some(Outgoing { key, offered, ack_owed: None });
+        let seconds = core.settings.session_expires;
+        let session = (seconds > 0).then_some(SessionExpires { seconds, refresher: None });
+        call.local_sdp.clone_from(&offer);
+        fill(&mut invite, core, &headers, offer, session);
+        let way = way.unwrap_or(Way::Uri { uri: target, last: None });
+        let contact = Some(core.settings.user.clone());
+        let order = Order { request: invite, way, contact, owner: Owner::Call(key) };
+        let id = core.clients.request(now, order);
+        call.outgoing = Some(Outgoing { id, offered, refresh: false, ack_owed: None });
         call.deadline = Some(now + core.settings.patience);
         call
     }
@@ -46,14 +72,30 @@ impl Call {
         if busy || self.phase != Phase::Established {
             return;
         }
-        let Some(dialog) = &mut self.dialog else { return };
         let offered = offer.is_some();
+        if offered {
+            self.local_sdp.clone_from(&offer);
+        }
+        let session = self
+            .session
+            .map(|session| SessionExpires { seconds: session.seconds(), refresher: None });
+        let id = self.send_reinvite(now, core, offer, session);
+        self.outgoing = id.map(|id| Outgoing { id, offered, refresh: false, ack_owed: None });
+    }
+
+    pub(super) fn send_reinvite(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        offer: Option<String>,
+        session: Option<SessionExpires>,
+    ) -> Option<ClientId> {
+        let dialog = self.dialog.as_mut()?;
         let mut invite = dialog.request(Method::Invite);
-        fill(&mut invite, core, &[], offer);
-        let branch = core.branch();
-        let hop = dialog.next_hop();
-        let key = core.transactions.request(now, invite, hop, branch, Some(self.key));
-        self.outgoing = Some(Outgoing { key, offered, ack_owed: None });
+        fill(&mut invite, core, &[], offer, session);
+        let (contact, owner) = (Some(core.settings.user.clone()), Owner::Call(self.key));
+        let order = Order { request: invite, way: dialog.way(), contact, owner };
+        Some(core.clients.request(now, order))
     }
 
     /// Acknowledges a success that carried their offer, with our answer in `sdp`.
@@ -66,7 +108,10 @@ impl Call {
     pub(super) fn send_owed_ack(&mut self, core: &mut Core, sdp: Option<String>) {
         let owed = self.outgoing.as_ref().and_then(|outgoing| outgoing.ack_owed);
         let (Some(cseq), Some(dialog)) = (owed, &self.dialog) else { return };
-        self.ack = Some(send_ack(core, dialog, cseq, sdp));
+        if sdp.is_some() {
+            self.local_sdp.clone_from(&sdp);
+        }
+        self.ack = send_ack(core, dialog, cseq, sdp, self.login.as_mut());
         self.outgoing = None;
         self.deadline = None;
     }
@@ -77,7 +122,7 @@ impl Call {
         let Phase::Calling { heard: true, cancelled: false } = self.phase else { return };
         let Some(outgoing) = &self.outgoing else { return };
         let reason = self.leaving.as_ref().and_then(|leaving| leaving.reason.as_deref());
-        core.transactions.cancel(now, &outgoing.key, reason);
+        core.clients.cancel(now, outgoing.id, reason);
         self.phase = Phase::Calling { heard: true, cancelled: true };
         self.deadline = Some(now + 64 * T1);
     }
@@ -87,89 +132,148 @@ impl Call {
         &mut self,
         now: Instant,
         core: &mut Core,
-        key: &ClientKey,
+        id: ClientId,
         response: &Received<Response>,
     ) {
         let status = response.message.status;
+        if matches!(status, 401 | 407 | 422) && self.ask_again(now, core, id, response) {
+            return;
+        }
+        if let Some(login) = self.login.as_mut().filter(|_| status >= 200) {
+            login.accepted();
+        }
         if response.method == Method::Invite {
             match status {
-                100..200 => self.invite_progressed(now, core, status),
-                200..300 => self.invite_accepted(now, core, key, response),
-                _ => self.invite_refused(now, core, key, status),
+                100..200 => self.invite_progressed(now, core, id, response),
+                200..300 => self.invite_accepted(now, core, id, response),
+                _ => self.invite_refused(now, core, id, response),
             }
-        } else if self.info_under_way.as_ref() == Some(key) && status >= 200 {
+        } else if status < 200 {
+            // A 1xx to anything else only says that it is being worked on.
+        } else if self.info_under_way == Some(id) {
             self.info_finished(now, core, Some(status));
+        } else if self.refreshing == Some(id) {
+            self.refresh_finished(now, core, Some(response));
         }
     }
 
+    /// Asks once more with what the refusal wants: credentials, or a longer session. `false` if it
+    /// cannot be had, so that the refusal stands.
+    fn ask_again(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        id: ClientId,
+        response: &Received<Response>,
+    ) -> bool {
+        let opening = matches!(self.phase, Phase::Calling { .. });
+        let Some((request, _)) = core.clients.request_of(id) else { return false };
+        let mut request = request.clone();
+        let headers = &response.message.headers;
+        if response.message.status == 422 {
+            // §7.3 of RFC 4028; in a dialog the timer itself sees to it.
+            let asked = SessionExpires::read(&request.headers).map_or(0, |asked| asked.seconds);
+            let wanted = min_se(headers).max(SHORTEST);
+            if !opening || asked == 0 || wanted <= asked {
+                return false;
+            }
+            request.headers.replace_first("Session-Expires", wanted.to_string());
+            request.headers.remove("Min-SE");
+            request.headers.push("Min-SE", wanted.to_string());
+        } else {
+            let Some(login) = &mut self.login else { return false };
+            match login.answer(headers, &mut request, &mut core.random) {
+                Ok(()) => {}
+                Err(DigestRefusal::WrongPassword { .. }) if opening => {
+                    self.outgoing = None;
+                    self.end(now, core, End::Failed(Failure::WrongPassword));
+                    return true;
+                }
+                Err(_) => return false,
+            }
+        }
+        if self.leaving.is_some() && opening {
+            return false;
+        }
+        let next = match &mut self.dialog {
+            Some(dialog) => dialog.raise_cseq(),
+            None => response.cseq + 1,
+        };
+        let method = request.method.as_str();
+        request.headers.replace_first("CSeq", format!("{next} {method}"));
+        // A MESSAGE has no dialog whose number could matter.
+        core.clients.repeat(now, id, request);
+        true
+    }
+
     /// One of our requests in this call was never answered.
-    pub(super) fn handle_unanswered(&mut self, now: Instant, core: &mut Core, key: &ClientKey) {
-        if self.info_under_way.as_ref() == Some(key) {
+    pub(super) fn handle_unanswered(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        id: ClientId,
+        why: Unanswered,
+    ) {
+        if self.info_under_way == Some(id) {
             return self.info_finished(now, core, None);
         }
-        if self.outgoing.take_if(|outgoing| outgoing.key == *key).is_none() {
+        if self.refreshing == Some(id) {
+            return self.refresh_finished(now, core, None);
+        }
+        if self.outgoing.take_if(|outgoing| outgoing.id == id).is_none() {
             return;
         }
         let end = self.leaving.take().map(|leaving| leaving.end);
         if self.phase == Phase::Established {
             self.send_bye(now, core, None);
         }
-        self.end(now, core, end.unwrap_or(End::Failed(Failure::NoAnswer)));
-    }
-
-    fn invite_progressed(&mut self, now: Instant, core: &mut Core, status: u16) {
-        let Phase::Calling { cancelled, .. } = self.phase else { return };
-        self.phase = Phase::Calling { heard: true, cancelled };
-        if status > 100 {
-            core.tell(self.key, Event::Progress { status });
-        }
-        if let Some(leaving) = self.leaving.take() {
-            self.take_back(now, core, leaving);
-        }
+        self.end(now, core, end.unwrap_or(End::Failed(Failure::NoAnswer(why))));
     }
 
     fn invite_accepted(
         &mut self,
         now: Instant,
         core: &mut Core,
-        key: &ClientKey,
+        id: ClientId,
         response: &Received<Response>,
     ) {
         let tag = response.to.tag.as_deref().unwrap_or_default();
         let known = self.dialog.as_ref().is_some_and(|dialog| dialog.id().remote_tag == tag);
         if self.phase == Phase::Established && !known {
-            return abandon_success(now, core, key, response);
+            return abandon_success(now, core, id, response);
         }
         let Some(outgoing) = self
             .outgoing
             .as_mut()
-            .filter(|outgoing| outgoing.key == *key && outgoing.ack_owed.is_none())
+            .filter(|outgoing| outgoing.id == id && outgoing.ack_owed.is_none())
         else {
             // A repeat: our ACK was lost (§13.2.2.4).
             if let Some(ack) = self.ack.as_ref().filter(|ack| ack.cseq == response.cseq) {
-                core.transactions.transmit(ack.destination, ack.bytes.clone());
+                core.clients.transmit(ack.hop.clone(), ack.bytes.clone());
             }
             return;
         };
         outgoing.ack_owed = Some(response.cseq);
         let offered = outgoing.offered;
+        let refresh = outgoing.refresh;
         let headers = response.message.headers.clone();
-        match &mut self.dialog {
-            Some(dialog) => dialog.refresh_target(&headers),
-            None => {
-                let Some((invite, hop)) = core.transactions.request_of(key) else { return };
-                let dialog = Dialog::calling(invite, response, hop);
-                core.dialogs.insert(dialog.id().clone(), self.key);
-                self.dialog = Some(dialog);
-            }
+        let mut early_sdp = None;
+        if let Some(dialog) = &mut self.dialog {
+            dialog.refresh_target(&headers);
+        } else {
+            self.dialog = self.confirmed(core, id, response, &mut early_sdp);
         }
         self.phase = Phase::Established;
-        self.infos.learn(&headers);
+        self.learn(&headers);
+        self.take_session(now, &headers);
         if let Some(leaving) = self.leaving.take() {
             return self.leave(now, core, leaving.reason, leaving.end);
         }
-        let sdp = sdp(&headers, &response.message.body);
-        core.tell(self.key, Event::Answered { status: response.message.status, sdp, headers });
+        // RFC 3262 §5: an answer that came in a reliable 1xx need not be said again.
+        let sdp = sdp(&headers, &response.message.body).or(early_sdp);
+        if !refresh || sdp.is_some() {
+            core.tell(self.key, Event::Answered { status: response.message.status, sdp, headers });
+        }
         if offered {
             self.acknowledge(now, core, None);
         } else {
@@ -177,10 +281,42 @@ impl Call {
         }
     }
 
-    fn invite_refused(&mut self, now: Instant, core: &mut Core, key: &ClientKey, status: u16) {
-        if self.outgoing.take_if(|outgoing| outgoing.key == *key).is_none() {
-            return;
+    /// The dialog of a success to our first INVITE; other early ones are no more.
+    fn confirmed(
+        &mut self,
+        core: &mut Core,
+        id: ClientId,
+        success: &Received<Response>,
+        early_sdp: &mut Option<String>,
+    ) -> Option<Dialog> {
+        let early = self.take_early(success);
+        for other in self.early.drain(..) {
+            core.dialogs.remove(other.dialog.id());
         }
+        let dialog = match early {
+            Some(mut early) => {
+                early.dialog.confirm(&success.message.headers);
+                *early_sdp = early.sdp;
+                early.dialog
+            }
+            None => {
+                let (invite, hop) = core.clients.request_of(id)?;
+                Dialog::calling(invite, success, hop.clone())
+            }
+        };
+        core.dialogs.insert(dialog.id().clone(), self.key);
+        Some(dialog)
+    }
+
+    fn invite_refused(
+        &mut self,
+        now: Instant,
+        core: &mut Core,
+        id: ClientId,
+        response: &Received<Response>,
+    ) {
+        let status = response.message.status;
+        let Some(outgoing) = self.outgoing.take_if(|outgoing| outgoing.id == id) else { return };
         match (self.phase, self.leaving.take()) {
             (Phase::Established, Some(leaving)) => {
                 self.leave(now, core, leaving.reason, leaving.end);
@@ -189,6 +325,9 @@ impl Call {
             (Phase::Established, None) if matches!(status, 408 | 481) => {
                 self.send_bye(now, core, None);
                 self.end(now, core, End::Failed(Failure::DialogLost));
+            }
+            (Phase::Established, None) if outgoing.refresh => {
+                self.refresh_finished(now, core, Some(response));
             }
             (Phase::Established, None) => core.tell(self.key, Event::ReinviteRefused { status }),
             (Phase::Answering | Phase::Calling { .. }, Some(leaving)) => {
@@ -206,31 +345,49 @@ impl Call {
 pub(super) fn abandon_success(
     now: Instant,
     core: &mut Core,
-    key: &ClientKey,
+    id: ClientId,
     response: &Received<Response>,
 ) {
-    let Some((invite, hop)) = core.transactions.request_of(key) else { return };
-    let mut dialog = Dialog::calling(invite, response, hop);
-    send_ack(core, &dialog, response.cseq, None);
+    let Some((invite, hop)) = core.clients.request_of(id) else { return };
+    let mut dialog = Dialog::calling(invite, response, hop.clone());
+    send_ack(core, &dialog, response.cseq, None, None);
     core.bye(now, &mut dialog, None);
 }
 
-fn send_ack(core: &mut Core, dialog: &Dialog, cseq: u32, sdp: Option<String>) -> SentAck {
+fn send_ack(
+    core: &mut Core,
+    dialog: &Dialog,
+    cseq: u32,
+    sdp: Option<String>,
+    login: Option<&mut Login>,
+) -> Option<SentAck> {
     let mut ack = dialog.ack(cseq);
+    if let Some(login) = login {
+        login.sign(&mut ack);
+    }
     if let Some(sdp) = sdp {
         ack.headers.push("Content-Type", "application/sdp");
         ack.body = sdp.into_bytes();
     }
-    let destination = dialog.next_hop();
-    let branch = core.branch();
-    let bytes = core.transactions.acknowledge(ack, destination, &branch);
-    SentAck { cseq, destination, bytes }
+    let (hop, bytes) = core.clients.acknowledge(ack, &dialog.way())?;
+    Some(SentAck { cseq, hop, bytes })
 }
 
-fn fill(invite: &mut Request, core: &Core, headers: &[(String, String)], offer: Option<String>) {
-    invite.headers.push("Contact", core.contact());
+fn fill(
+    invite: &mut Request,
+    core: &Core,
+    headers: &[(String, String)],
+    offer: Option<String>,
+    session: Option<SessionExpires>,
+) {
     invite.headers.push("Allow", ALLOW);
     invite.headers.push("Accept", ACCEPT);
+    // A reliable 1xx to an INVITE without an offer would bring one, and want its answer in PRACK.
+    let supported = if offer.is_some() { "100rel, timer" } else { "timer" };
+    invite.headers.push("Supported", supported);
+    if let Some(session) = session {
+        invite.headers.push("Session-Expires", session.to_value());
+    }
     invite.headers.push("Recv-Info", core.settings.recv_info.join(", "));
     invite.headers.push("User-Agent", &core.settings.user_agent);
     for (name, value) in headers {

@@ -3,42 +3,46 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
+use crate::sip::client_transactions::{ClientId, ClientTransactions, Order, Owner};
 use crate::sip::dialog::{Dialog, DialogId};
 use crate::sip::event::{CallKey, Event, InfoId, InfoSkip};
 use crate::sip::invite_server::T1;
 use crate::sip::message::{Method, Request, Response};
-use crate::sip::screening::{ACCEPT, ALLOW, Refusal};
+use crate::sip::screening::{ACCEPT, ALLOW, Refusal, SUPPORTED};
+use crate::sip::server_transactions::{ServerKey, ServerTransactions};
 use crate::sip::settings::Settings;
 use crate::sip::stats::Stats;
-use crate::sip::transactions::{ClientKey, ServerKey, Transactions};
-use crate::sip::via::MAGIC_COOKIE;
+use crate::sip::transport::LocalId;
 
 /// Shared by all calls: the transactions, the names we give and what waits for the owner.
 #[derive(Debug)]
 pub struct Core {
     pub(crate) settings: Settings,
-    pub(crate) transactions: Transactions,
+    pub(crate) servers: ServerTransactions,
+    pub(crate) clients: ClientTransactions,
     pub(crate) dialogs: BTreeMap<DialogId, CallKey>,
     pub(crate) events: VecDeque<(CallKey, Event)>,
     pub(crate) stats: Stats,
-    random: fastrand::Rng,
+    pub(crate) random: fastrand::Rng,
 }
 
 impl Core {
     /// `seed` decides every tag, branch and Call-ID.
     pub fn new(settings: Settings, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
         Self {
+            servers: ServerTransactions::new(settings.max_transactions),
             // 64*T1 more, so that a call that lost patience has its CANCEL answered first.
-            transactions: Transactions::new(
-                settings.locals[0].address,
-                settings.max_transactions,
+            clients: ClientTransactions::new(
+                settings.locals.clone(),
                 settings.patience + 64 * T1,
+                random.u64(..),
             ),
             settings,
             dialogs: BTreeMap::new(),
             events: VecDeque::new(),
             stats: Stats::default(),
-            random: fastrand::Rng::with_seed(seed),
+            random,
         }
     }
 
@@ -52,17 +56,12 @@ impl Core {
         self.random.u8(..=10)
     }
 
-    /// A transaction identifier of ours.
-    pub fn branch(&mut self) -> String {
-        format!("{MAGIC_COOKIE}{}", self.token())
+    /// Where we can be reached at `local`, as a Contact value.
+    pub fn contact(&self, local: LocalId) -> String {
+        format!("<{}>", self.settings.locals[local.0].uri(&self.settings.user))
     }
 
-    /// Where we can be reached, as a Contact value.
-    pub fn contact(&self) -> String {
-        format!("<{}>", self.uri())
-    }
-
-    /// Our own URI.
+    /// Our own URI, for From.
     pub fn uri(&self) -> String {
         format!("sip:{}@{}", self.settings.user, self.settings.locals[0].address)
     }
@@ -73,7 +72,7 @@ impl Core {
         answer
             .with("Allow", ALLOW)
             .with("Accept", ACCEPT)
-            .with("Supported", "")
+            .with("Supported", SUPPORTED.join(", "))
             .with("Recv-Info", self.settings.recv_info.join(", "))
             .with("Server", &self.settings.user_agent)
     }
@@ -91,7 +90,7 @@ impl Core {
 
     /// Answers a request.
     pub fn respond(&mut self, now: Instant, key: &ServerKey, answer: &Response) {
-        self.transactions.respond(now, key, answer, &mut self.stats);
+        self.servers.respond(now, key, answer, &mut self.stats);
     }
 
     /// Refuses `request` on behalf of nobody in particular.
@@ -115,19 +114,40 @@ impl Core {
         now: Instant,
         dialog: &mut Dialog,
         method: Method,
-        call: Option<CallKey>,
+        owner: Owner,
         fill: impl FnOnce(&mut Request),
-    ) -> ClientKey {
+    ) -> ClientId {
+        // §12.2: what may move the target says where we are.
+        let moves = matches!(method, Method::Invite | Method::Update);
+        let contact = moves.then(|| self.settings.user.clone());
         let mut request = dialog.request(method);
         request.headers.push("User-Agent", &self.settings.user_agent);
         fill(&mut request);
-        let branch = self.branch();
-        self.transactions.request(now, request, dialog.next_hop(), branch, call)
+        self.clients.request(now, Order { request, way: dialog.way(), contact, owner })
+    }
+
+    /// A MESSAGE to `to` outside of any dialog (RFC 3428).
+    pub fn message(&mut self, to: &str) -> Request {
+        let mut request = self.outside(Method::Message, to, None);
+        request.headers.push("CSeq", "1 MESSAGE");
+        request.headers.push("User-Agent", &self.settings.user_agent);
+        request
+    }
+
+    /// A request to `target` outside of any dialog, from ourselves or `from`, without its CSeq.
+    pub fn outside(&mut self, method: Method, target: &str, from: Option<&str>) -> Request {
+        let from = from.map_or_else(|| self.uri(), str::to_owned);
+        let mut request = Request::new(method, target);
+        request.headers.push("Max-Forwards", "70");
+        request.headers.push("From", format!("<{from}>;tag={}", self.token()));
+        request.headers.push("To", format!("<{target}>"));
+        request.headers.push("Call-ID", format!("{}{}", self.token(), self.token()));
+        request
     }
 
     /// Ends the dialog; nobody waits for the answer (§15.1.1).
     pub fn bye(&mut self, now: Instant, dialog: &mut Dialog, reason: Option<&str>) {
-        self.request(now, dialog, Method::Bye, None, |bye| {
+        self.request(now, dialog, Method::Bye, Owner::Nobody, |bye| {
             if let Some(reason) = reason {
                 bye.headers.push("Reason", reason);
             }

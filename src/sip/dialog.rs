@@ -1,10 +1,10 @@
 //! One dialog: what two endpoints agree on beside the media (RFC 3261 §12).
 
-use std::net::SocketAddr;
-
+use crate::sip::client_transactions::Way;
 use crate::sip::headers::Headers;
-use crate::sip::message::{Method, Received, Request, Response, literal_address};
+use crate::sip::message::{Method, Received, Request, Response};
 use crate::sip::name_addr::NameAddr;
+use crate::sip::transport::Hop;
 
 /// What names a dialog on our side (§12). A peer of RFC 2543 may have an empty tag.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +32,9 @@ pub struct Dialog {
     target: String,
     /// Route elements in the order of sending.
     routes: Vec<String>,
-    /// Where their messages come from: the next hop where the URI names a host we cannot look up.
-    peer: SocketAddr,
+    /// The way their messages come: over a stream it is also the way back, and it is the last
+    /// resort where the target names a host that cannot be found.
+    peer: Hop,
 }
 
 /// The CSeq number is not above the last one (§12.2.2).
@@ -42,11 +43,7 @@ pub struct OutOfOrder;
 
 impl Dialog {
     /// The dialog that our 2xx to `invite` creates (§12.1.1). `None` without a usable Contact.
-    pub fn answering(
-        invite: &Received<Request>,
-        local_tag: &str,
-        peer: SocketAddr,
-    ) -> Option<Self> {
+    pub fn answering(invite: &Received<Request>, local_tag: &str, peer: Hop) -> Option<Self> {
         let headers = &invite.message.headers;
         let to = headers.get("To").unwrap_or_default();
         Some(Self {
@@ -65,11 +62,9 @@ impl Dialog {
         })
     }
 
-    /// The dialog that `success` to our `invite`, sent to `peer`, creates (§12.1.2).
-    pub fn calling(invite: &Request, success: &Received<Response>, peer: SocketAddr) -> Self {
+    /// The dialog that `success`, or a 1xx, to our `invite`, sent to `peer`, creates (§12.1.2).
+    pub fn calling(invite: &Request, success: &Received<Response>, peer: Hop) -> Self {
         let headers = &success.message.headers;
-        let mut routes: Vec<_> = headers.list("Record-Route").map(str::to_owned).collect();
-        routes.reverse();
         Self {
             id: DialogId {
                 call_id: success.call_id.clone(),
@@ -82,9 +77,16 @@ impl Dialog {
             remote_cseq: None,
             // Without a Contact the INVITE's own target is the best we know.
             target: contact(headers).unwrap_or_else(|| invite.uri.clone()),
-            routes,
+            routes: reversed_routes(headers),
             peer,
         }
+    }
+
+    /// The success to our INVITE makes an early dialog a real one, and has the last word on its
+    /// routes (§13.2.2.4).
+    pub fn confirm(&mut self, headers: &Headers) {
+        self.routes = reversed_routes(headers);
+        self.refresh_target(headers);
     }
 
     /// What names this dialog.
@@ -103,6 +105,13 @@ impl Dialog {
         self.numbered(Method::Ack, cseq)
     }
 
+    /// The number of our last request: one that was asked anew with credentials had a number of
+    /// its own (§8.1.3.5).
+    pub fn raise_cseq(&mut self) -> u32 {
+        self.local_cseq += 1;
+        self.local_cseq
+    }
+
     /// Takes note of a request of theirs other than ACK and CANCEL.
     pub fn receive(&mut self, cseq: u32) -> Result<(), OutOfOrder> {
         if self.remote_cseq.is_some_and(|last| cseq <= last) {
@@ -119,11 +128,21 @@ impl Dialog {
         }
     }
 
-    /// Where our requests go: the first route or else the target, if its host is an address.
-    pub fn next_hop(&self) -> SocketAddr {
+    /// Where our requests go: to the first route, or else to the target.
+    pub fn way(&self) -> Way {
         let route = self.routes.first().and_then(|route| NameAddr::parse(route));
         let uri = route.map_or_else(|| self.target.clone(), |route| route.uri);
-        literal_address(&uri).unwrap_or(self.peer)
+        Way::Uri { uri, last: Some(self.peer.clone()) }
+    }
+
+    /// The way that the peer's messages come.
+    pub fn peer(&self) -> &Hop {
+        &self.peer
+    }
+
+    /// A message of theirs came another way: over a new stream, or through a NAT that moved.
+    pub fn follow(&mut self, peer: &Hop) {
+        self.peer.clone_from(peer);
     }
 
     fn numbered(&self, method: Method, cseq: u32) -> Request {
@@ -151,6 +170,12 @@ impl Dialog {
     }
 }
 
+fn reversed_routes(headers: &Headers) -> Vec<String> {
+    let mut routes: Vec<_> = headers.list("Record-Route").map(str::to_owned).collect();
+    routes.reverse();
+    routes
+}
+
 /// URI of the only Contact (§12.1.1: exactly one).
 fn contact(headers: &Headers) -> Option<String> {
     let mut contacts = headers.list("Contact");
@@ -173,8 +198,15 @@ mod tests {
         Record-Route: <sip:192.0.2.1;lr>, <sip:192.0.2.2;lr>\r\nFrom: \"A\" <sip:a@b>;tag=theirs\r\n\
         To: <sip:us@c>\r\nCall-ID: x\r\nCSeq: 7 INVITE\r\nContact: <sip:a@pbx.local:5080>\r\n\r\n";
 
-    fn peer() -> SocketAddr {
-        "192.0.2.9:5066".parse().expect("an address")
+    fn peer() -> Hop {
+        Hop::udp("192.0.2.9:5066".parse().expect("an address"))
+    }
+
+    fn uri(dialog: &Dialog) -> String {
+        match dialog.way() {
+            Way::Uri { uri, last } if last == Some(peer()) => uri,
+            other => panic!("no URI with the peer as last resort: {other:?}"),
+        }
     }
 
     fn answering(text: &str) -> Option<Dialog> {
@@ -194,7 +226,7 @@ mod tests {
         assert_eq!(bye.headers.get("CSeq"), Some("1 BYE"));
         let routes: Vec<_> = bye.headers.all("Route").collect();
         assert_eq!(routes, ["<sip:192.0.2.1;lr>", "<sip:192.0.2.2;lr>"]);
-        assert_eq!(dialog.next_hop().to_string(), "192.0.2.1:5060");
+        assert_eq!(uri(&dialog), "sip:192.0.2.1;lr");
         assert_eq!(dialog.request(Method::Info).headers.get("CSeq"), Some("2 INFO"));
     }
 
@@ -208,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_we_cannot_look_up_is_reached_where_the_peer_sends_from() {
+    fn without_routes_the_way_leads_to_the_contact() {
         let direct = INVITE.replace("Record-Route", "X-Nothing");
         let mut dialog = answering(&direct).expect("a dialog");
-        assert_eq!(dialog.next_hop(), peer());
+        assert_eq!(uri(&dialog), "sip:a@pbx.local:5080");
         let mut moved = Headers::default();
         moved.push("Contact", "<sip:a@192.0.2.44:5070>");
         dialog.refresh_target(&moved);
-        assert_eq!(dialog.next_hop().to_string(), "192.0.2.44:5070");
+        assert_eq!(uri(&dialog), "sip:a@192.0.2.44:5070");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What an endpoint tells its owner.
 
-use std::net::SocketAddr;
-
+use crate::sip::client_transactions::{ClientId, Unanswered};
 use crate::sip::headers::Headers;
+use crate::sip::registration::RegistrationEvent;
+use crate::sip::transport::{Hop, Source};
 
 /// Our own handle of one call, from the first INVITE to [`Event::Ended`]; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,12 +16,33 @@ pub struct InfoId(pub(crate) u64);
 /// Something for the owner to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send one datagram.
+    /// Send one message.
     Transmit {
-        /// Where to.
-        destination: SocketAddr,
+        /// Where to, and how.
+        hop: Hop,
         /// One whole message.
         bytes: Vec<u8>,
+    },
+    /// Look up where `uri` leads (RFC 3263), and tell with `handle_located`.
+    Locate {
+        /// Which request waits.
+        id: ClientId,
+        /// A SIP URI whose host is a name.
+        uri: String,
+    },
+    /// Something happened to the binding of an account.
+    Registration {
+        /// Which of the settings' accounts.
+        account: usize,
+        /// What happened.
+        event: RegistrationEvent,
+    },
+    /// Somebody who may not was kept out.
+    Rejected {
+        /// Who.
+        source: Source,
+        /// Why.
+        why: Rejection,
     },
     /// Something happened in a call.
     Event {
@@ -29,6 +51,17 @@ pub enum Output {
         /// What happened.
         event: Event,
     },
+}
+
+/// Why a request was not listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// No peer of the settings is like the sender.
+    #[error("no peer of the configuration matches")]
+    Stranger,
+    /// The credentials are wrong.
+    #[error("wrong user or password")]
+    WrongPassword,
 }
 
 /// What happened in a call.
@@ -41,7 +74,8 @@ pub enum Event {
         /// Their SDP answer, where the INVITE had no offer and our 2xx carried it.
         answer: Option<String>,
     },
-    /// The session is to change (hold, resume, a new address): answer with `accept` or `refuse`.
+    /// The session is to change (hold, resume, a new address), by re-INVITE or UPDATE: answer with
+    /// `accept` or `refuse`.
     Reinvited {
         /// Their SDP offer; `None` asks us to make one.
         offer: Option<String>,
@@ -113,7 +147,9 @@ pub struct Invitation {
     /// Their SDP offer; `None` asks us to make one in the answer.
     pub offer: Option<String>,
     /// Where the INVITE came from.
-    pub source: SocketAddr,
+    pub source: Source,
+    /// Name of the peer that it belongs to.
+    pub peer: String,
 }
 
 /// Why an INFO that was sent did not arrive.
@@ -139,6 +175,10 @@ pub enum InfoSkip {
     PeerRefused,
     /// Too many wait; this was the oldest.
     QueueFull,
+    /// A newer one about the same subject took its place.
+    Superseded,
+    /// The peer takes digits, and none stands for this outcome.
+    NoDigit,
     /// The call ended before its turn came, or was over already.
     CallOver,
 }
@@ -173,12 +213,18 @@ pub enum Failure {
     /// 64*T1 passed after our 2xx (RFC 3261 §13.3.1.4).
     #[error("our 200 was never acknowledged")]
     NoAck,
-    /// 64*T1 passed after our INVITE (timer B).
-    #[error("our INVITE was never answered")]
-    NoAnswer,
+    /// Nothing answered our INVITE, or it could not be sent.
+    #[error("our INVITE was not answered: {0}")]
+    NoAnswer(Unanswered),
+    /// The user or password that we have is not taken.
+    #[error("the called side does not take our credentials")]
+    WrongPassword,
     /// The peer knows nothing of our dialog (408 or 481 to a re-INVITE, RFC 3261 §12.2.1.2).
     #[error("the peer has lost the dialog")]
     DialogLost,
+    /// Nobody refreshed the session in time (RFC 4028 §10).
+    #[error("the session timer ran out")]
+    SessionExpired,
     /// Our side neither accepted nor refused within the patience of the settings.
     #[error("our side did not answer in time")]
     Undecided,

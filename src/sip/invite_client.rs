@@ -1,4 +1,4 @@
-//! INVITE client transaction (RFC 3261 §17.1.1, as mended by RFC 6026 §7.2) over UDP.
+//! INVITE client transaction (RFC 3261 §17.1.1, as mended by RFC 6026 §7.2).
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ const TIMER_D: Duration = Duration::from_secs(32);
 pub struct InviteClient {
     /// How long to wait for a final answer after each 1xx.
     limit: Duration,
+    reliable: bool,
     state: State,
 }
 
@@ -36,7 +37,8 @@ pub enum Action {
 enum State {
     /// Nothing heard; the INVITE is repeated with doubling gaps.
     Calling {
-        timer_a: Instant,
+        /// Absent where the transport itself repeats.
+        timer_a: Option<Instant>,
         interval: Duration,
         timer_b: Instant,
     },
@@ -57,10 +59,12 @@ enum State {
 }
 
 impl InviteClient {
-    /// The INVITE is on its way; a final answer is awaited for `limit` after each 1xx.
-    pub fn new(now: Instant, limit: Duration) -> Self {
-        let state = State::Calling { timer_a: now + T1, interval: T1, timer_b: now + 64 * T1 };
-        Self { limit, state }
+    /// The INVITE is on its way, over a `reliable` transport or not; a final answer is awaited for
+    /// `limit` after each 1xx.
+    pub fn new(now: Instant, limit: Duration, reliable: bool) -> Self {
+        let timer_a = (!reliable).then(|| now + T1);
+        let state = State::Calling { timer_a, interval: T1, timer_b: now + 64 * T1 };
+        Self { limit, reliable, state }
     }
 
     /// A response with `code` came.
@@ -75,7 +79,8 @@ impl InviteClient {
                 Some(Action::Deliver)
             }
             (State::Calling { .. } | State::Proceeding { .. }, _) => {
-                self.state = State::Completed { timer_d: now + TIMER_D };
+                let absorbing = if self.reliable { Duration::ZERO } else { TIMER_D };
+                self.state = State::Completed { timer_d: now + absorbing };
                 Some(Action::AcknowledgeAndDeliver)
             }
             (State::Accepted { .. }, 200..300) => Some(Action::Deliver),
@@ -93,9 +98,10 @@ impl InviteClient {
                 self.state = State::Terminated;
                 Some(Action::GiveUp)
             }
-            State::Calling { timer_a, interval, timer_b } if timer_a <= now => {
+            State::Calling { timer_a: Some(timer_a), interval, timer_b } if timer_a <= now => {
                 let interval = 2 * interval;
-                self.state = State::Calling { timer_a: now + interval, interval, timer_b };
+                let timer_a = Some(now + interval);
+                self.state = State::Calling { timer_a, interval, timer_b };
                 Some(Action::Transmit)
             }
             State::Accepted { timer_m: end } | State::Completed { timer_d: end } if end <= now => {
@@ -113,12 +119,19 @@ impl InviteClient {
     /// When [`Self::handle_timeout`] is next due, if ever.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Calling { timer_a, timer_b, .. } => Some(timer_a.min(timer_b)),
+            State::Calling { timer_a, timer_b, .. } => {
+                Some(timer_a.map_or(timer_b, |timer_a| timer_a.min(timer_b)))
+            }
             State::Proceeding { timer_c: end }
             | State::Accepted { timer_m: end }
             | State::Completed { timer_d: end } => Some(end),
             State::Terminated => None,
         }
+    }
+
+    /// Whether nothing at all was heard yet, so that another hop may be tried (RFC 3263 §4.3).
+    pub fn is_unheard(&self) -> bool {
+        matches!(self.state, State::Calling { .. })
     }
 
     /// Whether the owner may forget this transaction.
@@ -145,7 +158,7 @@ mod tests {
     #[test]
     fn an_unheard_invite_is_sent_seven_times_and_given_up() {
         let start = Instant::now();
-        let mut invite = InviteClient::new(start, LIMIT);
+        let mut invite = InviteClient::new(start, LIMIT, false);
         let ages = run(&mut invite, start);
         let at = |age| (age, Action::Transmit);
         let sent = [at(500), at(1_500), at(3_500), at(7_500), at(15_500), at(31_500)];
@@ -157,7 +170,7 @@ mod tests {
     #[test]
     fn a_provisional_answer_stops_the_repeats_and_grants_time() {
         let start = Instant::now();
-        let mut invite = InviteClient::new(start, LIMIT);
+        let mut invite = InviteClient::new(start, LIMIT, false);
         assert_eq!(invite.handle_response(start, 180), Some(Action::Deliver));
         let later = start + LIMIT / 2;
         assert_eq!(invite.handle_response(later, 180), Some(Action::Deliver));
@@ -168,7 +181,7 @@ mod tests {
     #[test]
     fn a_repeated_refusal_is_acknowledged_again_but_not_told_again() {
         let start = Instant::now();
-        let mut invite = InviteClient::new(start, LIMIT);
+        let mut invite = InviteClient::new(start, LIMIT, false);
         assert_eq!(invite.handle_response(start, 486), Some(Action::AcknowledgeAndDeliver));
         assert_eq!(invite.handle_response(start, 486), Some(Action::Acknowledge));
         assert_eq!(invite.poll_timeout(), Some(start + TIMER_D));
@@ -177,9 +190,19 @@ mod tests {
     }
 
     #[test]
+    fn over_a_stream_it_is_sent_once_and_a_refusal_ends_it() {
+        let start = Instant::now();
+        let mut invite = InviteClient::new(start, LIMIT, true);
+        assert_eq!(run(&mut invite, start), [(32_000, Action::GiveUp)]);
+        let mut invite = InviteClient::new(start, LIMIT, true);
+        assert_eq!(invite.handle_response(start, 486), Some(Action::AcknowledgeAndDeliver));
+        assert_eq!(invite.poll_timeout(), Some(start));
+    }
+
+    #[test]
     fn every_success_is_handed_up_for_the_dialog_to_acknowledge() {
         let start = Instant::now();
-        let mut invite = InviteClient::new(start, LIMIT);
+        let mut invite = InviteClient::new(start, LIMIT, false);
         assert_eq!(invite.handle_response(start, 200), Some(Action::Deliver));
         assert_eq!(invite.handle_response(start, 200), Some(Action::Deliver));
         assert_eq!(invite.handle_response(start, 486), None);

@@ -4,11 +4,12 @@
 //! compact names and ignores Content-Length. So the head is made canonical and cut here; `rsip`
 //! reads SIP URIs, and knows the methods and status codes by name. Tests hold it against all we write.
 
-use std::net::{IpAddr, SocketAddr};
+use std::borrow::Cow;
 
 use crate::sip::headers::{Headers, NotAHeader, is_token};
+use crate::sip::malformed::{Answerable, Malformed, MessageError};
 use crate::sip::name_addr::NameAddr;
-use crate::sip::via::{DEFAULT_PORT, Via};
+use crate::sip::via::Via;
 
 /// The fields that an answer copies from its request (§8.2.6.2).
 const ECHOED: [&str; 5] = ["Via", "From", "To", "Call-ID", "CSeq"];
@@ -30,6 +31,14 @@ pub enum Method {
     Options,
     /// Carries application data within a dialog (RFC 6086).
     Info,
+    /// Changes or refreshes a session without a new transaction of its INVITE (RFC 3311).
+    Update,
+    /// Acknowledges a provisional answer (RFC 3262).
+    Prack,
+    /// Binds an address of record to where we are.
+    Register,
+    /// Carries a text (RFC 3428).
+    Message,
     /// Any other, as written.
     Other(String),
 }
@@ -88,61 +97,6 @@ pub enum Message {
     Response(Received<Response>),
 }
 
-/// What is wrong with a message, by field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MessageError {
-    /// Neither `METHOD uri version` nor `version status reason`.
-    #[error("malformed start line (RFC 3261 7.1)")]
-    StartLine,
-    /// A version other than SIP/2.0.
-    #[error("version is not SIP/2.0 (RFC 3261 7.1)")]
-    Version,
-    /// Blanks, brackets or embedded header fields in the Request-URI, or no URI at all.
-    #[error("malformed Request-URI (RFC 3261 19.1.1)")]
-    RequestUri,
-    /// A status outside 100-699.
-    #[error("malformed status code (RFC 3261 7.2)")]
-    Status,
-    /// A line without a colon, or with a name that is no token.
-    #[error("malformed header line (RFC 3261 7.3.1)")]
-    HeaderLine,
-    /// A field that every message must have is absent.
-    #[error("missing {0} (RFC 3261 8.1.1)")]
-    Missing(&'static str),
-    /// A field that may stand once stands more often.
-    #[error("repeated {0} (RFC 3261 7.3.1)")]
-    Repeated(&'static str),
-    /// A field whose value does not follow its grammar.
-    #[error("malformed {0} (RFC 3261 20)")]
-    Invalid(&'static str),
-    /// CSeq names another method than the start line.
-    #[error("CSeq method differs from the request (RFC 3261 8.1.1.5)")]
-    MethodMismatch,
-    /// Content-Length is no number, or larger than the datagram.
-    #[error("Content-Length does not fit (RFC 3261 18.3)")]
-    ContentLength,
-}
-
-/// A datagram that is no valid message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Malformed {
-    /// The first thing found wrong.
-    pub error: MessageError,
-    /// What an answer needs, where the method allows one and any Via says that one is awaited.
-    pub answerable: Option<Box<Answerable>>,
-}
-
-/// Enough of a malformed request to refuse it. Fields that every request must have may be missing
-/// (RFC 4475 §3.3.1): the answer then goes without them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answerable {
-    /// Its fields, for [`Response::to`]; one Via at least.
-    pub headers: Headers,
-    /// Where the answer goes; `None` where the topmost Via is unreadable, and the answer can only go
-    /// back to where the request came from.
-    pub via: Option<Via>,
-}
-
 impl Method {
     /// The name on the wire.
     pub fn as_str(&self) -> &str {
@@ -153,6 +107,10 @@ impl Method {
             Self::Cancel => "CANCEL",
             Self::Options => "OPTIONS",
             Self::Info => "INFO",
+            Self::Update => "UPDATE",
+            Self::Prack => "PRACK",
+            Self::Register => "REGISTER",
+            Self::Message => "MESSAGE",
             Self::Other(name) => name,
         }
     }
@@ -163,7 +121,18 @@ impl Method {
     }
 
     fn read(name: &str) -> Self {
-        let known = [Self::Invite, Self::Ack, Self::Bye, Self::Cancel, Self::Options, Self::Info];
+        let known = [
+            Self::Invite,
+            Self::Ack,
+            Self::Bye,
+            Self::Cancel,
+            Self::Options,
+            Self::Info,
+            Self::Update,
+            Self::Prack,
+            Self::Register,
+            Self::Message,
+        ];
         let of_name = known.into_iter().find(|method| method.as_str() == name);
         of_name.unwrap_or_else(|| Self::Other(name.to_owned()))
     }
@@ -284,39 +253,9 @@ impl Answerable {
     }
 }
 
-/// The address that `uri` names outright, if its host is an address and no name.
-pub fn literal_address(uri: &str) -> Option<SocketAddr> {
-    let (uri, address) = with_named_host(uri);
-    let uri = rsip::Uri::try_from(uri.as_str()).ok()?;
-    let ip = match (address, uri.host()) {
-        (Some(address), _) => IpAddr::V6(address.parse().ok()?),
-        (None, rsip::Host::IpAddr(ip)) => *ip,
-        (None, rsip::Host::Domain(_)) => return None,
-    };
-    Some(SocketAddr::new(ip, uri.port().map_or(DEFAULT_PORT, |port| *port.value())))
-}
-
 /// The scheme of `uri` in lower case.
 pub fn scheme(uri: &str) -> String {
     uri.split(':').next().unwrap_or("").to_ascii_lowercase()
-}
-
-impl MessageError {
-    /// Name of the kind, for a counter's label.
-    pub fn kind(self) -> &'static str {
-        match self {
-            Self::StartLine => "start_line",
-            Self::Version => "version",
-            Self::RequestUri => "request_uri",
-            Self::Status => "status",
-            Self::HeaderLine => "header_line",
-            Self::Missing(_) => "missing",
-            Self::Repeated(_) => "repeated",
-            Self::Invalid(_) => "invalid",
-            Self::MethodMismatch => "method_mismatch",
-            Self::ContentLength => "content_length",
-        }
-    }
 }
 
 /// Start line and fields, told apart.
@@ -382,20 +321,17 @@ fn is_request_uri(uri: &str) -> bool {
     bare == uri
         && (!is_sip
             || (!host_part(uri).contains('?')
-                && rsip::Uri::try_from(with_named_host(uri).0.as_str()).is_ok()))
+                && rsip::Uri::try_from(&*with_named_host(uri)).is_ok()))
 }
 
-/// `rsip` reads no IPv6 reference: gives `uri` with a name in its place, and the address.
-fn with_named_host(uri: &str) -> (String, Option<String>) {
+/// `rsip` reads no IPv6 reference: gives `uri` with a name in its place.
+fn with_named_host(uri: &str) -> Cow<'_, str> {
     let host = uri.len() - host_part(uri).len();
     let bracketed = uri[host..].split_once('[').and_then(|(before, rest)| {
-        let (address, after) = rest.split_once(']')?;
-        Some((format!("{}{before}ipv6.invalid{after}", &uri[..host]), address.to_owned()))
+        let (_, after) = rest.split_once(']')?;
+        Some(format!("{}{before}ipv6.invalid{after}", &uri[..host]))
     });
-    match bracketed {
-        Some((named, address)) => (named, Some(address)),
-        None => (uri.to_owned(), None),
-    }
+    bracketed.map_or(Cow::Borrowed(uri), Cow::Owned)
 }
 
 /// `uri` after the user part, which may hold nearly anything (§19.1.2).
@@ -604,16 +540,6 @@ mod tests {
         assert_eq!(request.method, Method::Other("optIons".into()));
         assert!(!request.method.is_standard());
         assert!(Method::Other("REFER".into()).is_standard());
-    }
-
-    #[test]
-    fn only_literal_hosts_are_addresses() {
-        let address = |uri| literal_address(uri).map(|address| address.to_string());
-        assert_eq!(address("sip:a@192.0.2.1"), Some("192.0.2.1:5060".into()));
-        assert_eq!(address("sip:192.0.2.1:5070;lr"), Some("192.0.2.1:5070".into()));
-        assert_eq!(address("sip:a@[2001:db8::1]:5070;ob"), Some("[2001:db8::1]:5070".into()));
-        assert_eq!(address("sip:a@pbx.example.com"), None);
-        assert_eq!(address("tel:+1"), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Non-INVITE client transaction (RFC 3261 §17.1.2) over UDP.
+//! Non-INVITE client transaction (RFC 3261 §17.1.2).
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use crate::sip::invite_server::{T1, T2, T4};
 /// Sends one request other than INVITE and ACK until a final answer comes.
 #[derive(Debug)]
 pub struct NonInviteClient {
+    reliable: bool,
     state: State,
 }
 
@@ -25,7 +26,8 @@ pub enum Action {
 enum State {
     /// No final answer; the request is repeated, with gaps of T2 once a 1xx came.
     Waiting {
-        timer_e: Instant,
+        /// Absent where the transport itself repeats.
+        timer_e: Option<Instant>,
         interval: Duration,
         timer_f: Instant,
     },
@@ -37,10 +39,11 @@ enum State {
 }
 
 impl NonInviteClient {
-    /// The request is on its way.
-    pub fn new(now: Instant) -> Self {
-        let state = State::Waiting { timer_e: now + T1, interval: T1, timer_f: now + 64 * T1 };
-        Self { state }
+    /// The request is on its way, over a `reliable` transport or not.
+    pub fn new(now: Instant, reliable: bool) -> Self {
+        let timer_e = (!reliable).then(|| now + T1);
+        let state = State::Waiting { timer_e, interval: T1, timer_f: now + 64 * T1 };
+        Self { reliable, state }
     }
 
     /// A response with `code` came.
@@ -48,6 +51,7 @@ impl NonInviteClient {
         let State::Waiting { timer_e, timer_f, .. } = self.state else { return None };
         self.state = match code {
             100..200 => State::Waiting { timer_e, interval: T2, timer_f },
+            _ if self.reliable => State::Completed { timer_k: now },
             _ => State::Completed { timer_k: now + T4 },
         };
         Some(Action::Deliver)
@@ -60,9 +64,10 @@ impl NonInviteClient {
                 self.state = State::Terminated;
                 Some(Action::GiveUp)
             }
-            State::Waiting { timer_e, interval, timer_f } if timer_e <= now => {
+            State::Waiting { timer_e: Some(timer_e), interval, timer_f } if timer_e <= now => {
                 let interval = (2 * interval).min(T2);
-                self.state = State::Waiting { timer_e: now + interval, interval, timer_f };
+                let timer_e = Some(now + interval);
+                self.state = State::Waiting { timer_e, interval, timer_f };
                 Some(Action::Transmit)
             }
             State::Completed { timer_k } if timer_k <= now => {
@@ -76,10 +81,17 @@ impl NonInviteClient {
     /// When [`Self::handle_timeout`] is next due, if ever.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
-            State::Waiting { timer_e, timer_f, .. } => Some(timer_e.min(timer_f)),
+            State::Waiting { timer_e, timer_f, .. } => {
+                Some(timer_e.map_or(timer_f, |timer_e| timer_e.min(timer_f)))
+            }
             State::Completed { timer_k } => Some(timer_k),
             State::Terminated => None,
         }
+    }
+
+    /// Whether the final answer is still awaited.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting { .. })
     }
 
     /// Whether the owner may forget this transaction.
@@ -104,7 +116,7 @@ mod tests {
     #[test]
     fn an_unheard_request_is_repeated_ten_times_in_timer_f() {
         let start = Instant::now();
-        let ages = run(&mut NonInviteClient::new(start), start);
+        let ages = run(&mut NonInviteClient::new(start, false), start);
         assert_eq!(
             ages[..5].iter().map(|a| a.0).collect::<Vec<_>>(),
             [500, 1_500, 3_500, 7_500, 11_500]
@@ -116,16 +128,25 @@ mod tests {
     #[test]
     fn a_provisional_answer_only_slows_it() {
         let start = Instant::now();
-        let mut client = NonInviteClient::new(start);
+        let mut client = NonInviteClient::new(start, false);
         assert_eq!(client.handle_response(start, 100), Some(Action::Deliver));
         let ages = run(&mut client, start);
         assert_eq!(ages[..3].iter().map(|a| a.0).collect::<Vec<_>>(), [500, 4_500, 8_500]);
     }
 
     #[test]
+    fn over_a_stream_it_is_sent_once_and_forgotten_once_answered() {
+        let start = Instant::now();
+        assert_eq!(run(&mut NonInviteClient::new(start, true), start), [(32_000, Action::GiveUp)]);
+        let mut client = NonInviteClient::new(start, true);
+        assert_eq!(client.handle_response(start, 200), Some(Action::Deliver));
+        assert_eq!(client.poll_timeout(), Some(start));
+    }
+
+    #[test]
     fn a_final_answer_is_handed_up_once() {
         let start = Instant::now();
-        let mut client = NonInviteClient::new(start);
+        let mut client = NonInviteClient::new(start, false);
         assert_eq!(client.handle_response(start, 200), Some(Action::Deliver));
         assert_eq!(client.handle_response(start, 200), None);
         assert_eq!(client.poll_timeout(), Some(start + T4));

@@ -1,6 +1,6 @@
-//! Non-INVITE server transaction (RFC 3261 §17.2.2) over UDP.
+//! Non-INVITE server transaction (RFC 3261 §17.2.2).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::sip::invite_server::{Action, T1};
 
@@ -9,6 +9,7 @@ use crate::sip::invite_server::{Action, T1};
 /// Nothing is repeated unasked: the asking side does that, so there is never anything to give up.
 #[derive(Debug)]
 pub struct NonInviteServer {
+    reliable: bool,
     state: State,
 }
 
@@ -24,9 +25,9 @@ enum State {
 }
 
 impl NonInviteServer {
-    /// The request has arrived.
-    pub fn new() -> Self {
-        Self { state: State::Trying }
+    /// The request has arrived, over a `reliable` transport or not.
+    pub fn new(reliable: bool) -> Self {
+        Self { reliable, state: State::Trying }
     }
 
     /// The request came once more.
@@ -40,7 +41,9 @@ impl NonInviteServer {
     /// Our side answers for good; only the first answer counts.
     pub fn respond(&mut self, now: Instant) -> Option<Action> {
         let State::Trying = self.state else { return None };
-        self.state = State::Completed { timer_j: now + 64 * T1 };
+        // Over a stream no repeat can come.
+        let absorbing = if self.reliable { Duration::ZERO } else { 64 * T1 };
+        self.state = State::Completed { timer_j: now + absorbing };
         Some(Action::Transmit)
     }
 
@@ -66,12 +69,6 @@ impl NonInviteServer {
     }
 }
 
-impl Default for NonInviteServer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
@@ -80,7 +77,7 @@ mod tests {
     #[test]
     fn repeats_are_absorbed_until_answered_and_then_met_with_the_answer() {
         let start = Instant::now();
-        let mut server = NonInviteServer::new();
+        let mut server = NonInviteServer::new(false);
         assert_eq!(server.handle_retransmit(), None);
         assert_eq!(server.respond(start), Some(Action::Transmit));
         assert_eq!(server.respond(start), None);
@@ -88,9 +85,16 @@ mod tests {
     }
 
     #[test]
+    fn over_a_stream_it_is_forgotten_once_answered() {
+        let (mut server, start) = (NonInviteServer::new(true), Instant::now());
+        assert_eq!(server.respond(start), Some(Action::Transmit));
+        assert_eq!(server.poll_timeout(), Some(start));
+    }
+
+    #[test]
     fn is_forgotten_after_timer_j() {
         let start = Instant::now();
-        let mut server = NonInviteServer::new();
+        let mut server = NonInviteServer::new(false);
         server.respond(start);
         assert_eq!(server.poll_timeout(), Some(start + 64 * T1));
         server.handle_timeout(start + 64 * T1);

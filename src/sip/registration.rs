@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sip::client_transactions::Unanswered;
 use crate::sip::digest::Credentials;
 use crate::sip::digest_client::{DigestClient, DigestRefusal};
 use crate::sip::headers::{Headers, parameter, split};
@@ -40,6 +41,8 @@ pub struct Account {
     pub credentials: Option<Credentials>,
     /// Lifetime to ask for.
     pub expires: Duration,
+    /// Whether to register at all, or only to place calls.
+    pub registers: bool,
 }
 
 /// Keeps one binding: drain [`Self::poll_request`] after every other call. At most one REGISTER is
@@ -119,7 +122,7 @@ pub enum RegistrationEvent {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationFailure {
     /// No answer.
-    #[error("{0}")]
+    #[error("the registrar: {0}")]
     Unanswered(Unanswered),
     /// Answered with this status, 300-699.
     #[error("the registrar refuses with {0}")]
@@ -133,20 +136,6 @@ pub enum RegistrationFailure {
     /// A success with no lifetime left.
     #[error("the registrar grants a lifetime of 0 s")]
     NothingGranted,
-}
-
-/// Why no answer came to a REGISTER.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswered {
-    /// Timer F (RFC 3261 §17.1.2.2).
-    #[error("the registrar does not answer")]
-    NoAnswer,
-    /// The transport failed (§8.1.3.1).
-    #[error("the registrar cannot be reached")]
-    Unreachable,
-    /// DNS knows no address.
-    #[error("the registrar's address cannot be found")]
-    NotLocated,
 }
 
 impl Registration {
@@ -195,17 +184,17 @@ impl Registration {
         self.cseq += 1;
         let expires = if self.leaving { 0 } else { self.expires.as_secs() };
         let aor = format!("<{}>", self.account.aor);
-        let mut request = Request::new(register(), without_user(&self.account.registrar));
+        let mut request = Request::new(Method::Register, without_user(&self.account.registrar));
         let headers = &mut request.headers;
         headers.push("Max-Forwards", "70");
         headers.push("From", format!("{aor};tag={}", self.from_tag));
         headers.push("To", aor);
         headers.push("Call-ID", &self.call_id);
-        headers.push("CSeq", format!("{} {}", self.cseq, register().as_str()));
+        headers.push("CSeq", format!("{} {}", self.cseq, Method::Register.as_str()));
         headers.push("Expires", expires.to_string());
         let authorization = match &self.account.credentials {
             Some(credentials) if answers.is_empty() => {
-                self.digest.authorize(register().as_str(), &request.uri, &[], credentials)
+                self.digest.authorize(Method::Register.as_str(), &request.uri, &[], credentials)
             }
             Some(_) | None => answers,
         };
@@ -324,7 +313,7 @@ impl Registration {
             Some(credentials) => {
                 let uri = without_user(&self.account.registrar);
                 self.digest
-                    .answer(headers, register().as_str(), &uri, &[], credentials, random)
+                    .answer(headers, Method::Register.as_str(), &uri, &[], credentials, random)
                     .map_err(RegistrationFailure::Digest)
             }
         };
@@ -417,10 +406,6 @@ impl RegistrationFailure {
     }
 }
 
-fn register() -> Method {
-    Method::Other("REGISTER".to_owned())
-}
-
 /// The leading number of a field: `120 (in a meeting);duration=60` is 120.
 fn seconds(headers: &Headers, name: &str) -> Option<Duration> {
     let value = headers.get(name)?;
@@ -474,6 +459,7 @@ mod tests {
             contact_user: "us".into(),
             credentials: Some(Credentials::new("us", "rabbit")),
             expires: Duration::from_secs(3_600),
+            registers: true,
         };
         let registration = Registration::new(account, "call@us", "mine");
         Scene { now: Instant::now(), registration, random: fastrand::Rng::with_seed(1) }
@@ -633,14 +619,14 @@ mod tests {
     #[test]
     fn failures_are_told_once_and_tried_ever_more_slowly() {
         let mut scene = scene();
-        let silent = RegistrationFailure::Unanswered(Unanswered::NoAnswer);
+        let silent = RegistrationFailure::Unanswered(Unanswered::TimedOut);
         for (nth, longest) in
             [2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 300.0, 300.0].iter().enumerate()
         {
             scene.sent();
             let (registration, now) = (&mut scene.registration, scene.now);
             let event =
-                registration.handle_unanswered(now, Unanswered::NoAnswer, &mut scene.random);
+                registration.handle_unanswered(now, Unanswered::TimedOut, &mut scene.random);
             assert_eq!(
                 event,
                 (nth == 0).then(|| RegistrationEvent::Failed { why: silent.clone() })
@@ -648,7 +634,7 @@ mod tests {
             let wait = scene.rest();
             assert!((longest / 2.0..=*longest).contains(&wait), "{wait} s of {longest}");
         }
-        assert_eq!(silent.to_string(), "the registrar does not answer");
+        assert_eq!(silent.to_string(), "the registrar: no answer in 32 s");
         assert_eq!(scene.turn(500, ""), refused(500));
         scene.rest();
         assert_eq!(scene.turn(200, ""), registered(3_600));
@@ -745,7 +731,7 @@ mod tests {
         assert_eq!(answered.answer(1, 200, ""), None);
         assert_eq!(answered.sent().headers.get("Expires"), Some("0"));
         let Scene { registration, now, random } = &mut answered;
-        assert_eq!(registration.handle_unanswered(*now, Unanswered::NoAnswer, random), gone);
+        assert_eq!(registration.handle_unanswered(*now, Unanswered::TimedOut, random), gone);
         let mut challenged = scene();
         challenged.turn(200, "");
         challenged.registration.withdraw(challenged.now);

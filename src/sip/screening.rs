@@ -4,7 +4,10 @@ use crate::sip::headers::Headers;
 use crate::sip::message::{Method, Received, Request, scheme};
 
 /// Methods that we act upon (§20.5).
-pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO";
+pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK";
+/// Extensions that may be required of us: reliable provisional answers (RFC 3262), of which we send
+/// none, and session timers (RFC 4028).
+pub const SUPPORTED: [&str; 2] = ["100rel", "timer"];
 /// Bodies that we understand in an INVITE (§20.1).
 pub const ACCEPT: &str = "application/sdp";
 
@@ -34,7 +37,7 @@ impl Refusal {
 /// Inspects method, Request-URI, extensions and content, in the order of §8.2.
 pub fn screen(request: &Received<Request>) -> Result<(), Refusal> {
     let Request { method, uri, headers, body } = &request.message;
-    if let Method::Other(_) = method {
+    if let Method::Other(_) | Method::Register | Method::Message = method {
         let status = if method.is_standard() { 405 } else { 501 };
         return Err(Refusal::with(status, "Allow", ALLOW));
     }
@@ -42,13 +45,16 @@ pub fn screen(request: &Received<Request>) -> Result<(), Refusal> {
     if !matches!(scheme(uri).as_str(), "sip" | "sips" | "tel") {
         return Err(Refusal::plain(416));
     }
-    // §8.2.2.3: Require is nothing for a CANCEL. We know no extension that may be required.
-    let required: Vec<_> = headers.list("Require").collect();
+    // §8.2.2.3: Require is nothing for a CANCEL.
+    let unknown = |tag: &&str| !SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(tag));
+    let required: Vec<_> = headers.list("Require").filter(unknown).collect();
     if !required.is_empty() && *method != Method::Cancel {
         return Err(Refusal::with(420, "Unsupported", &required.join(", ")));
     }
-    if *method == Method::Invite {
+    if matches!(method, Method::Invite | Method::Update) {
         invite_content(headers, body)?;
+    }
+    if *method == Method::Invite {
         // §12.1.1: without one Contact there is nowhere to send a BYE. Within a dialog we know
         // that already, and forgive a re-INVITE without.
         if request.to.tag.is_none() && headers.list("Contact").count() != 1 {
@@ -129,7 +135,8 @@ mod tests {
         assert_eq!(refused(&[("INVITE", "DANCE")]), (501, field("Allow", ALLOW)));
         assert_eq!(refused(&[("sip:a@b SIP", "news:a SIP")]).0, 416);
         let required = refused(&[("Contact", "Require: 100rel, x\r\nContact")]);
-        assert_eq!(required, (420, field("Unsupported", "100rel, x")));
+        assert_eq!(required, (420, field("Unsupported", "x")));
+        assert_eq!(status(&[("Contact", "Require: 100rel, Timer\r\nContact")]), Ok(()));
         assert_eq!(refused(&[("application/sdp", "text/plain")]), (415, field("Accept", ACCEPT)));
         let packed = refused(&[("Contact", "Content-Encoding: gzip\r\nContact")]);
         assert_eq!(packed, (415, field("Accept-Encoding", "identity")));

@@ -7,11 +7,14 @@ use crate::sip::call::{Call, Incoming, Phase};
 use crate::sip::core::Core;
 use crate::sip::dialog::Dialog;
 use crate::sip::event::{CallKey, End, Event, Failure};
+use crate::sip::info::InfoProfile;
 use crate::sip::invite_server::Action;
-use crate::sip::message::{Received, Request, Response};
+use crate::sip::message::{Method, Received, Request, Response};
+use crate::sip::refresh::{answer_session, too_brief};
 use crate::sip::screening::{Refusal, sdp};
+
+use crate::sip::server_transactions::ServerKey;
 use crate::sip::success::Success;
-use crate::sip::transactions::ServerKey;
 
 impl Call {
     /// A call that begins with their `invite`; the owner decides.
@@ -21,16 +24,18 @@ impl Call {
         dialog: Dialog,
         transaction: ServerKey,
         invite: &Received<Request>,
+        profile: InfoProfile,
         core: &mut Core,
     ) -> Self {
-        let mut call = Self::new(key, Phase::Answering, core);
+        let mut call = Self::new(key, Phase::Answering, profile);
         core.dialogs.insert(dialog.id().clone(), key);
         call.dialog = Some(dialog);
         call.await_decision(now, core, transaction, invite);
         call
     }
 
-    /// Answers the open INVITE or re-INVITE with 200 and `sdp`; nothing happens if none is open.
+    /// Answers the open INVITE, re-INVITE or UPDATE with 200 and `sdp`; nothing happens if none is
+    /// open.
     pub(super) fn accept(
         &mut self,
         now: Instant,
@@ -50,13 +55,19 @@ impl Call {
             answer.headers.push("Record-Route", route);
         }
         let answer = core
-            .describe(answer.with("Contact", core.contact()))
+            .describe(answer.with("Contact", core.contact(dialog.peer().local)))
             .with_all(headers)
-            .with_body("application/sdp", sdp);
+            .with_all(&answer_session(&mut self.session, now, core, &incoming.headers))
+            .with_body("application/sdp", &*sdp);
         core.respond(now, &incoming.key, &answer);
+        self.local_sdp = Some(sdp);
+        self.deadline = None;
+        if incoming.update {
+            self.incoming = None;
+            return;
+        }
         incoming.success = Some(Success::new(now));
         self.phase = Phase::Established;
-        self.deadline = None;
     }
 
     /// Refuses the open INVITE or re-INVITE; the former ends the call.
@@ -68,7 +79,8 @@ impl Call {
         reason: Option<&str>,
         headers: &[(String, String)],
     ) {
-        let opening = self.phase == Phase::Answering;
+        let opening = self.phase == Phase::Answering
+            && !self.incoming.as_ref().is_some_and(|incoming| incoming.update);
         let refused = self.refuse_incoming(now, core, status.clamp(300, 699), reason, headers);
         if refused && opening {
             let reason = Some(match reason {
@@ -97,6 +109,9 @@ impl Call {
         }
         if let Some(dialog) = &mut self.dialog {
             dialog.refresh_target(&invite.message.headers);
+        }
+        if let Some(refusal) = too_brief(&invite.message.headers) {
+            return core.refuse(now, key, &invite.message, &refusal);
         }
         self.await_decision(now, core, key.clone(), invite);
     }
@@ -154,7 +169,7 @@ impl Call {
         let Some(success) = &mut incoming.success else { return };
         match success.handle_timeout(now) {
             Some(Action::Transmit) => {
-                core.transactions.repeat_success(&incoming.key, &mut core.stats);
+                core.servers.repeat_success(&incoming.key, &mut core.stats);
             }
             Some(Action::GiveUp) => {
                 self.incoming = None;
@@ -166,7 +181,7 @@ impl Call {
         }
     }
 
-    fn await_decision(
+    pub(super) fn await_decision(
         &mut self,
         now: Instant,
         core: &mut Core,
@@ -174,15 +189,19 @@ impl Call {
         invite: &Received<Request>,
     ) {
         let headers = invite.message.headers.clone();
-        core.respond(now, &key, &Response::to(&headers, 100, None));
-        core.transactions.assign(&key, self.key);
-        self.infos.learn(&headers);
+        let update = invite.method == Method::Update;
+        if !update {
+            core.respond(now, &key, &Response::to(&headers, 100, None));
+        }
+        core.servers.assign(&key, self.key);
+        self.learn(&headers);
         let offer = sdp(&headers, &invite.message.body);
         let offered = offer.is_some();
         if self.phase == Phase::Established {
             core.tell(self.key, Event::Reinvited { offer });
         }
-        self.incoming = Some(Incoming { key, headers, cseq: invite.cseq, offered, success: None });
+        let cseq = invite.cseq;
+        self.incoming = Some(Incoming { key, update, headers, cseq, offered, success: None });
         self.deadline = Some(now + core.settings.patience);
     }
 }

@@ -27,6 +27,16 @@ pub struct Stats {
     pub overloaded: u64,
     /// Calls refused with 503 because of `max_calls` or draining.
     pub calls_refused: u64,
+    /// Messages of strangers dropped or refused: no peer of the settings is like the sender.
+    pub strangers: u64,
+    /// Messages not even read, because their sender had used up what a stranger may send.
+    pub rate_limited: u64,
+    /// Requests met with a challenge.
+    pub challenged: u64,
+    /// Requests with wrong credentials.
+    pub wrong_passwords: u64,
+    /// Refreshes of sessions that we sent (RFC 4028).
+    pub refreshes_sent: u64,
     /// Calls begun, either way.
     pub calls: u64,
     /// INFOs sent.
@@ -41,6 +51,8 @@ pub struct Stats {
     pub infos_skipped: u64,
     /// INFOs received.
     pub infos_received: u64,
+    /// Accounts that are registered now.
+    pub accounts_registered: u64,
     /// Calls alive now.
     pub calls_alive: u64,
     /// Transactions alive now, server and client.

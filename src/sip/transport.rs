@@ -89,6 +89,18 @@ impl Transport {
     }
 }
 
+impl Local {
+    /// Our URI there, as `user`.
+    pub fn uri(&self, user: &str) -> String {
+        let parameter = match self.transport {
+            Transport::Udp => "",
+            Transport::Tcp => ";transport=tcp",
+            Transport::Tls => ";transport=tls",
+        };
+        format!("sip:{user}@{}{parameter}", self.address)
+    }
+}
+
 impl Hop {
     /// A datagram to `address` from our first address.
     pub fn udp(address: SocketAddr) -> Self {
@@ -100,6 +112,12 @@ impl Source {
     /// A datagram from `address` to our first address.
     pub fn udp(address: SocketAddr) -> Self {
         Self { hop: Hop::udp(address), names: Arc::default() }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.hop.fmt(f)
     }
 }
 

@@ -18,6 +18,8 @@ use tempfile::TempDir;
 
 /// Whom the callers claim to be.
 pub(crate) const SUBJECT: &str = "narrator";
+/// What it listens on.
+pub(crate) const LISTEN: &str = "\"udp:127.0.0.1:0\", \"tcp:127.0.0.1:0\"";
 /// Rate of telephone audio, Hz.
 pub(crate) const RATE: u32 = 8_000;
 /// Rest of two_cities.wav from here on is played; the narrator is enrolled on what is before.
@@ -58,7 +60,7 @@ impl Site {
         let shipped = include_str!("../../config/sidetone.toml");
         let store = format!("{:?}", self.store.display().to_string());
         [
-            ("\"127.0.0.1:5090\"", "\"127.0.0.1:0\""),
+            ("\"udp:127.0.0.1:5090\", \"tcp:127.0.0.1:5090\"", LISTEN),
             ("\"127.0.0.1:9464\"", "\"127.0.0.1:0\""),
             ("\"/var/lib/sidetone/models\"", &store),
             ("\"/var/lib/sidetone/voiceprints\"", "\"voiceprints\""),
@@ -146,8 +148,10 @@ pub(crate) fn write_wav(file: &Path, samples: &[f32]) {
 #[derive(Debug)]
 pub(crate) struct Appliance {
     child: Child,
-    /// Where it answers SIP.
+    /// Where it answers SIP over UDP.
     pub(crate) sip: SocketAddr,
+    /// Where it answers SIP over TCP.
+    pub(crate) tcp: SocketAddr,
     /// Where it answers HTTP.
     pub(crate) http: SocketAddr,
     /// From its start to its first "ready" on `/ready`.
@@ -165,15 +169,20 @@ impl Appliance {
         let mut child = command.spawn().expect("the binary runs");
         let output = Lines::of(child.stdout.take().expect("a pipe"));
         let log = Lines::of(child.stderr.take().expect("a pipe"));
-        let (sip, http) = wait_for("a line that tells the ports", || {
+        let (sip, tcp, http) = wait_for("a line that tells the ports", || {
             if let Some(status) = child.try_wait().expect("a child") {
                 panic!("{status}: {:?}", log.so_far());
             }
             let lines = log.so_far();
             let line = lines.iter().find(|line| line.contains(" ready "))?;
-            Some((word(line, "sip=")?, word(line, "http=")?))
+            let sockets: String = word(line, "sip=")?;
+            let socket = |transport: &str| {
+                sockets.split(',').find_map(|s| s.strip_prefix(transport)?.parse().ok())
+            };
+            Some((socket("udp:")?, socket("tcp:")?, word(line, "http=")?))
         });
-        let mut appliance = Self { child, sip, http, ready_after: Duration::ZERO, output, log };
+        let mut appliance =
+            Self { child, sip, tcp, http, ready_after: Duration::ZERO, output, log };
         wait_for("/ready", || appliance.get("/ready").filter(|(status, _)| *status == 200));
         appliance.ready_after = start.elapsed();
         appliance

@@ -57,6 +57,7 @@ fn session(start: Instant) -> MediaSession {
         payloads: vec![(PCMU, Codec::Pcmu), (PCMA, Codec::Pcma), (OPUS, Codec::Opus)],
         rtp: Some(peer()),
         rtcp: None,
+        patience: None,
     };
     let rate = |n| ErrorRate::one_in(n).expect("a rate");
     let settings = Settings { false_accept: rate(1_000), false_reject: rate(50) };

@@ -10,6 +10,7 @@ use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, Event, Output};
 use sidetone::sip::message::Message;
 use sidetone::sip::settings::Settings;
+use sidetone::sip::transport::Source;
 
 const PEER: &str = "192.0.2.1:5060";
 
@@ -50,11 +51,11 @@ impl Line {
                     self.endpoint.accept(self.now, key, sdp, &[]);
                     call = Some(key);
                 }
-                Output::Event { .. } => {}
                 Output::Transmit { bytes, .. } => {
                     let text = String::from_utf8(bytes).expect("text");
                     tag = text.lines().find(|line| line.starts_with("To:")).map(str::to_owned);
                 }
+                _ => {}
             }
         }
         (call.expect("an invitation"), tag.expect("an answer"))
@@ -69,7 +70,7 @@ impl Line {
     }
 
     fn receive(&mut self, text: &str) {
-        self.endpoint.handle_datagram(self.now, self.peer, text.as_bytes());
+        self.endpoint.handle_message(self.now, &Source::udp(self.peer), text.as_bytes());
     }
 }
 

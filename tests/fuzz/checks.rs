@@ -8,9 +8,11 @@ use std::time::Instant;
 use sidetone::sdp::{Codec, Direction, Local, Offer, Origin};
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{Event, Output};
-use sidetone::sip::message::{Answerable, Malformed, Message, MessageError, Response};
+use sidetone::sip::malformed::{Answerable, Malformed, MessageError};
+use sidetone::sip::message::{Message, Response};
 use sidetone::sip::settings::Settings;
 use sidetone::sip::stream_framing::{Frame, FramingError, Limits, StreamFraming};
+use sidetone::sip::transport::Source;
 
 const ALL: [Codec; 3] = [Codec::Opus, Codec::Pcma, Codec::Pcmu];
 
@@ -45,7 +47,7 @@ fn endpoint(data: &[u8]) {
     let source = SocketAddr::from(([192, 0, 2, 1], 5066));
     let mut endpoint = Endpoint::new(Settings::new(local), 1);
     for _ in 0..2 {
-        endpoint.handle_datagram(now, source, data);
+        endpoint.handle_message(now, &Source::udp(source), data);
         while let Some(output) = endpoint.poll_output() {
             if let Output::Event { call, event: Event::Invited(_) } = output {
                 endpoint.accept(now, call, "v=0".to_owned(), &[]);

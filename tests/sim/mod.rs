@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use sidetone::sip::client_call::Placing;
+use sidetone::sip::client_transactions::Way;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, End, Event, Output};
+use sidetone::sip::info::Notice;
 use sidetone::sip::settings::Settings;
+use sidetone::sip::transport::{Hop, Source};
 
 /// Which end of the wire.
 pub(crate) const CALLER: usize = 0;
@@ -43,6 +47,18 @@ pub(crate) fn address(end: usize) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, 1 + end as u8], 5060))
 }
 
+/// A call to the sidecar, without a word about what is wanted of it.
+pub(crate) fn to_sidecar() -> Placing {
+    let way = Some(Way::Hop(Hop::udp(address(SIDECAR))));
+    Placing { way, ..Placing::new("sip:sidetone@192.0.2.2") }
+}
+
+/// A notice about `subject` that says `json`.
+pub(crate) fn about(subject: &str, json: &[u8]) -> Notice {
+    let (subject, outcome) = (subject.to_owned(), "accepted".to_owned());
+    Notice { subject, outcome, json: json.to_vec(), headers: Vec::new() }
+}
+
 impl World {
     #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     pub(crate) fn new(seed: u64) -> Self {
@@ -72,9 +88,8 @@ impl World {
 
     /// Calls the sidecar with `offer`.
     pub(crate) fn call(&mut self, offer: Option<&str>) -> CallKey {
-        let to = address(SIDECAR);
         let offer = offer.map(str::to_owned);
-        self.ends[CALLER].invite(self.now, to, "sip:sidetone@192.0.2.2", &[], offer)
+        self.ends[CALLER].invite(self.now, Placing { offer, ..to_sidecar() })
     }
 
     /// Moves the world until `until` or until nothing is left to happen, letting `react` answer
@@ -92,7 +107,7 @@ impl World {
             self.now = next;
             if arrival == Some(next) {
                 let (_, (to, bytes)) = self.wire.pop_first().expect("it has just been seen");
-                self.ends[to].handle_datagram(self.now, address(1 - to), &bytes);
+                self.ends[to].handle_message(self.now, &Source::udp(address(1 - to)), &bytes);
             } else {
                 self.ends.iter_mut().for_each(|end| end.handle_timeout(next));
             }
@@ -141,8 +156,8 @@ impl World {
                 while let Some(output) = self.ends[end].poll_output() {
                     quiet = false;
                     match output {
-                        Output::Transmit { destination, bytes } => {
-                            assert_eq!(destination, address(1 - end));
+                        Output::Transmit { hop, bytes } => {
+                            assert_eq!(hop.address, address(1 - end));
                             self.send(1 - end, &bytes);
                         }
                         Output::Event { call, event } => {
@@ -150,6 +165,7 @@ impl World {
                             self.seen.push(seen.clone());
                             react(self, &seen);
                         }
+                        other => panic!("nothing is looked up or kept out here: {other:?}"),
                     }
                 }
             }

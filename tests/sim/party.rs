@@ -49,6 +49,8 @@ pub(crate) struct Party {
     pub(crate) turns: usize,
     answers: BTreeMap<(Instant, usize), Answer>,
     asked: usize,
+    /// How often it was told that nothing comes any more.
+    pub(crate) silences: usize,
 }
 
 pub(crate) fn plan() -> MediaPlan {
@@ -56,6 +58,7 @@ pub(crate) fn plan() -> MediaPlan {
         payloads: vec![(PCMU, Codec::Pcmu), (PCMA, Codec::Pcma), (OPUS, Codec::Opus)],
         rtp: Some(peer()),
         rtcp: Some(SocketAddr::new(peer().ip(), peer().port() + 1)),
+        patience: None,
     }
 }
 
@@ -113,6 +116,7 @@ impl Party {
             turns: 0,
             answers: BTreeMap::new(),
             asked: 0,
+            silences: 0,
         }
     }
 
@@ -209,6 +213,7 @@ impl Party {
                     self.story.push(format!("{evidence:?}"));
                     self.evidence.push(evidence);
                 }
+                Output::Silent => self.silences += 1,
                 Output::Transmit { destination, datagram } => {
                     self.reports.push((self.now - self.start, destination, datagram));
                 }

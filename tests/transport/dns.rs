@@ -10,7 +10,8 @@ use hickory_proto::rr::rdata::{A, AAAA, NAPTR, SRV};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 
-use sidetone::runtime::transport::resolver::{LookupError, Naptr, Resolver, Srv};
+use sidetone::runtime::transport::resolver::{LookupError, Resolver};
+use sidetone::sip::location::{Naptr, Srv};
 
 /// A name server of one zone; says that there is nothing else.
 async fn name_server() -> SocketAddr {
@@ -82,6 +83,7 @@ async fn names_are_looked_up_and_no_such_name_is_an_answer() {
     let naptr = |order, service: &str, replacement: &str| Naptr {
         order,
         preference: 10,
+        flags: "s".to_owned(),
         service: service.to_owned(),
         replacement: replacement.to_owned(),
     };

@@ -14,8 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::{sleep, timeout};
 
+use sidetone::config::sip::Listen;
 use sidetone::runtime::transport::connection::{HopError, Limits};
-use sidetone::runtime::transport::listener::{Bound, Listen};
+use sidetone::runtime::transport::listener::Bound;
 use sidetone::runtime::transport::stats::CloseReason;
 use sidetone::runtime::transport::tls::Tls;
 use sidetone::runtime::transport::transports::{Arrival, Transports};

@@ -20,11 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use sidetone::config::sip::{self, ClientCertificates};
 use sidetone::runtime::transport::connection::{HopError, Limits};
 use sidetone::runtime::transport::stats::CloseReason;
-use sidetone::runtime::transport::tls::{
-    ClientCertificates, HandshakeFault, Tls, TlsError, TlsFiles,
-};
+use sidetone::runtime::transport::tls::{HandshakeFault, Tls, TlsError};
 use sidetone::runtime::transport::transports::Transports;
 use sidetone::sip::transport::Transport;
 
@@ -49,7 +48,7 @@ impl Authority {
     }
 
     /// Names with a colon are URIs.
-    fn issue(&self, file: &str, names: &[&str], last_year: i32) -> TlsFiles {
+    fn issue(&self, file: &str, names: &[&str], last_year: i32) -> sip::Tls {
         let (uris, names): (Vec<&str>, Vec<&str>) =
             names.iter().partition(|name| name.starts_with("sip:"));
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
@@ -59,7 +58,7 @@ impl Authority {
         params.not_after = date_time_ymd(last_year, 1, 1);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let mut files = TlsFiles::new(self.path(file, "crt"), self.path(file, "key"));
+        let mut files = sip::Tls::new(self.path(file, "crt"), self.path(file, "key"));
         fs::write(&files.certificate, certificate.pem()).expect("written");
         fs::write(&files.key, key.serialize_pem()).expect("written");
         files.authorities = self.path("authorities", "pem");
@@ -72,7 +71,7 @@ impl Authority {
 
     fn tls(&self, names: &[&str], client_certificates: ClientCertificates) -> Tls {
         let files = self.issue("ours", names, 2100);
-        Tls::load(&TlsFiles { client_certificates, ..files }).expect("good files")
+        Tls::load(&sip::Tls { client_certificates, ..files }).expect("good files")
     }
 
     /// A client that is not ours, with the certificate in `own`.
@@ -80,7 +79,7 @@ impl Authority {
         &self,
         to: SocketAddr,
         version: &'static rustls::SupportedProtocolVersion,
-        own: Option<&TlsFiles>,
+        own: Option<&sip::Tls>,
     ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("an authority");
@@ -101,13 +100,13 @@ impl Authority {
     }
 }
 
-fn read(files: &TlsFiles) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+fn read(files: &sip::Tls) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let certificate = CertificateDer::from_pem_file(&files.certificate).expect("PEM");
     (vec![certificate], PrivateKeyDer::from_pem_file(&files.key).expect("PEM"))
 }
 
 /// A server that is not ours; says what it hears back.
-async fn echo(files: &TlsFiles) -> SocketAddr {
+async fn echo(files: &sip::Tls) -> SocketAddr {
     let (certificate, key) = read(files);
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -280,11 +279,11 @@ async fn a_server_that_is_not_who_it_should_be_is_unreachable_and_why_is_said() 
 async fn a_server_that_wants_a_certificate_of_another_issuer_is_unreachable() {
     let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     // Both sides are ours: one trusts the other's authority, but not the other way round.
-    let server = Tls::load(&TlsFiles {
+    let server = Tls::load(&sip::Tls {
         client_certificates: ClientCertificates::Required,
         ..theirs.issue("server", &["pbx.example"], 2100)
     });
-    let client = Tls::load(&TlsFiles {
+    let client = Tls::load(&sip::Tls {
         authorities: theirs.path("authorities", "pem"),
         ..ours.issue("client", &["us.example"], 2100)
     });
@@ -312,16 +311,16 @@ fn files_that_cannot_be_used_are_named() {
     fs::write(&empty, "nothing").expect("written");
     Tls::load(&good).expect("good files");
     for (files, file, said) in [
-        (TlsFiles { certificate: none.clone(), ..good.clone() }, &none, "cannot read"),
+        (sip::Tls { certificate: none.clone(), ..good.clone() }, &none, "cannot read"),
         (
-            TlsFiles { certificate: empty.clone(), ..good.clone() },
+            sip::Tls { certificate: empty.clone(), ..good.clone() },
             &empty,
             "no certificate is inside",
         ),
-        (TlsFiles { key: empty.clone(), ..good.clone() }, &empty, "no private key is inside"),
-        (TlsFiles { key: other.key.clone(), ..good.clone() }, &other.key, "not the key of"),
+        (sip::Tls { key: empty.clone(), ..good.clone() }, &empty, "no private key is inside"),
+        (sip::Tls { key: other.key.clone(), ..good.clone() }, &other.key, "not the key of"),
         (
-            TlsFiles { authorities: empty.clone(), ..good.clone() },
+            sip::Tls { authorities: empty.clone(), ..good.clone() },
             &empty,
             "no certificate is inside",
         ),

@@ -7,17 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ServerConfig};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, WriteHalf, split};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::runtime::transport::stats::CloseReason;
-use crate::runtime::transport::tls::{HandshakeError, proven_names};
+use crate::runtime::transport::tls::{HandshakeError, PeerName, Tls};
 use crate::sip::stream_framing::{self, Frame, StreamFraming};
 use crate::sip::transport::{ConnectionId, LocalId};
 
@@ -42,7 +39,7 @@ pub struct Limits {
     pub connections_per_peer: usize,
     /// Bytes that may wait for one peer to read; 64 KiB.
     pub write_queue: usize,
-    /// A connection without a whole message or ping either way for so long is closed; 10 min.
+    /// A connection without a whole message or ping either way for so long is closed; 20 min.
     pub idle: Duration,
     /// For a TLS handshake; 5 s.
     pub handshake: Duration,
@@ -133,7 +130,7 @@ pub(super) struct Route {
     /// From which address of ours, if that matters.
     pub(super) from: Option<IpAddr>,
     pub(super) to: SocketAddr,
-    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(super) tls: Option<(Tls, PeerName)>,
 }
 
 /// One stream, on a task of its own.
@@ -177,7 +174,8 @@ impl Default for Limits {
             connections: 1_000,
             connections_per_peer: 32,
             write_queue: 64 * 1024,
-            idle: Duration::from_secs(600),
+            // Half of the usual session interval (RFC 4028) passes between two refreshes.
+            idle: Duration::from_secs(1_200),
             handshake: Duration::from_secs(5),
             connect: Duration::from_secs(5),
             first_message: Duration::from_secs(10),
@@ -213,7 +211,7 @@ impl Connection {
     }
 
     /// Serves a peer that connected.
-    pub(super) async fn accept(mut self, stream: TcpStream, tls: Option<Arc<ServerConfig>>) {
+    pub(super) async fn accept(mut self, stream: TcpStream, tls: Option<Tls>) {
         let end = self.serve_accepted(stream, tls).await;
         self.report(Report::Ended { id: self.id, end }).await;
     }
@@ -224,17 +222,16 @@ impl Connection {
         self.report(Report::Ended { id: self.id, end }).await;
     }
 
-    async fn serve_accepted(&mut self, stream: TcpStream, tls: Option<Arc<ServerConfig>>) -> End {
+    async fn serve_accepted(&mut self, stream: TcpStream, tls: Option<Tls>) -> End {
         self.first_due = Some(Instant::now() + self.limits.first_message);
         if let Err(error) = prepare(&stream) {
             return self.broken(&error);
         }
         let Some(tls) = tls else { return self.serve(stream, Arc::default()).await };
-        match timeout(self.limits.handshake, TlsAcceptor::from(tls).accept(stream)).await {
+        match timeout(self.limits.handshake, tls.accept(stream)).await {
             Err(_) => self.unshaken(HandshakeError::timed_out()),
-            Ok(Err(error)) => self.unshaken(HandshakeError::during_handshake(&error)),
-            Ok(Ok(stream)) => {
-                let names = proven_names(stream.get_ref().1.peer_certificates());
+            Ok(Err(error)) => self.unshaken(error),
+            Ok(Ok((stream, names))) => {
                 self.first_due = Some(Instant::now() + self.limits.first_message);
                 self.serve(stream, names).await
             }
@@ -249,14 +246,10 @@ impl Connection {
         };
         self.ping_due = self.limits.keep_alive.map(|every| Instant::now() + every);
         let Some((tls, name)) = route.tls else { return self.serve(stream, Arc::default()).await };
-        let connector = TlsConnector::from(tls);
-        match timeout(self.limits.handshake, connector.connect(name, stream)).await {
+        match timeout(self.limits.handshake, tls.connect(name, stream)).await {
             Err(_) => self.unshaken(HandshakeError::timed_out()),
-            Ok(Err(error)) => self.unshaken(HandshakeError::during_handshake(&error)),
-            Ok(Ok(stream)) => {
-                let names = proven_names(stream.get_ref().1.peer_certificates());
-                self.serve(stream, names).await
-            }
+            Ok(Err(error)) => self.unshaken(error),
+            Ok(Ok((stream, names))) => self.serve(stream, names).await,
         }
     }
 
@@ -332,7 +325,7 @@ impl Connection {
                     }
                 }
                 Err(error) => {
-                    let Some(head) = error.message else {
+                    let Some(head) = Some(error.head).filter(|head| !head.is_empty()) else {
                         return Some(self.end(CloseReason::Unreadable, None));
                     };
                     self.linger = Some(Instant::now() + LINGER);

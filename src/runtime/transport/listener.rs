@@ -1,8 +1,7 @@
 //! Sockets that listen: bound before the models are loaded, read once the runtime runs.
 
-use std::fmt;
 use std::io;
-use std::net::{self, SocketAddr};
+use std::net;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -11,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tracing::{debug, warn};
 
+use crate::config::sip::Listen;
 use crate::runtime::transport::connection::Report;
 use crate::sip::transport::{Local, LocalId, Transport};
 
@@ -20,15 +20,6 @@ const LARGEST_DATAGRAM: usize = 65_535;
 const BACKLOG: i32 = 1_024;
 /// After a failed accept: without descriptors the next one fails at once, too.
 const BREATH: Duration = Duration::from_millis(100);
-
-/// Where to listen, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
-    /// How.
-    pub transport: Transport,
-    /// Address and port; port 0 takes a free one. `[::]` takes IPv6 alone: `0.0.0.0` may be beside it.
-    pub address: SocketAddr,
-}
 
 /// Sockets that are bound; streams wait in the backlog, datagrams in the buffer.
 #[derive(Debug)]
@@ -76,12 +67,6 @@ impl Bound {
 
     pub(super) fn into_sockets(self) -> Vec<Bind> {
         self.sockets
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.transport.as_str().to_ascii_lowercase(), self.address)
     }
 }
 

@@ -18,6 +18,8 @@ use hickory_resolver::{Hosts, ResolverBuilder};
 use tokio::time::timeout;
 use tracing::warn;
 
+use crate::sip::location::{Naptr, Srv};
+
 /// For one try; timer F would give up on the whole transaction after 32 s.
 const TRY: Duration = Duration::from_secs(2);
 /// Both tries and a little: no lookup takes longer, however many servers and search domains.
@@ -31,32 +33,6 @@ pub struct Resolver {
     dns: TokioResolver,
     /// As the file was at the start.
     hosts: Arc<Hosts>,
-}
-
-/// Which transports a domain wants, and where to look on (RFC 3263 §4.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Naptr {
-    /// Lower ones first, and others not at all once one fits.
-    pub order: u16,
-    /// Lower ones first among those of one order.
-    pub preference: u16,
-    /// `SIP+D2U`, `SIP+D2T`, `SIPS+D2T`.
-    pub service: String,
-    /// The name of the SRV records, without the dot at its end.
-    pub replacement: String,
-}
-
-/// A server of a domain (RFC 2782).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Srv {
-    /// Lower ones first.
-    pub priority: u16,
-    /// Share among those of one priority.
-    pub weight: u16,
-    /// The port.
-    pub port: u16,
-    /// The name whose addresses to use, without the dot at its end.
-    pub target: String,
 }
 
 /// Why there is no answer; that there is no such record is one.
@@ -127,6 +103,7 @@ impl Resolver {
             RData::NAPTR(naptr) if naptr.flags.eq_ignore_ascii_case(b"s") => Some(Naptr {
                 order: naptr.order,
                 preference: naptr.preference,
+                flags: "s".to_owned(),
                 service: String::from_utf8_lossy(&naptr.services).into_owned(),
                 replacement: text(&naptr.replacement),
             }),

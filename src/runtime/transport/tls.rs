@@ -16,45 +16,27 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig,
     SupportedProtocolVersion, version,
 };
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 use tracing::warn;
 use webpki::EndEntityCert;
 
+use crate::config::sip::{self, ClientCertificates};
+use crate::sip::transport::Hop;
+
 /// What we speak, the better first.
 const VERSIONS: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
-/// Where Debian, Ubuntu and Alpine keep the authorities that browsers know too.
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-
-/// The files that TLS needs, all PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Our certificate, then those between it and its authority.
-    pub certificate: PathBuf,
-    /// Its private key: PKCS#8, PKCS#1 or SEC1, without a passphrase.
-    pub key: PathBuf,
-    /// Authorities that peers' certificates must come from.
-    pub authorities: PathBuf,
-    /// What is asked of those who connect to us.
-    pub client_certificates: ClientCertificates,
-}
-
-/// Whether those who connect to us prove who they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientCertificates {
-    /// Not asked for.
-    #[default]
-    Off,
-    /// Asked for; a bad one ends the handshake, none does not.
-    Wanted,
-    /// Without a good one there is no connection.
-    Required,
-}
 
 /// Certificates, keys and authorities, ready for use; cheap to clone.
 #[derive(Clone)]
 pub struct Tls {
-    pub(super) server: Arc<ServerConfig>,
-    pub(super) client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
 }
+
+/// What the certificate of a server that we connect to has to bear.
+#[derive(Clone, Debug)]
+pub(super) struct PeerName(ServerName<'static>);
 
 /// Why TLS cannot be used: one sentence that names the file.
 #[derive(Debug, thiserror::Error)]
@@ -120,21 +102,9 @@ pub struct HandshakeError {
     pub sentence: String,
 }
 
-impl TlsFiles {
-    /// Our certificate and key, the system's authorities, and nothing asked of those who connect.
-    pub fn new(certificate: PathBuf, key: PathBuf) -> Self {
-        Self {
-            certificate,
-            key,
-            authorities: SYSTEM_AUTHORITIES.into(),
-            client_certificates: ClientCertificates::Off,
-        }
-    }
-}
-
 impl Tls {
     /// Reads the files and tries whether they belong together; blocks.
-    pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
+    pub fn load(files: &sip::Tls) -> Result<Self, TlsError> {
         let chain = certificates(&files.certificate)?;
         let text = read(&files.key)?;
         let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
@@ -185,6 +155,43 @@ impl Tls {
             .with_client_auth_cert(chain, key)
             .map_err(refused)?;
         Ok(Self { server: Arc::new(server), client: Arc::new(client) })
+    }
+}
+
+impl Tls {
+    /// The server's side of a handshake; with the names that the peer has proven.
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> Result<(server::TlsStream<TcpStream>, Arc<[String]>), HandshakeError> {
+        let accepted = TlsAcceptor::from(Arc::clone(&self.server)).accept(stream).await;
+        let stream = accepted.map_err(|error| HandshakeError::during_handshake(&error))?;
+        let names = proven_names(stream.get_ref().1.peer_certificates());
+        Ok((stream, names))
+    }
+
+    /// The client's side of a handshake with `peer`; with the names that it has proven.
+    pub(super) async fn connect(
+        &self,
+        peer: PeerName,
+        stream: TcpStream,
+    ) -> Result<(client::TlsStream<TcpStream>, Arc<[String]>), HandshakeError> {
+        let connector = TlsConnector::from(Arc::clone(&self.client));
+        let connected = connector.connect(peer.0, stream).await;
+        let stream = connected.map_err(|error| HandshakeError::during_handshake(&error))?;
+        let names = proven_names(stream.get_ref().1.peer_certificates());
+        Ok((stream, names))
+    }
+}
+
+impl PeerName {
+    /// The host that led to `hop`, or its address; `None` for what no certificate could bear.
+    pub(super) fn of(hop: &Hop) -> Option<Self> {
+        let name = match hop.name.as_deref() {
+            None => ServerName::IpAddress(hop.address.ip().into()),
+            Some(name) => ServerName::try_from(name.trim_matches(['[', ']']).to_owned()).ok()?,
+        };
+        Some(Self(name))
     }
 }
 
@@ -239,7 +246,7 @@ impl HandshakeError {
     }
 
     /// What an error during the handshake means.
-    pub(super) fn during_handshake(error: &io::Error) -> Self {
+    fn during_handshake(error: &io::Error) -> Self {
         Self::read(error).unwrap_or_else(|| Self {
             fault: HandshakeFault::Broken,
             sentence: format!("the connection broke during the TLS handshake: {error}"),
@@ -309,7 +316,7 @@ fn said(alert: AlertDescription) -> String {
 
 /// The domains that a proven certificate is for, in lower case: its `sip:` URIs without a user or,
 /// where there is none, its DNS names (RFC 5922 §7.1).
-pub(super) fn proven_names(certificates: Option<&[CertificateDer<'_>]>) -> Arc<[String]> {
+fn proven_names(certificates: Option<&[CertificateDer<'_>]>) -> Arc<[String]> {
     let Some(leaf) = certificates.and_then(<[_]>::first) else { return Arc::default() };
     // It was read once already, when it was verified.
     let Ok(leaf) = EndEntityCert::try_from(leaf) else { return Arc::default() };

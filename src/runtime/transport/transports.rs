@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rustls::pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -20,7 +19,7 @@ use tracing::{debug, warn};
 use crate::runtime::transport::connection::{Connection, End, HopError, Limits, Report, Route};
 use crate::runtime::transport::listener::{Bound, Listening, accept, receive};
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
-use crate::runtime::transport::tls::{HandshakeFault, Tls};
+use crate::runtime::transport::tls::{HandshakeFault, PeerName, Tls};
 use crate::sip::transport::{ConnectionId, Hop, Local, LocalId, Source, Transport};
 
 /// Messages that wait for the owner, of all connections together: 16 MiB at the very most. When it
@@ -261,7 +260,11 @@ impl Transports {
         }
         let tls = match (hop.transport, &self.tls) {
             (Transport::Tls, None) => return Err(HopError::NoTls),
-            (Transport::Tls, Some(tls)) => Some((Arc::clone(&tls.client), server_name(hop)?)),
+            (Transport::Tls, Some(tls)) => {
+                let name = hop.name.as_deref().unwrap_or_default();
+                let peer = PeerName::of(hop).ok_or_else(|| HopError::NotAName(name.to_owned()))?;
+                Some((tls.clone(), peer))
+            }
             (Transport::Tcp | Transport::Udp, _) => None,
         };
         // The peer sees us where our Via and Contact say that we are.
@@ -286,7 +289,7 @@ impl Transports {
         }
         let tls = match (transport, &self.tls) {
             (Transport::Tls, None) => return warn!(%peer, "TLS is not configured"),
-            (Transport::Tls, Some(tls)) => Some(Arc::clone(&tls.server)),
+            (Transport::Tls, Some(tls)) => Some(tls.clone()),
             (Transport::Tcp | Transport::Udp, _) => None,
         };
         let theirs = self.peers.entry(peer_key).or_default();
@@ -434,14 +437,6 @@ fn route_key(hop: &Hop) -> RouteKey {
     // Only TLS proves a name.
     let name = hop.name.clone().filter(|_| hop.transport == Transport::Tls);
     (hop.transport, hop.address, name)
-}
-
-fn server_name(hop: &Hop) -> Result<ServerName<'static>, HopError> {
-    match hop.name.as_deref() {
-        None => Ok(ServerName::IpAddress(hop.address.ip().into())),
-        Some(name) => ServerName::try_from(name.trim_matches(['[', ']']).to_owned())
-            .map_err(|_| HopError::NotAName(name.to_owned())),
-    }
 }
 
 /// Whoever has one IPv6 address has the 2^64 beside it.

@@ -1,0 +1,23 @@
+//! A verdict in the forms that a peer may take it in.
+
+use crate::policy::verdict::{Finding, Verdict};
+use crate::sip::info::Notice;
+
+/// `verdict` for the peer of its leg: of two decisions about a speaker only the newer one matters.
+pub fn notice(verdict: &Verdict) -> Notice {
+    let party = verdict.party.as_str();
+    let (subject, outcome) = match &verdict.finding {
+        Finding::Speaker { decision, .. } => {
+            (format!("speaker {party}"), decision.as_str().to_owned())
+        }
+        // Each time that a phrase is said is a fact of its own.
+        Finding::Keyword { phrase, start_s, .. } => {
+            (format!("keyword {party} {phrase} {start_s}"), phrase.clone())
+        }
+    };
+    let headers = vec![
+        ("X-Sidetone-Conversation".to_owned(), verdict.conversation.clone()),
+        ("X-Sidetone-Party".to_owned(), party.to_owned()),
+    ];
+    Notice { subject, outcome, json: verdict.to_json().into_bytes(), headers }
+}

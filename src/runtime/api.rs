@@ -1,0 +1,91 @@
+//! `/calls`: to place, watch and end calls of ours, for who bears the token.
+
+use std::fmt;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use subtle::ConstantTimeEq;
+
+use crate::runtime::placed_calls::{Desk, Order, PlaceOrder};
+
+/// What `/calls` needs.
+#[derive(Clone)]
+pub struct Api {
+    token: String,
+    desk: Desk,
+}
+
+impl Api {
+    /// Gives orders at `desk` for requests with `Authorization: Bearer` and this token.
+    pub fn new(token: String, desk: Desk) -> Self {
+        Self { token, desk }
+    }
+
+    /// `POST /calls`, `GET /calls`, `GET /calls/ID`, `DELETE /calls/ID`.
+    pub fn router(self) -> Router {
+        Router::new()
+            .route("/calls", get(list).post(place))
+            .route("/calls/{id}", get(show).delete(end))
+            .route_layer(middleware::from_fn_with_state(self.clone(), authorize))
+            .with_state(self)
+    }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").finish_non_exhaustive()
+    }
+}
+
+async fn authorize(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION);
+    let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    if given.is_some_and(|given| bool::from(given.ct_eq(api.token.as_bytes()))) {
+        return next.run(request).await;
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, "a bearer token is needed\n").into_response()
+}
+
+async fn place(State(api): State<Api>, Json(order): Json<PlaceOrder>) -> Response {
+    match api.desk.give(|reply| Order::Place(order, reply)).await {
+        Some(Ok(call)) => (StatusCode::ACCEPTED, Json(call)).into_response(),
+        Some(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
+        None => unavailable(),
+    }
+}
+
+async fn list(State(api): State<Api>) -> Response {
+    match api.desk.give(Order::List).await {
+        Some(calls) => Json(calls).into_response(),
+        None => unavailable(),
+    }
+}
+
+async fn show(State(api): State<Api>, Path(id): Path<u64>) -> Response {
+    match api.desk.give(|reply| Order::Show(id, reply)).await {
+        Some(Some(call)) => Json(call).into_response(),
+        Some(None) => unknown(),
+        None => unavailable(),
+    }
+}
+
+async fn end(State(api): State<Api>, Path(id): Path<u64>) -> Response {
+    match api.desk.give(|reply| Order::End(id, reply)).await {
+        Some(Some(call)) => Json(call).into_response(),
+        Some(None) => unknown(),
+        None => unavailable(),
+    }
+}
+
+fn unknown() -> Response {
+    (StatusCode::NOT_FOUND, "no such call\n").into_response()
+}
+
+fn unavailable() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, "starting or stopping\n").into_response()
+}
