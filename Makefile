@@ -1,9 +1,10 @@
 # Two commands start here: `make demo` and `make test`. Each installs what is missing, fetches the
 # models and builds; a second run does neither.
 
-# The system packages: cmake builds the Opus decoder's library, sipp calls us in the tests.
+# The system packages: cmake builds the Opus decoder's library; sipp and baresip call us in the tests, sipvicious
+# scans us, and Asterisk is fetched without being installed (tests/pbx/asterisk/fetch.sh).
 BUILD_PACKAGES = cmake make gcc g++ python3-pip
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious
 
 MODELS = models/store
 export SIDETONE_MODELS = $(CURDIR)/$(MODELS)
@@ -12,12 +13,17 @@ export SIDETONE_MODELS = $(CURDIR)/$(MODELS)
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS = message sdp framing
 
-.PHONY: demo test bench fuzz lint models build build-packages test-packages help
+# What `make load` asks for, over UDP and then over TCP.
+LOAD_SECONDS ?= 60
+LOAD_RATE ?= 200
+
+.PHONY: demo test bench load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make bench   what a packet, a window and a second of speech cost'
+	@echo 'make load    SIPp: 200 calls a second for a minute (LOAD_RATE=200 LOAD_SECONDS=60)'
 	@echo 'make fuzz    ten minutes of chance for each reader of SIP, SDP and streams (FUZZ_SECONDS=600)'
 
 demo: build models
@@ -37,6 +43,11 @@ lint: build-packages
 
 bench: build-packages models
 	cargo bench --locked
+
+load: build test-packages models
+	SIDETONE_BINARY=$(CURDIR)/target/release/sidetone \
+	SIDETONE_LOAD_SECONDS=$(LOAD_SECONDS) SIDETONE_LOAD_RATE=$(LOAD_RATE) \
+	cargo test --locked --test sipp_load -- --nocapture --test-threads=1
 
 # New inputs go to tests/fuzz/target/found, what breaks a check to tests/fuzz/target/findings; the
 # messages of RFC 4475 are begun with where they lie beside us. Its lock file follows ours by itself.

@@ -93,7 +93,10 @@ impl Site {
 
     /// The binary with `arguments`, in the folder, knowing where its configuration is.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sidetone"));
+        // `make load` names the release build: what costs CPU is measured on that.
+        let built = std::env::var_os("SIDETONE_BINARY");
+        let built = built.unwrap_or_else(|| env!("CARGO_BIN_EXE_sidetone").into());
+        let mut command = Command::new(built);
         command.args(arguments).current_dir(self.folder.path());
         for name in ["SIDETONE_MODELS", "SIDETONE_LOG", "ORT_DYLIB_PATH", "RUST_BACKTRACE"] {
             command.env_remove(name);
