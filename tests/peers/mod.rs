@@ -5,6 +5,8 @@
     reason = "every test takes what it needs of this; it runs programs and reads the disk"
 )]
 
+pub(crate) mod asterisk;
+
 use std::collections::HashMap;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
