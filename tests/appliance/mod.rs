@@ -155,6 +155,8 @@ pub(crate) struct Appliance {
     pub(crate) sip: SocketAddr,
     /// Where it answers SIP over TCP.
     pub(crate) tcp: SocketAddr,
+    /// Where it answers SIP over TLS, if it does.
+    pub(crate) tls: Option<SocketAddr>,
     /// Where it answers HTTP.
     pub(crate) http: SocketAddr,
     /// From its start to its first "ready" on `/ready`.
@@ -172,7 +174,7 @@ impl Appliance {
         let mut child = command.spawn().expect("the binary runs");
         let output = Lines::of(child.stdout.take().expect("a pipe"));
         let log = Lines::of(child.stderr.take().expect("a pipe"));
-        let (sip, tcp, http) = wait_for("a line that tells the ports", || {
+        let (sip, tcp, tls, http) = wait_for("a line that tells the ports", || {
             if let Some(status) = child.try_wait().expect("a child") {
                 panic!("{status}: {:?}", log.so_far());
             }
@@ -182,10 +184,10 @@ impl Appliance {
             let socket = |transport: &str| {
                 sockets.split(',').find_map(|s| s.strip_prefix(transport)?.parse().ok())
             };
-            Some((socket("udp:")?, socket("tcp:")?, word(line, "http=")?))
+            Some((socket("udp:")?, socket("tcp:")?, socket("tls:"), word(line, "http=")?))
         });
         let mut appliance =
-            Self { child, sip, tcp, http, ready_after: Duration::ZERO, output, log };
+            Self { child, sip, tcp, tls, http, ready_after: Duration::ZERO, output, log };
         wait_for("/ready", || appliance.get("/ready").filter(|(status, _)| *status == 200));
         appliance.ready_after = start.elapsed();
         appliance

@@ -6,6 +6,8 @@
 )]
 
 pub(crate) mod asterisk;
+pub(crate) mod authority;
+pub(crate) mod baresip;
 
 use std::collections::HashMap;
 use std::fs;
