@@ -30,6 +30,9 @@ pub(crate) type Seen = (Duration, usize, CallKey, Event);
 /// What a host answers to a message that came from there, when: all the same way back.
 pub(crate) type Script = Box<dyn FnMut(Duration, &Hop, &Message) -> Vec<Vec<u8>>>;
 
+/// What becomes of a message on its way; a proxy in between, or a peer of other habits.
+pub(crate) type Edit = Box<dyn FnMut(String) -> String>;
+
 /// What DNS says; `None` never comes.
 pub(crate) type Zone = Box<dyn FnMut(&Query) -> Option<Records>>;
 
@@ -81,6 +84,7 @@ pub(crate) struct World {
     pub(crate) streams: Vec<Stream>,
     /// Whether a datagram is lost for a reason of the test.
     pub(crate) lost: Fate,
+    pub(crate) edit: Option<Edit>,
     /// Share of datagrams lost and doubled by chance, 0-1.
     pub(crate) loss: f64,
     pub(crate) doubled: f64,
@@ -144,6 +148,7 @@ impl World {
             zone: Box::new(|_| Some(Records::Failed)),
             streams: Vec::new(),
             lost: Box::new(|_, _| false),
+            edit: None,
             loss: 0.0,
             doubled: 0.0,
             jitter: Duration::from_millis(20),
@@ -300,7 +305,12 @@ impl World {
     }
 
     fn send(&mut self, from: SocketAddr, hop: Hop, bytes: Vec<u8>) {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut bytes = bytes;
+        if let Some(edit) = &mut self.edit {
+            text = edit(text);
+            bytes = text.clone().into_bytes();
+        }
         let line = text.lines().next().unwrap_or_default();
         let at = self.now - self.start;
         let to = match end_at(hop.address.ip()) {
