@@ -16,6 +16,9 @@ use crate::sip::message::{Method, Received, Request, Response};
 use crate::sip::screening::{ACCEPT, ALLOW, sdp};
 use crate::sip::session_timer::{SHORTEST, SessionExpires, min_se};
 
+/// More reliable 1xx than anybody sends in one early dialog.
+const MAX_PRACKS: u32 = 100;
+
 /// A call to be placed.
 #[derive(Clone, Debug)]
 pub struct Placing {
@@ -351,6 +354,8 @@ pub(super) fn abandon_success(
     let Some((invite, hop)) = core.clients.request_of(id) else { return };
     let mut dialog = Dialog::calling(invite, response, hop.clone());
     send_ack(core, &dialog, response.cseq, None, None);
+    // PRACKs of its early dialog, which is forgotten, may have had the next numbers.
+    dialog.skip(MAX_PRACKS);
     core.bye(now, &mut dialog, None);
 }
 

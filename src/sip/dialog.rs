@@ -112,6 +112,12 @@ impl Dialog {
         self.local_cseq
     }
 
+    /// Leaves room for requests of ours in this dialog that nobody counted: a gap is no error
+    /// (§12.2.2), a number that was used before is.
+    pub fn skip(&mut self, numbers: u32) {
+        self.local_cseq += numbers;
+    }
+
     /// Takes note of a request of theirs other than ACK and CANCEL.
     pub fn receive(&mut self, cseq: u32) -> Result<(), OutOfOrder> {
         if self.remote_cseq.is_some_and(|last| cseq <= last) {
