@@ -3,7 +3,7 @@
 
 mod sim;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn seconds(seconds: u64) -> Duration {
 
 /// The caller's host is the only peer.
 fn only_the_caller() -> Peer {
-    let network = IpAddr::from(address(CALLER).ip()).into();
+    let network = address(CALLER).ip().into();
     Peer { name: "pbx".into(), networks: vec![network], ..Peer::anybody(InfoProfile::Rfc6086) }
 }
 

@@ -47,7 +47,7 @@ fn leaves_it_to_us(text: String) -> String {
 }
 
 /// Peers that never heard of UPDATE.
-fn without_update(text: String) -> String {
+fn without_update(text: &str) -> String {
     text.replace("INFO, UPDATE, PRACK", "INFO, PRACK")
 }
 
@@ -116,7 +116,7 @@ fn we_refresh_where_the_caller_leaves_it_to_us() {
 fn where_allow_lacks_update_a_reinvite_says_the_same_again() {
     for (they_refresh, refresher) in [(true, CALLER), (false, SIDECAR)] {
         let mut world = standing(move |text| {
-            let text = without_update(text);
+            let text = without_update(&text);
             if they_refresh { text } else { leaves_it_to_us(text) }
         });
         world.run(HOURS, agree);
@@ -177,7 +177,7 @@ fn a_peer_that_vanishes_is_hung_up_whoever_refreshes() {
         // Ours was not answered: 900 s and timer F.
         (leaves_it_to_us, 932, Failure::DialogLost),
         (
-            |text| without_update(leaves_it_to_us(text)),
+            |text| without_update(&leaves_it_to_us(text)),
             932,
             Failure::NoAnswer(Unanswered::TimedOut),
         ),
@@ -292,7 +292,7 @@ fn reinvites_that_cross_are_refused_and_may_be_tried_again() {
 
 #[test]
 fn a_refresh_that_meets_a_reinvite_of_theirs_comes_later() {
-    let mut world = standing(|text| without_update(leaves_it_to_us(text)));
+    let mut world = standing(|text| without_update(&leaves_it_to_us(text)));
     let refresh = world.ends[SIDECAR].poll_timeout().expect("a refresh is due");
     // Transactions of the beginning are over by then.
     world.run(seconds(890), agree);
