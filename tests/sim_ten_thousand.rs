@@ -2,7 +2,7 @@
 
 mod sim;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sidetone::sip::client_call::Placing;
@@ -31,6 +31,8 @@ enum Plan {
     CalledLeaves,
     /// Both hang up at one moment.
     BothLeave,
+    /// Both sides offer a change, perhaps at one moment, and the side that called hangs up.
+    Changing,
     /// The called side takes its time; the INVITE is taken back.
     TakenBack,
     /// The called side accepts just when the INVITE is taken back.
@@ -41,10 +43,11 @@ enum Plan {
     Forgotten,
 }
 
-const PLANS: [Plan; 7] = [
+const PLANS: [Plan; 8] = [
     Plan::CallerLeaves,
     Plan::CalledLeaves,
     Plan::BothLeave,
+    Plan::Changing,
     Plan::TakenBack,
     Plan::Crossing,
     Plan::Refused,
@@ -59,6 +62,7 @@ enum Act {
     Refuse(CallKey),
     HangUp(CallKey),
     Inform(CallKey),
+    Change(CallKey),
 }
 
 /// One call as both sides saw it.
@@ -76,6 +80,8 @@ struct Play {
     stories: Vec<Story>,
     agenda: BTreeMap<(Duration, usize), (usize, Act)>,
     planned: usize,
+    /// Calls that were answered, by end.
+    standing: BTreeSet<(usize, CallKey)>,
     /// When the last call ended.
     last_end: Duration,
 }
@@ -105,6 +111,7 @@ impl Play {
             stories: Vec::new(),
             agenda: BTreeMap::new(),
             planned: 0,
+            standing: BTreeSet::new(),
             last_end: Duration::ZERO,
         };
         for number in 0..CALLS {
@@ -158,6 +165,7 @@ impl Play {
                 side.send_info(now, call, about("one", b"1"));
                 side.send_info(now, call, about("two", b"2"));
             }
+            Act::Change(call) => side.reinvite(now, call, Some("v=0 change".to_owned())),
             Act::Place(number) => {
                 let placing = Placing {
                     way: Some(Way::Hop(Hop::udp(address(1 - end)))),
@@ -188,13 +196,24 @@ impl Play {
                 let plan = story.plan;
                 let wait = millis(self.random.u64(0..=2_000));
                 match plan {
-                    Plan::CallerLeaves | Plan::CalledLeaves | Plan::BothLeave | Plan::Crossing => {
+                    Plan::CallerLeaves
+                    | Plan::CalledLeaves
+                    | Plan::BothLeave
+                    | Plan::Changing
+                    | Plan::Crossing => {
                         self.plan(wait, *end, Act::Accept(*call));
                     }
                     Plan::Refused => self.plan(wait, *end, Act::Refuse(*call)),
                     Plan::TakenBack | Plan::Forgotten => {}
                 }
             }
+            Event::Reinvited { .. } => {
+                let wait = millis(self.random.u64(0..=300));
+                self.plan(wait, *end, Act::Accept(*call));
+            }
+            // The success to a change is told like the first.
+            Event::Answered { .. } | Event::Confirmed { .. }
+                if !self.standing.insert((*end, *call)) => {}
             Event::Answered { .. } | Event::Confirmed { .. } => {
                 let story = self.story(*end, *call);
                 let (plan, called) = (story.plan, story.caller != *end);
@@ -206,6 +225,12 @@ impl Play {
                     (Plan::CalledLeaves, true) => {
                         self.plan(Duration::ZERO, *end, Act::Inform(*call));
                         self.plan(wait, *end, Act::HangUp(*call));
+                    }
+                    (Plan::Changing, called) => {
+                        self.plan(wait, *end, Act::Change(*call));
+                        if !called {
+                            self.plan(millis(2_000) + 2 * wait, *end, Act::HangUp(*call));
+                        }
                     }
                     (_, _) => {}
                 }
@@ -248,6 +273,14 @@ impl Play {
             if story.plan == Plan::TakenBack && loss < 0.1 {
                 // Where losses are rare the CANCEL arrives, and the call is not merely forgotten.
                 assert!(matches!(theirs, None | Some(End::Cancelled)), "call {number}: {theirs:?}");
+            }
+            let answered = !matches!(story.plan, Plan::TakenBack | Plan::Refused | Plan::Forgotten);
+            if answered && loss < 0.1 {
+                // A change that crosses a BYE is answered with 481, which may be there first.
+                let crossed = End::Failed(Failure::DialogLost);
+                let failed = |end: &End| matches!(end, End::Failed(_)) && *end != crossed;
+                let failed = failed(ours) || theirs.is_some_and(failed);
+                assert!(!failed, "call {number}, {:?}: {ours:?}, {theirs:?}", story.plan);
             }
             self.check_infos(number, story);
             let kind = format!("{ours:?}");
