@@ -119,8 +119,13 @@ impl Call {
         self.deadline = None;
     }
 
-    /// Takes the INVITE back: a CANCEL, as soon as a 1xx allows one.
+    /// Takes the INVITE back: a CANCEL, as soon as a 1xx allows one. One whose name is still looked
+    /// up is not sent any more.
     pub(super) fn take_back(&mut self, now: Instant, core: &mut Core, leaving: Leaving) {
+        let unsent = |outgoing: &mut Outgoing| core.clients.forget_unsent(outgoing.id);
+        if self.outgoing.take_if(unsent).is_some() {
+            return self.end(now, core, leaving.end);
+        }
         self.leaving.get_or_insert(leaving);
         let Phase::Calling { heard: true, cancelled: false } = self.phase else { return };
         let Some(outgoing) = &self.outgoing else { return };

@@ -211,6 +211,18 @@ impl ClientTransactions {
         }
     }
 
+    /// Forgets the request `id` if none of it was sent yet; whether that was so.
+    pub fn forget_unsent(&mut self, id: ClientId) -> bool {
+        let unsent = self.clients.get(&id).is_some_and(|client| match client.stage {
+            Stage::Locating { .. } => true,
+            Stage::Running { .. } | Stage::Doomed { .. } => false,
+        });
+        if unsent {
+            self.forget(id);
+        }
+        unsent
+    }
+
     /// Takes the INVITE `id` back, if it still lives (§9.1). Only right once a 1xx came.
     pub fn cancel(&mut self, now: Instant, id: ClientId, reason: Option<&str>) {
         let Some(invite) = self.clients.get(&id) else { return };
