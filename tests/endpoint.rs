@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sidetone::sip::client_call::Placing;
-use sidetone::sip::client_transactions::Way;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, End, Event, Output};
+use sidetone::sip::hops::Way;
 use sidetone::sip::message::{Message, Method, Received, Request, Response};
 use sidetone::sip::settings::Settings;
 use sidetone::sip::transport::{Hop, Source};

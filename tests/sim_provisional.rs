@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sidetone::sip::client_call::Placing;
-use sidetone::sip::client_transactions::Way;
 use sidetone::sip::event::{CallKey, End, Event};
+use sidetone::sip::hops::Way;
 use sidetone::sip::message::{Message, Method, Received, Request, Response};
 use sidetone::sip::transport::{Hop, Source, Transport};
 use sim::{CALLER, SIDECAR, Seen, World, address, host};

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sidetone::sip::client_call::Placing;
-use sidetone::sip::client_transactions::Way;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, End, Event, Failure};
+use sidetone::sip::hops::Way;
 use sidetone::sip::settings::Settings;
 use sidetone::sip::transport::Hop;
 use sim::{CALLER, SIDECAR, Seen, World, about, address};

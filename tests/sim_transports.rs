@@ -274,6 +274,23 @@ fn our_requests_take_the_stream_that_the_peer_opened_while_it_is_open() {
     }
 }
 
+#[test]
+fn what_went_down_with_a_stream_is_sent_anew() {
+    let mut visitor = Visitor::new(both(), Tcp, "sip:a@192.0.2.9:5070;transport=tcp");
+    visitor.accept();
+    visitor.acknowledge();
+    let id = visitor.source.hop.connection.expect("a stream");
+    let deaf = |_, _: &Hop, _: &Message| Vec::new();
+    let (transports, ok) = visitor.world.hosts.remove(&host(9).ip()).expect("it is there");
+    visitor.world.hosts.insert(host(9).ip(), (transports.clone(), Box::new(deaf)));
+    visitor.bye(seconds(1));
+    visitor.world.close(id);
+    visitor.world.hosts.insert(host(9).ip(), (transports, ok));
+    visitor.wait(seconds(1));
+    assert_eq!(visitor.world.answers(host(9), "BYE").len(), 1);
+    assert_eq!(visitor.world.streams.len(), 2, "over a stream of ours");
+}
+
 /// One zone for all: two servers, one host, and a name whose server is silent.
 fn zone(query: &Query) -> Option<Records> {
     let srv =

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::sip::client_transactions::{ClientId, Order, Owner, Unanswered, Way};
+use crate::sip::client_transactions::{ClientId, Order, Owner, Unanswered};
 use crate::sip::core::Core;
+use crate::sip::hops::Way;
 use crate::sip::message::{Received, Response};
 use crate::sip::registration::{Registration, RegistrationEvent, RegistrationState};
 use crate::sip::transport::{ConnectionId, Hop};
@@ -142,13 +143,15 @@ impl Accounts {
         self.events.pop_front()
     }
 
-    /// Whether a registrar that we are bound to is at `address`: what it sends is for us.
-    pub fn trust(&self, address: IpAddr) -> bool {
+    /// Whether a registrar is at `address` that we are bound to, or are asking to be: what it sends is
+    /// for us. Asterisk tries a new binding with OPTIONS before it has answered the REGISTER.
+    pub fn trust(&self, core: &Core, address: IpAddr) -> bool {
         self.bindings.iter().any(|binding| {
-            let bound =
-                matches!(binding.registration.state(), RegistrationState::Registered { .. });
-            let here = binding.hop.as_ref().is_some_and(|hop| hop.address.ip() == address);
-            bound && here
+            let state = binding.registration.state();
+            let bound = matches!(state, RegistrationState::Registered { .. });
+            let bound_to = binding.hop.as_ref().filter(|_| bound);
+            let asked = binding.under_way.and_then(|id| core.clients.request_of(id));
+            bound_to.into_iter().chain(asked.map(|(_, hop)| hop)).any(|h| h.address.ip() == address)
         })
     }
 

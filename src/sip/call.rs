@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use crate::sip::client_transactions::{ClientId, Order, Owner, Unanswered, Way};
+use crate::sip::client_transactions::{ClientId, Order, Owner, Unanswered};
 use crate::sip::core::Core;
 use crate::sip::credentials::Login;
 use crate::sip::dialog::Dialog;
 use crate::sip::event::{CallKey, End, Event, Failure, InfoFailure, InfoId, InfoSkip};
 use crate::sip::headers::{Headers, split};
+use crate::sip::hops::Way;
 use crate::sip::info::{InfoProfile, InfoQueue, Notice};
 use crate::sip::message::{Method, Received, Request, Response};
 use crate::sip::provisional::Early;
@@ -257,16 +258,19 @@ impl Call {
     }
 
     pub(super) fn send_bye(&mut self, now: Instant, core: &mut Core, reason: Option<&str>) {
-        let login = &mut self.login;
+        let mut login = self.login.take();
         if let Some(dialog) = &mut self.dialog {
-            core.request(now, dialog, Method::Bye, Owner::Nobody, |bye| {
+            let id = core.request(now, dialog, Method::Bye, Owner::Nobody, |bye| {
                 if let Some(reason) = reason {
                     bye.headers.push("Reason", reason);
                 }
-                if let Some(login) = login {
+                if let Some(login) = &mut login {
                     login.sign(bye);
                 }
             });
+            if let Some(login) = login {
+                core.keep_login(id, login);
+            }
         }
     }
 

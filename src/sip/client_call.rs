@@ -4,12 +4,13 @@
 use std::time::Instant;
 
 use crate::sip::call::{Call, Leaving, Outgoing, Phase, SentAck};
-use crate::sip::client_transactions::{ClientId, Order, Owner, Unanswered, Way};
+use crate::sip::client_transactions::{ClientId, Order, Owner, Unanswered};
 use crate::sip::core::Core;
 use crate::sip::credentials::Login;
 use crate::sip::dialog::Dialog;
 use crate::sip::digest_client::DigestRefusal;
 use crate::sip::event::{CallKey, End, Event, Failure};
+use crate::sip::hops::Way;
 use crate::sip::info::InfoProfile;
 use crate::sip::invite_server::T1;
 use crate::sip::message::{Method, Received, Request, Response};

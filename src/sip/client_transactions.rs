@@ -2,18 +2,18 @@
 //! until one answers (RFC 3263 §4.3).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::sip::deadlines::Deadlines;
 use crate::sip::event::CallKey;
+use crate::sip::hops::{Way, hops, literal, local_to};
 use crate::sip::invite_client::{self, InviteClient};
 use crate::sip::invite_server::T1;
-use crate::sip::location::{Locator, Target};
+use crate::sip::location::Target;
 use crate::sip::message::{Method, Received, Request, Response};
 use crate::sip::non_invite_client::{self, NonInviteClient};
 use crate::sip::stats::Stats;
-use crate::sip::transport::{Hop, Local, LocalId, Transport};
+use crate::sip::transport::{ConnectionId, Hop, Local, Transport};
 use crate::sip::via::MAGIC_COOKIE;
 
 /// Above this many bytes a request leaves over TCP where UDP was meant: a fragmented datagram is
@@ -36,20 +36,6 @@ pub enum Owner {
     Account(usize),
     /// Nobody does.
     Nobody,
-}
-
-/// Where a request is to go.
-#[derive(Clone, Debug)]
-pub enum Way {
-    /// Over this hop.
-    Hop(Hop),
-    /// To what `uri` names, by RFC 3263; then, where nothing there answers, over `last`.
-    Uri {
-        /// A SIP URI.
-        uri: String,
-        /// The way that the peer's own messages came, for one that gives no name we can find.
-        last: Option<Hop>,
-    },
 }
 
 /// A request and what it needs to travel.
@@ -221,6 +207,22 @@ impl ClientTransactions {
             self.forget(id);
         }
         unsent
+    }
+
+    /// The stream `connection` is no more: what went over it and is not answered is sent anew, over
+    /// a stream of our own (§18.4).
+    pub fn closed(&mut self, now: Instant, connection: ConnectionId) {
+        let mut lost = Vec::new();
+        for (id, client) in &mut self.clients {
+            let Stage::Running { machine, hop, rest, .. } = &mut client.stage else { continue };
+            if hop.connection == Some(connection) && machine.is_unheard() {
+                rest.push_front(Hop { connection: None, ..hop.clone() });
+                lost.push(*id);
+            }
+        }
+        for id in lost {
+            self.next_hop(now, id, Unanswered::Unreachable);
+        }
     }
 
     /// Takes the INVITE `id` back, if it still lives (§9.1). Only right once a 1xx came.
@@ -534,55 +536,6 @@ impl Machine {
             Self::Other(machine) => machine.is_waiting(),
         }
     }
-}
-
-/// Where `uri` leads, if it says so itself and nothing has to be looked up.
-fn literal(uri: &str, locals: &[Local]) -> Option<Vec<Target>> {
-    let mut transports: Vec<_> = locals.iter().map(|local| local.transport).collect();
-    transports.dedup();
-    let Ok(locator) = Locator::new(uri, &transports) else { return Some(Vec::new()) };
-    locator.poll_query().is_none().then(|| locator.targets().to_vec())
-}
-
-/// The hop to `target` from an address of ours, from `prefer` if that fits.
-fn hop_to(locals: &[Local], target: &Target, prefer: Option<LocalId>) -> Option<Hop> {
-    let Target { transport, address, name } = target.clone();
-    let local = local_to(locals, transport, address, prefer)?;
-    Some(Hop { transport, address, local, connection: None, name })
-}
-
-fn local_to(
-    locals: &[Local],
-    transport: Transport,
-    address: SocketAddr,
-    prefer: Option<LocalId>,
-) -> Option<LocalId> {
-    let fits = |id: &LocalId| {
-        locals.get(id.0).is_some_and(|local| {
-            local.transport == transport && local.address.is_ipv4() == address.is_ipv4()
-        })
-    };
-    prefer.into_iter().chain((0..locals.len()).map(LocalId)).find(fits)
-}
-
-/// The hops to `targets`, in this order; over `last`, the way that the peer's messages come, where
-/// they are none.
-fn hops(locals: &[Local], targets: &[Target], last: Option<Hop>) -> VecDeque<Hop> {
-    let prefer = last.as_ref().map(|last| last.local);
-    let known = targets.iter().filter_map(|target| hop_to(locals, target, prefer));
-    let mut hops: VecDeque<_> = known.collect();
-    let Some(last) = last else { return hops };
-    match hops.front_mut() {
-        None => hops.push_back(last),
-        // A stream that the peer opened leads to it more surely than the address it gives.
-        Some(first)
-            if first.transport == last.transport && first.address.ip() == last.address.ip() =>
-        {
-            first.connection = last.connection;
-        }
-        Some(_) => {}
-    }
-    hops
 }
 
 /// §18.1.1; RFC 3581 asks for `rport`, RFC 5923 for `alias`: whoever answers may use the stream.

@@ -1,13 +1,16 @@
 //! The user agent core (RFC 3261 §6): what the calls of one endpoint share.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use crate::sip::client_transactions::{ClientId, ClientTransactions, Order, Owner};
+use crate::sip::credentials::Login;
 use crate::sip::dialog::{Dialog, DialogId};
 use crate::sip::event::{CallKey, Event, InfoId, InfoSkip};
+use crate::sip::headers::Headers;
 use crate::sip::invite_server::T1;
-use crate::sip::message::{Method, Request, Response};
+use crate::sip::message::{Method, Received, Request, Response};
 use crate::sip::screening::{ACCEPT, ALLOW, Refusal, SUPPORTED};
 use crate::sip::server_transactions::{ServerKey, ServerTransactions};
 use crate::sip::settings::Settings;
@@ -24,6 +27,8 @@ pub struct Core {
     pub(crate) events: VecDeque<(CallKey, Event)>,
     pub(crate) stats: Stats,
     pub(crate) random: fastrand::Rng,
+    /// Of calls that are over, for their BYEs.
+    logins: BTreeMap<ClientId, Login>,
 }
 
 impl Core {
@@ -43,6 +48,7 @@ impl Core {
             events: VecDeque::new(),
             stats: Stats::default(),
             random,
+            logins: BTreeMap::new(),
         }
     }
 
@@ -102,8 +108,18 @@ impl Core {
     /// The answer that says `refusal` to `request`.
     pub fn refusal(&mut self, request: &Request, refusal: &Refusal) -> Response {
         let tag = self.token();
+        self.tagged_refusal(request, refusal, &tag)
+    }
+
+    /// The same for a request that nobody remembers: a repeat of it is met with the same answer
+    /// (§8.2.7).
+    pub fn stateless_refusal(&self, request: &Request, refusal: &Refusal) -> Response {
+        self.tagged_refusal(request, refusal, &stateless_tag(&request.headers))
+    }
+
+    fn tagged_refusal(&self, request: &Request, refusal: &Refusal, tag: &str) -> Response {
         Response::to(&request.headers, refusal.status, refusal.reason)
-            .with_to_tag(&tag)
+            .with_to_tag(tag)
             .with_all(&refusal.headers)
             .with("Server", &self.settings.user_agent)
     }
@@ -124,6 +140,38 @@ impl Core {
         request.headers.push("User-Agent", &self.settings.user_agent);
         fill(&mut request);
         self.clients.request(now, Order { request, way: dialog.way(), contact, owner })
+    }
+
+    /// Keeps `login` for the request `id`, for which nobody waits: it may be challenged all the
+    /// same, and a BYE that is not answered for leaves the other side's call standing.
+    pub fn keep_login(&mut self, id: ClientId, login: Login) {
+        self.logins.insert(id, login);
+    }
+
+    /// The request `id` is over.
+    pub fn forget_login(&mut self, id: ClientId) {
+        self.logins.remove(&id);
+    }
+
+    /// A response to the request `id`, for which nobody waits: a challenge is answered if it can be.
+    pub fn answer_challenge(&mut self, now: Instant, id: ClientId, response: &Received<Response>) {
+        let status = response.message.status;
+        if status < 200 {
+            return;
+        }
+        let Some(mut login) = self.logins.remove(&id) else { return };
+        let Some((request, _)) = self.clients.request_of(id) else { return };
+        let mut request = request.clone();
+        let headers = &response.message.headers;
+        let answered = matches!(status, 401 | 407)
+            && login.answer(headers, &mut request, &mut self.random).is_ok();
+        if answered {
+            // The dialog is over for us, so no other request of ours has the next number.
+            let cseq = format!("{} {}", response.cseq + 1, request.method.as_str());
+            request.headers.replace_first("CSeq", cseq);
+            self.clients.repeat(now, id, request);
+            self.logins.insert(id, login);
+        }
     }
 
     /// A MESSAGE to `to` outside of any dialog (RFC 3428).
@@ -153,4 +201,13 @@ impl Core {
             }
         });
     }
+}
+
+/// A To tag that follows from the request, so that its repeats get the same.
+pub(super) fn stateless_tag(headers: &Headers) -> String {
+    let mut hasher = DefaultHasher::new();
+    for name in ["Call-ID", "CSeq", "From", "Via"] {
+        headers.get(name).hash(&mut hasher);
+    }
+    format!("{:016x}", hasher.finish())
 }

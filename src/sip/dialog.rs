@@ -1,7 +1,7 @@
 //! One dialog: what two endpoints agree on beside the media (RFC 3261 §12).
 
-use crate::sip::client_transactions::Way;
 use crate::sip::headers::Headers;
+use crate::sip::hops::Way;
 use crate::sip::message::{Method, Received, Request, Response};
 use crate::sip::name_addr::NameAddr;
 use crate::sip::transport::Hop;

@@ -1,7 +1,6 @@
 //! The SIP endpoint: datagrams in, calls and datagrams out. Wiring only.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -9,7 +8,7 @@ use crate::sip::accounts::Accounts;
 use crate::sip::call::Call;
 use crate::sip::client_call::{Placing, abandon_success};
 use crate::sip::client_transactions::{ClientId, Owner, Told};
-use crate::sip::core::Core;
+use crate::sip::core::{Core, stateless_tag};
 use crate::sip::deadlines::Deadlines;
 use crate::sip::dialog::{Dialog, DialogId};
 use crate::sip::digest_server::DigestServer;
@@ -111,6 +110,7 @@ impl Endpoint {
 
     /// A stream was closed, by either side.
     pub fn handle_closed(&mut self, now: Instant, connection: ConnectionId) {
+        self.core.clients.closed(now, connection);
         self.accounts.handle_closed(now, &mut self.core, connection);
     }
 
@@ -137,7 +137,7 @@ impl Endpoint {
                 Owner::Account(account) => {
                     self.accounts.handle_unanswered(now, &mut self.core, (account, id), what);
                 }
-                Owner::Nobody => {}
+                Owner::Nobody => self.core.forget_login(id),
             }
         }
         self.accounts.handle_timeout(now, &mut self.core);
@@ -269,7 +269,7 @@ impl Endpoint {
             }
             Arrival::Overload => {
                 if request.to.tag.is_none() {
-                    let answer = self.core.refusal(&request.message, &self.unavailable());
+                    let answer = self.core.stateless_refusal(&request.message, &self.unavailable());
                     self.core.servers.respond_stateless(reply_to, &answer, &mut self.core.stats);
                 }
                 return;
@@ -405,7 +405,8 @@ impl Endpoint {
                 let (which, connection) = ((account, id), source.hop.connection);
                 self.accounts.handle_response(now, &mut self.core, which, response, connection);
             }
-            Owner::Call(_) | Owner::Nobody => {}
+            Owner::Nobody => self.core.answer_challenge(now, id, response),
+            Owner::Call(_) => {}
         }
         true
     }
@@ -416,12 +417,8 @@ impl Endpoint {
         let Some(answerable) = malformed.answerable.filter(|_| !stranger) else { return };
         let status = if malformed.error == MessageError::Version { 505 } else { 400 };
         let reason = malformed.error.to_string();
-        let mut hasher = DefaultHasher::new();
-        for name in ["Call-ID", "CSeq", "From", "Via"] {
-            answerable.headers.get(name).hash(&mut hasher);
-        }
         let answer = Response::to(&answerable.headers, status, Some(&reason))
-            .with_to_tag(&format!("{:016x}", hasher.finish()))
+            .with_to_tag(&stateless_tag(&answerable.headers))
             .with("Server", &self.core.settings.user_agent);
         let reply_to = match &answerable.via {
             Some(via) => reply_hop(source, via),

@@ -18,7 +18,7 @@ impl Endpoint {
     /// Whether `source` is a peer of the settings, or a registrar that calls us through a binding.
     pub(super) fn is_known(&self, source: &Source) -> bool {
         self.core.settings.access.peer(source).is_some()
-            || self.accounts.trust(source.hop.address.ip())
+            || self.accounts.trust(&self.core, source.hop.address.ip())
     }
 
     /// Whether `request` belongs to something that stands, whoever sends it: a transaction of
@@ -31,7 +31,7 @@ impl Endpoint {
         self.core.stats.strangers += 1;
         self.reject(source, Rejection::Stranger);
         if self.core.settings.access.refuses() && request.method != Method::Ack {
-            let answer = self.core.refusal(&request.message, &Refusal::plain(403));
+            let answer = self.core.stateless_refusal(&request.message, &Refusal::plain(403));
             let reply_to = reply_hop(source, &request.via);
             self.core.servers.respond_stateless(reply_to, &answer, &mut self.core.stats);
         }

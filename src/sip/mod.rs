@@ -16,6 +16,7 @@ pub mod endpoint;
 pub mod event;
 pub mod gate;
 pub mod headers;
+pub mod hops;
 pub mod info;
 pub mod invite_client;
 pub mod invite_server;

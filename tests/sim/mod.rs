@@ -7,9 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use sidetone::sip::client_call::Placing;
-use sidetone::sip::client_transactions::{ClientId, Way};
+use sidetone::sip::client_transactions::ClientId;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, End, Event, Output, Rejection};
+use sidetone::sip::hops::Way;
 use sidetone::sip::info::Notice;
 use sidetone::sip::location::{Locator, Query, Records, Target};
 use sidetone::sip::message::{Message, Received, Request, Response};
