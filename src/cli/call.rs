@@ -1,6 +1,7 @@
 //! `sidetone call`: has the running appliance call somebody.
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use ureq::Agent;
 use ureq::http::Response;
 use ureq::{Body, RequestBuilder};
 
-use crate::cli::{Outcome, Places, Refusal, println};
+use crate::cli::{CONFIG, Outcome, Places, Refusal, println};
 use crate::runtime::placed_calls::{CallState, PlaceOrder, PlacedCall};
 use crate::runtime::sip_settings::secret;
 
@@ -30,8 +31,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
     sidetone call --end 3"
 )]
 pub struct Arguments {
-    #[command(flatten)]
-    places: Places,
+    /// Configuration file.
+    #[arg(long, env = "SIDETONE_CONFIG", default_value = CONFIG)]
+    config: PathBuf,
     /// SIP URI; with --account also an extension alone.
     #[arg(required_unless_present_any = ["list", "end"])]
     target: Option<String>,
@@ -72,7 +74,8 @@ pub struct Arguments {
 
 /// Places, lists or ends calls.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
-    let (config, _) = arguments.places.load()?;
+    let places = Places { config: arguments.config.clone(), models: None, onnxruntime: None };
+    let (config, _) = places.load()?;
     let Some(file) = &config.http.token_file else {
         return Err("the configuration has no http.token_file, so there is no /calls".into());
     };

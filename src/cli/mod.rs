@@ -54,11 +54,14 @@ enum Command {
     Models(models::Command),
 }
 
+/// Where the configuration is, unless somebody says otherwise.
+const CONFIG: &str = "/etc/sidetone/sidetone.toml";
+
 /// Where configuration and models are; the same for every subcommand that needs them.
 #[derive(Clone, Debug, Args)]
 pub struct Places {
     /// Configuration file.
-    #[arg(long, env = "SIDETONE_CONFIG", default_value = "/etc/sidetone/sidetone.toml")]
+    #[arg(long, env = "SIDETONE_CONFIG", default_value = CONFIG)]
     pub config: PathBuf,
     /// Folder of the fetched models, instead of the one that the configuration names.
     #[arg(long, env = "SIDETONE_MODELS", value_name = "FOLDER")]
