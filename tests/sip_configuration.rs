@@ -198,7 +198,8 @@ fn calls_and_registrations_that_lead_nowhere_are_told_and_hinder_nobody() {
                 "sip:a@192.0.2.1;transport=udp",
             ]
             .map(|target| scope.spawn(move || (target, timed(site, target))));
-            let (done, counted) = sipp_calls(&site.path(""), appliance.sip, "u1", 20, 100);
+            let (done, counted) =
+                sipp_calls(&site.path(""), "127.0.0.1", appliance.sip, "u1", 20, 100);
             assert!(done.status.success() && counted.retransmissions == 0, "{counted:?}");
             calls.map(|call| call.join().expect("it does not panic"))
         });

@@ -44,7 +44,7 @@ fn load(name: &str, transport: &str) {
     let target = if name == "tcp" { appliance.tcp } else { appliance.sip };
 
     let (before, start) = (cpu_seconds(appliance.id()), Instant::now());
-    let (done, counted) = sipp_calls(&site.path(""), target, transport, rate, calls);
+    let (done, counted) = sipp_calls(&site.path(""), "127.0.0.1", target, transport, rate, calls);
     let (ours, took) = (cpu_seconds(appliance.id()) - before, start.elapsed());
     let errors = std::fs::read_to_string(site.path("sipp_errors.log")).unwrap_or_default();
     let errors: String = errors.lines().take(20).collect();
@@ -91,7 +91,7 @@ fn sipp_as_the_called(site: &Site, transport: &str, rate: u32, calls: u32) -> f6
         _ => UdpSocket::bind(target).err().map(drop),
     });
     let before = cpu_seconds(uas.id());
-    let (done, counted) = sipp_calls(&site.path(""), target, transport, rate, calls);
+    let (done, counted) = sipp_calls(&site.path(""), "127.0.0.1", target, transport, rate, calls);
     assert!(done.status.success(), "SIPp to SIPp says {}: {counted:?}", done.status);
     cpu_seconds(uas.id()) - before
 }

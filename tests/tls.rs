@@ -115,7 +115,7 @@ fn registrars_with_bad_certificates_are_tried_again_and_hinder_nobody() {
     appliance.wait_for_metric("sidetone_sip_registered{account=\"good\"}", 1.0);
     wait_for("its OPTIONS over TLS", || asterisk.reaches("sidecartls").then_some(()));
     // Meanwhile others call, and none of them waits.
-    let (done, counted) = sipp_calls(&site.path(""), appliance.sip, "u1", 20, 200);
+    let (done, counted) = sipp_calls(&site.path(""), "127.0.0.1", appliance.sip, "u1", 20, 200);
     assert!(done.status.success() && counted.retransmissions == 0, "{counted:?}");
     // Waits of 2, 4, 8 .. s: three to five tries in the first quarter of a minute.
     thread::sleep(Duration::from_secs(15).saturating_sub(start.elapsed()));

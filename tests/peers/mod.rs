@@ -90,9 +90,10 @@ pub(crate) struct Counted {
 }
 
 /// Runs SIPp's own caller, a set-up with an SDP offer and a tear-down at once: `calls` of them,
-/// `rate` a second, to `target` over `transport` ("u1" or "t1": one socket, one connection).
+/// `rate` a second, from the address `own` to `target` over `transport` ("u1" or "t1": one socket, one connection).
 pub(crate) fn sipp_calls(
     folder: &Path,
+    own: &str,
     target: SocketAddr,
     transport: &str,
     rate: u32,
@@ -102,7 +103,7 @@ pub(crate) fn sipp_calls(
     // As long as it should take, and twice what a transaction takes to fail.
     let longest = (calls / rate + 64).to_string();
     let done = Command::new("sipp")
-        .args(["-sn", "uac", &target.to_string(), "-i", "127.0.0.1", "-mi", "127.0.0.1"])
+        .args(["-sn", "uac", &target.to_string(), "-i", own, "-mi", own])
         .args(["-t", transport, "-r", &rate.to_string(), "-m", &calls.to_string()])
         .args(["-timeout", &longest, "-timeout_error", "-nostdin", "-trace_err", "-trace_stat"])
         .args(["-error_file", "sipp_errors.log", "-fd", "1", "-stf"])
