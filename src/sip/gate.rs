@@ -31,7 +31,10 @@ impl Endpoint {
         self.core.stats.strangers += 1;
         self.reject(source, Rejection::Stranger);
         if self.core.settings.access.refuses() && request.method != Method::Ack {
-            let answer = self.core.stateless_refusal(&request.message, &Refusal::plain(403));
+            let refusal = Refusal::plain(403);
+            let mut answer = self.core.stateless_refusal(&request.message, &refusal);
+            // A scanner keeps a list of what it found where.
+            answer.headers.remove("Server");
             let reply_to = reply_hop(source, &request.via);
             self.core.servers.respond_stateless(reply_to, &answer, &mut self.core.stats);
         }
