@@ -4,9 +4,11 @@ mod sim;
 
 use std::time::Duration;
 
+use sidetone::sip::access::{Access, Peer, Strangers};
 use sidetone::sip::client_transactions::Unanswered;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{End, Event, Failure, InfoFailure, InfoSkip};
+use sidetone::sip::info::InfoProfile;
 use sidetone::sip::settings::Settings;
 use sim::{CALLER, SIDECAR, Seen, World, about, address};
 
@@ -301,6 +303,27 @@ fn an_info_that_is_refused_never_ends_the_call() {
     let failed = Event::InfoFailed { id, why: InfoFailure::Refused { status: 481 } };
     assert_eq!(world.events(SIDECAR).last(), Some(&&failed));
     assert_eq!(world.ends[SIDECAR].stats().calls_alive, 1);
+}
+
+#[test]
+fn a_peer_that_takes_messages_gets_them_outside_of_the_call() {
+    let mut sidecar = Settings::new(address(SIDECAR));
+    let profile = InfoProfile::Message("sip:verdict@192.0.2.1".to_owned());
+    sidecar.access = Access::new(vec![Peer::anybody(profile)], Strangers::Silence);
+    let start = World::new(1).start;
+    let mut world = World::with(1, start, Settings::new(address(CALLER)), sidecar);
+    world.call(Some(OFFER));
+    world.run(LONG, answer_report_hang_up);
+    let message = world.requests(address(SIDECAR), "MESSAGE").remove(0);
+    assert_eq!(message.message.uri, "sip:verdict@192.0.2.1");
+    assert_eq!(message.to.tag, None, "Asterisk hands one within a call to the telephones");
+    assert_eq!(message.message.headers.get("Content-Type"), Some("text/plain;charset=utf-8"));
+    assert_eq!(message.message.body, b"{}");
+    // The other side here takes no MESSAGE, which costs the call nothing.
+    let refused = InfoFailure::Refused { status: 405 };
+    assert!(matches!(world.events(SIDECAR)[2], Event::InfoFailed { why, .. } if *why == refused));
+    assert_eq!(world.ends_of(SIDECAR), [&End::ByUs { reason: None }]);
+    assert!(world.is_clean());
 }
 
 #[test]
