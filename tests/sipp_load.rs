@@ -67,10 +67,9 @@ fn load(name: &str, transport: &str) {
     let theirs = sipp_as_the_called(&site, transport, rate, calls);
     let a_call = |cpu: f64| cpu * 1e6 / f64::from(calls);
     eprintln!(
-        "{name}: {calls} calls at {rate}/s, none failed, {} repeated, answered after {:.1} ms; \
-         CPU a call {:.0} us (sipp -sn uas: {:.0} us), {resident:.0} MB",
+        "{name}: {calls} calls at {rate}/s, none failed, {} repeated; CPU a call {:.0} us \
+         (sipp -sn uas: {:.0} us), {resident:.0} MB",
         counted.retransmissions,
-        counted.answered_after.as_secs_f64() * 1e3,
         a_call(ours),
         a_call(theirs),
     );

@@ -14,7 +14,6 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use crate::store::skip;
 
@@ -85,8 +84,6 @@ pub(crate) struct Counted {
     pub(crate) successful: u64,
     pub(crate) failed: u64,
     pub(crate) retransmissions: u64,
-    /// From an INVITE to its 200, on average.
-    pub(crate) answered_after: Duration,
 }
 
 /// Runs SIPp's own caller, a set-up with an SDP offer and a tear-down at once: `calls` of them,
@@ -122,14 +119,6 @@ pub(crate) fn sipp_calls(
         successful: count("SuccessfulCall(C)"),
         failed: count("FailedCall(C)"),
         retransmissions: count("Retransmissions(C)"),
-        answered_after: time(columns["ResponseTime1(C)"]),
     };
     (done, counted)
-}
-
-/// SIPp's `00:00:01:002003`: hours, minutes, seconds, microseconds.
-fn time(text: &str) -> Duration {
-    let parts: Vec<u64> = text.split(':').map(|part| part.parse().expect("a number")).collect();
-    let [hours, minutes, seconds, micros] = parts[..] else { panic!("a time, found {text}") };
-    Duration::from_micros((hours * 3_600 + minutes * 60 + seconds) * 1_000_000 + micros)
 }
