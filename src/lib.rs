@@ -73,7 +73,7 @@
 //!    [`sip::info`] says in which form the peer takes verdicts
 //! 6. a request of ours goes by [`sip::client_transactions`] over a [`sip::transport::Hop`]: where its
 //!    URI names a host, [`runtime::locate`] asks the questions of [`sip::location`] first
-//! 7. [`sip::accounts`] keeps a [`sip::registration`] for each account
+//! 7. [`sip::accounts`] keeps a [`sip::registration`] for each [`sip::account`]
 //!
 //! # Threads, and what gives way
 //!

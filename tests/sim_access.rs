@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sidetone::sip::access::{Access, Peer, Strangers};
+use sidetone::sip::account::Account;
 use sidetone::sip::client_call::Placing;
 use sidetone::sip::digest::Credentials;
 use sidetone::sip::event::{End, Event, Failure, Rejection};
 use sidetone::sip::info::InfoProfile;
-use sidetone::sip::registration::Account;
 use sidetone::sip::settings::Settings;
 use sidetone::sip::transport::{LocalId, Source, Transport};
 use sim::{CALLER, SIDECAR, Seen, World, address, host, local, to_sidecar};

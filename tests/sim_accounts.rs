@@ -9,13 +9,13 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use sidetone::sip::access::{Access, Strangers};
+use sidetone::sip::account::{Account, RegistrationEvent, RegistrationFailure};
 use sidetone::sip::client_call::Placing;
 use sidetone::sip::digest::{Algorithm, Counted, Credentials, Parameters, Proof, Qop};
 use sidetone::sip::digest_client::DigestRefusal;
 use sidetone::sip::digest_server::{DigestServer, Verdict};
 use sidetone::sip::event::{End, Event, Failure, Rejection};
 use sidetone::sip::message::{Message, Method, Received, Request, Response};
-use sidetone::sip::registration::{Account, RegistrationEvent, RegistrationFailure};
 use sidetone::sip::settings::Settings;
 use sidetone::sip::transport::{ConnectionId, Hop, Source, Transport};
 use sim::{CALLER, SIDECAR, World, address, host, local};

@@ -3,7 +3,8 @@
 use tracing::warn;
 
 use crate::runtime::transport::resolver::{LookupError, Resolver};
-use crate::sip::location::{Locator, Query, Records, Target};
+use crate::sip::dns::{Query, Records};
+use crate::sip::location::{Locator, Target};
 use crate::sip::transport::Transport;
 
 /// Where `uri` leads by one of `supported`, in order of trial; nothing where its name leads nowhere

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::config::{self, Config};
 use crate::sip::access::{Access, Peer, Strangers};
+use crate::sip::account::Account;
 use crate::sip::digest::Credentials;
-use crate::sip::registration::Account;
 use crate::sip::settings::Settings;
 use crate::sip::transport::Local;
 use crate::sip::uri::UriParts;

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Instant;
 
+use crate::sip::account::{RegistrationEvent, RegistrationState};
 use crate::sip::client_transactions::{ClientId, Order, Owner, Unanswered};
 use crate::sip::core::Core;
 use crate::sip::hops::Way;
 use crate::sip::message::{Received, Response};
-use crate::sip::registration::{Registration, RegistrationEvent, RegistrationState};
+use crate::sip::registration::Registration;
 use crate::sip::transport::{ConnectionId, Hop};
 
 /// The accounts, in the order of the settings.

@@ -1,8 +1,8 @@
 //! What an endpoint tells its owner.
 
+use crate::sip::account::RegistrationEvent;
 use crate::sip::client_transactions::{ClientId, Unanswered};
 use crate::sip::headers::Headers;
-use crate::sip::registration::RegistrationEvent;
 use crate::sip::transport::{Hop, Source};
 
 /// Our own handle of one call, from the first INVITE to [`Event::Ended`]; never used twice.

@@ -1,7 +1,9 @@
 //! SIP signalling (RFC 3261), without IO.
 
 pub mod access;
+pub mod account;
 pub mod accounts;
+pub mod binding;
 pub mod call;
 pub mod client_call;
 pub mod client_transactions;
@@ -12,6 +14,7 @@ pub mod dialog;
 pub mod digest;
 pub mod digest_client;
 pub mod digest_server;
+pub mod dns;
 pub mod endpoint;
 pub mod event;
 pub mod gate;

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::sip::account::{Account, RegistrationEvent, RegistrationFailure, RegistrationState};
+use crate::sip::binding::{granted, seconds};
 use crate::sip::client_transactions::Unanswered;
-use crate::sip::digest::Credentials;
-use crate::sip::digest_client::{DigestClient, DigestRefusal};
-use crate::sip::headers::{Headers, parameter, split};
+use crate::sip::digest_client::DigestClient;
+use crate::sip::headers::Headers;
 use crate::sip::message::{Method, Received, Request, Response};
-use crate::sip::name_addr::NameAddr;
-use crate::sip::uri::{UriParts, without_user};
-use crate::sip::via::DEFAULT_PORT;
+use crate::sip::uri::without_user;
 
 /// First wait after what may pass by itself; doubles (RFC 5626 §4.5 has 30 s: we are one, not a crowd).
 const BACK_OFF: Duration = Duration::from_secs(2);
@@ -25,25 +24,6 @@ const SHORT: Duration = Duration::from_secs(70);
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 /// A broken connection is replaced within this time: not at once, for all others broke with it.
 const MAX_RECONNECT_MILLIS: u64 = 2_000;
-
-/// Who registers, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
-    /// For people and logs.
-    pub name: String,
-    /// URI of the registrar; a user part is left out.
-    pub registrar: String,
-    /// Address of record: the URI that others call.
-    pub aor: String,
-    /// User part of our Contact.
-    pub contact_user: String,
-    /// For a registrar that asks.
-    pub credentials: Option<Credentials>,
-    /// Lifetime to ask for.
-    pub expires: Duration,
-    /// Whether to register at all, or only to place calls.
-    pub registers: bool,
-}
 
 /// Keeps one binding: drain [`Self::poll_request`] after every other call. At most one REGISTER is
 /// under way.
@@ -81,61 +61,6 @@ enum Step {
     Resting { until: Instant },
     /// Withdrawn.
     Over,
-}
-
-/// How a registration stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RegistrationState {
-    /// Not yet, and nothing has failed.
-    Trying,
-    /// Calls reach us.
-    Registered {
-        /// When the binding lapses unless it is refreshed.
-        until: Instant,
-    },
-    /// Calls do not reach us; trying goes on.
-    Failed(RegistrationFailure),
-    /// We withdrew.
-    Withdrawn,
-}
-
-/// Something for the owner to know; each is told once for each change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RegistrationEvent {
-    /// Calls reach us, after they did not or after a failure was told.
-    Registered {
-        /// Lifetime granted.
-        expires: Duration,
-    },
-    /// A REGISTER failed, otherwise than the one before. A binding may still stand.
-    Failed {
-        /// How.
-        why: RegistrationFailure,
-    },
-    /// A binding that stood is gone: it lapsed, or its connection broke.
-    Lost,
-    /// We withdrew; nothing follows.
-    Withdrawn,
-}
-
-/// Why a REGISTER failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegistrationFailure {
-    /// No answer.
-    #[error("the registrar: {0}")]
-    Unanswered(Unanswered),
-    /// Answered with this status, 300-699.
-    #[error("the registrar refuses with {0}")]
-    Refused(u16),
-    /// The registrar asks for a password and the account has none.
-    #[error("the registrar asks for a password, and none is configured")]
-    NoCredentials,
-    /// The registrar's challenge cannot be answered.
-    #[error("{0}")]
-    Digest(DigestRefusal),
-    /// A success with no lifetime left.
-    #[error("the registrar grants a lifetime of 0 s")]
-    NothingGranted,
 }
 
 impl Registration {
@@ -395,51 +320,12 @@ impl Registration {
     }
 }
 
-impl RegistrationFailure {
-    /// Whether trying again is of little use until somebody changes an account.
-    fn needs_a_hand(&self) -> bool {
-        match self {
-            Self::Refused(status) => matches!(status, 403 | 404),
-            Self::NoCredentials | Self::Digest(_) => true,
-            Self::Unanswered(_) | Self::NothingGranted => false,
-        }
-    }
-}
-
-/// The leading number of a field: `120 (in a meeting);duration=60` is 120.
-fn seconds(headers: &Headers, name: &str) -> Option<Duration> {
-    let value = headers.get(name)?;
-    let end = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    value[..end].parse().ok().map(Duration::from_secs)
-}
-
-/// Lifetime of our binding by a success (§10.2.4): the parameter of our Contact goes before Expires.
-fn granted(headers: &Headers, our_contacts: &[String]) -> Option<Duration> {
-    let ours = |uri: &str| {
-        let uri = UriParts::parse(uri);
-        our_contacts.iter().any(|our| match (UriParts::parse(our), &uri) {
-            (Some(our), Some(uri)) => our.is_same_place(uri, DEFAULT_PORT),
-            (_, _) => false,
-        })
-    };
-    let contacts: Vec<_> = headers
-        .list("Contact")
-        .filter_map(|element| Some((NameAddr::parse(element)?.uri, split(element, ';'))))
-        .collect();
-    let our = contacts.iter().find(|(uri, _)| ours(uri)).or(match contacts.as_slice() {
-        // Asterisk with `rewrite_contact` puts the address that it sees in place of ours.
-        [only] => Some(only),
-        _ => None,
-    });
-    let expires = our.and_then(|(_, parts)| parameter(&parts[1..], "expires"));
-    let expires = expires.and_then(|expires| expires.parse().ok()).map(Duration::from_secs);
-    expires.or_else(|| seconds(headers, "Expires"))
-}
-
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
     use super::*;
+    use crate::sip::digest::Credentials;
+    use crate::sip::digest_client::DigestRefusal;
     use crate::sip::message::Message;
 
     const CONTACT: &str = "sip:us@192.0.2.7:5060";

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::sip::access::Access;
+use crate::sip::account::Account;
 use crate::sip::digest::Credentials;
 use crate::sip::info::InfoProfile;
-use crate::sip::registration::Account;
 use crate::sip::transport::{Local, Transport};
 
 /// How an endpoint presents itself, and its bounds.

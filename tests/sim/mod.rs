@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use sidetone::sip::account::RegistrationEvent;
 use sidetone::sip::client_call::Placing;
 use sidetone::sip::client_transactions::ClientId;
+use sidetone::sip::dns::{Query, Records};
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, End, Event, Output, Rejection};
 use sidetone::sip::hops::Way;
 use sidetone::sip::info::Notice;
-use sidetone::sip::location::{Locator, Query, Records, Target};
+use sidetone::sip::location::{Locator, Target};
 use sidetone::sip::message::{Message, Received, Request, Response};
-use sidetone::sip::registration::RegistrationEvent;
 use sidetone::sip::settings::Settings;
 use sidetone::sip::transport::{ConnectionId, Hop, Local, LocalId, Source, Transport};
 

@@ -11,7 +11,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::net::UdpSocket;
 
 use sidetone::runtime::transport::resolver::{LookupError, Resolver};
-use sidetone::sip::location::{Naptr, Srv};
+use sidetone::sip::dns::{Naptr, Srv};
 
 /// A name server of one zone; says that there is nothing else.
 async fn name_server() -> SocketAddr {

@@ -18,7 +18,7 @@ use hickory_resolver::{Hosts, ResolverBuilder};
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::sip::location::{Naptr, Srv};
+use crate::sip::dns::{Naptr, Srv};
 
 /// For one try; timer F would give up on the whole transaction after 32 s.
 const TRY: Duration = Duration::from_secs(2);
