@@ -1,4 +1,4 @@
-//! What a registrar grants: the lifetime of a binding (RFC 3261 §10.2.4).
+//! What a registrar grants: the lifetime of a binding, and when to ask anew (RFC 3261 §10.2.4).
 
 use std::time::Duration;
 
@@ -6,6 +6,11 @@ use crate::sip::headers::{Headers, parameter, split};
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::UriParts;
 use crate::sip::via::DEFAULT_PORT;
+
+/// Time for one REGISTER to fail (timer F, 32 s) before the binding lapses.
+const MARGIN: Duration = Duration::from_secs(35);
+/// A lifetime to which [`MARGIN`] does not apply: it would leave nothing of it.
+const SHORT: Duration = Duration::from_secs(70);
 
 /// The leading number of a field: `120 (in a meeting);duration=60` is 120.
 pub(super) fn seconds(headers: &Headers, name: &str) -> Option<Duration> {
@@ -35,4 +40,14 @@ pub(super) fn granted(headers: &Headers, our_contacts: &[String]) -> Option<Dura
     let expires = our.and_then(|(_, parts)| parameter(&parts[1..], "expires"));
     let expires = expires.and_then(|expires| expires.parse().ok()).map(Duration::from_secs);
     expires.or_else(|| seconds(headers, "Expires"))
+}
+
+/// When a binding of that lifetime is to be refreshed: by lot, so that many accounts do not come
+/// together, and a second at least, for who grants less is not to be asked without end.
+pub(super) fn refresh_after(granted: Duration, random: &mut fastrand::Rng) -> Duration {
+    let mut wait = granted.mul_f64(0.5 + 0.25 * random.f64());
+    if granted > SHORT {
+        wait = wait.min(granted - MARGIN);
+    }
+    wait.max(Duration::from_secs(1))
 }

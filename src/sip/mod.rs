@@ -3,6 +3,7 @@
 pub mod access;
 pub mod account;
 pub mod accounts;
+pub mod back_off;
 pub mod binding;
 pub mod call;
 pub mod client_call;

@@ -3,23 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::sip::account::{Account, RegistrationEvent, RegistrationFailure, RegistrationState};
-use crate::sip::binding::{granted, seconds};
+use crate::sip::back_off::back_off;
+use crate::sip::binding::{granted, refresh_after, seconds};
 use crate::sip::client_transactions::Unanswered;
 use crate::sip::digest_client::DigestClient;
 use crate::sip::headers::Headers;
 use crate::sip::message::{Method, Received, Request, Response};
 use crate::sip::uri::without_user;
 
-/// First wait after what may pass by itself; doubles (RFC 5626 §4.5 has 30 s: we are one, not a crowd).
-const BACK_OFF: Duration = Duration::from_secs(2);
-/// First wait after what needs somebody's hand. Some registrars ban who tries wrong passwords faster.
-const LONG_BACK_OFF: Duration = Duration::from_secs(60);
-/// No wait is longer, whatever Retry-After says.
-const MAX_BACK_OFF: Duration = Duration::from_secs(300);
-/// Time for one REGISTER to fail (timer F, 32 s) before the binding lapses.
-const MARGIN: Duration = Duration::from_secs(35);
-/// A lifetime to which [`MARGIN`] does not apply: it would leave nothing of it.
-const SHORT: Duration = Duration::from_secs(70);
 /// No registrar grants or demands more.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3_600);
 /// A broken connection is replaced within this time: not at once, for all others broke with it.
@@ -272,14 +263,8 @@ impl Registration {
             self.step = Step::Resting { until: now };
             return None;
         }
-        // A share by lot, so that many accounts do not come together.
-        let mut wait = granted.mul_f64(0.5 + 0.25 * random.f64());
-        if granted > SHORT {
-            wait = wait.min(granted - MARGIN);
-        }
         self.bound = Some(now + granted);
-        // A second at least: who grants less is not to be asked without end.
-        self.step = Step::Resting { until: now + wait.max(Duration::from_secs(1)) };
+        self.step = Step::Resting { until: now + refresh_after(granted, random) };
         (!was_bound || had_failed).then_some(RegistrationEvent::Registered { expires: granted })
     }
 
@@ -297,10 +282,8 @@ impl Registration {
                 None => self.end(),
             };
         }
-        let base = if why.needs_a_hand() { LONG_BACK_OFF } else { BACK_OFF };
-        let longest = base.saturating_mul(1 << self.failures.min(8)).min(MAX_BACK_OFF);
-        let asked = seconds(headers, "Retry-After").unwrap_or_default().min(MAX_BACK_OFF);
-        let wait = longest.mul_f64(0.5 + 0.5 * random.f64()).max(asked);
+        let asked = seconds(headers, "Retry-After").unwrap_or_default();
+        let wait = back_off(why.needs_a_hand(), self.failures, asked, random);
         self.failures = self.failures.saturating_add(1);
         self.step = Step::Resting { until: now + wait };
         let news = self.told.as_ref() != Some(&why);
