@@ -8,6 +8,7 @@ mod peers;
 mod store;
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -151,6 +152,46 @@ fn phone_site() -> Option<(Site, Authority)> {
     let authority = Authority::new(&site.path(""));
     authority.issue("ours", "127.0.0.1", LATER);
     Some((site, authority))
+}
+
+#[test]
+fn sighup_brings_renewed_certificates_and_bad_ones_change_nothing() {
+    let Some(store) = store() else { return };
+    if !installed("openssl", "openssl") {
+        return;
+    }
+    let site = Site::new(&store);
+    let authority = Authority::new(&site.path(""));
+    authority.issue("ours", "127.0.0.1", LATER);
+    configure(&site, "off", &[]);
+    let appliance = Appliance::start(&site);
+    let tls = appliance.tls.expect("a TLS socket").to_string();
+    let certificate = || std::fs::read_to_string(site.path("ours.crt")).expect("a certificate");
+    let shown = || {
+        let mut client = Command::new("openssl");
+        client.args(["s_client", "-connect", &tls, "-showcerts"]).stdin(Stdio::null());
+        let said = client.output().expect("openssl runs").stdout;
+        String::from_utf8_lossy(&said).replace('\r', "")
+    };
+    let hang_up = || {
+        let id = appliance.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -HUP \"$0\"", &id]).status();
+        assert!(sent.expect("a shell").success());
+    };
+    let logged = |wanted: &str| {
+        wait_for(wanted, || appliance.log().iter().any(|l| l.contains(wanted)).then_some(()));
+    };
+    let old = certificate();
+    assert!(shown().contains(old.trim()));
+    authority.issue("ours", "127.0.0.1", LATER);
+    hang_up();
+    logged("certificates read anew");
+    let new = certificate();
+    assert!(new != old && shown().contains(new.trim()));
+    site.write("ours.crt", "broken");
+    hang_up();
+    logged("the certificates in use stay");
+    assert!(shown().contains(new.trim()));
 }
 
 /// A configuration with a TLS socket.
