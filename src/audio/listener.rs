@@ -156,6 +156,11 @@ impl Listener {
         self.ready.pop_front()
     }
 
+    /// How far the stream has come, what the filters still hold left out.
+    pub fn stream_time(&self) -> Duration {
+        self.activity.position()
+    }
+
     /// Audio heard, concealed audio included, skipped time not.
     pub fn audio(&self) -> Duration {
         frames(self.activity.stats().frames)

@@ -3,9 +3,11 @@
 pub mod concealment;
 pub mod decoder;
 pub mod g711;
+pub mod g722;
 pub mod listener;
 pub mod mel;
 pub mod pcm;
+pub mod playback;
 pub mod resampler;
 pub mod segmenter;
 pub mod speech_windows;

@@ -180,6 +180,11 @@ impl VoiceActivity {
         self.ready.pop_front()
     }
 
+    /// Stream time of the end of all that was pushed.
+    pub fn position(&self) -> Duration {
+        pcm::duration_of(self.position + self.rest.len() as u64)
+    }
+
     /// The stream is over: settles the frames still undecided. Samples that fill no frame are lost.
     pub fn finish(&mut self) {
         while self.settle() {}

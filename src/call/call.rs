@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::call::media_session::{MediaPlan, SpeakerWatch};
+use crate::call::media_plan::MediaPlan;
+use crate::call::media_session::SpeakerWatch;
 use crate::call::negotiation::{Negotiation, NegotiationError};
 use crate::policy::evidence::{Evidence, Obstacle};
 use crate::policy::judge::{Judge, Leg};

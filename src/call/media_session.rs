@@ -4,36 +4,27 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::audio::decoder::{Codec, Decoder};
+use crate::audio::decoder::Codec;
 use crate::audio::listener::{Heard, Listener};
 use crate::audio::pcm;
+use crate::audio::playback::{Origin, Piece, Playback};
 use crate::audio::segmenter::Segment;
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
+use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::silence_watch::SilenceWatch;
 use crate::consent::consent::Consent;
 use crate::keyword::spotter::Hit;
 use crate::policy::evidence::{Evidence, Obstacle, PhraseEvidence, SpeakerEvidence};
-use crate::rtp::jitter_buffer::{self, JitterBuffer, Playout};
+use crate::rtp::jitter_buffer::{self, Filled, JitterBuffer, Playout};
 use crate::rtp::packet::{Packet, is_rtcp};
 use crate::rtp::reception::{Arrival, Reception};
 use crate::rtp::report::Reporter;
+use crate::rtp::sequence::Place;
 use crate::rtp::source::{Admission, SourceCheck};
+use crate::rtp::telephone_event::TelephoneEvents;
 use crate::speaker::embedding::Embedding;
 use crate::speaker::verifier::Verifier;
 use crate::speaker::voiceprint::Voiceprint;
-
-/// What was agreed in SDP about one party's audio.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaPlan {
-    /// Payload types that carry audio.
-    pub payloads: Vec<(u8, Codec)>,
-    /// Where the peer said that its RTP comes from, if it did.
-    pub rtp: Option<SocketAddr>,
-    /// Where receiver reports go, if anywhere.
-    pub rtcp: Option<SocketAddr>,
-    /// How long nothing may come before the call counts as dead; `None` on hold.
-    pub patience: Option<Duration>,
-}
 
 /// The comparison of one caller's voice with a voiceprint: there is none without a consent.
 #[derive(Debug)]
@@ -137,14 +128,6 @@ pub struct MediaStats {
     pub segments: u64,
 }
 
-/// The stream as it comes, one codec at a time.
-#[derive(Debug)]
-struct Stream {
-    decoder: Decoder,
-    reception: Reception,
-    jitter: JitterBuffer,
-}
-
 /// One party of one call.
 #[derive(Debug)]
 pub struct MediaSession {
@@ -152,7 +135,12 @@ pub struct MediaSession {
     source: SourceCheck,
     reporter: Reporter,
     silence: SilenceWatch,
-    stream: Option<Stream>,
+    reception: Reception,
+    /// On probation: when it came, and its bytes.
+    held: Option<(Instant, Vec<u8>)>,
+    jitter: JitterBuffer,
+    playback: Playback,
+    events: TelephoneEvents,
     listener: Listener,
     watch: Option<SpeakerWatch>,
     /// Speech offered to the models and speech that they worked on, by model.
@@ -188,7 +176,11 @@ impl MediaSession {
             silence: SilenceWatch::new(now, plan.patience),
             plan,
             reporter: Reporter::new(now, seed, cname),
-            stream: None,
+            reception: Reception::new(now),
+            held: None,
+            jitter: JitterBuffer::new(jitter_buffer::Settings::default()),
+            playback: Playback::new(),
+            events: TelephoneEvents::default(),
             listener: Listener::new(hop, spotting),
             watch,
             offered: Coverage::default(),
@@ -222,82 +214,101 @@ impl MediaSession {
             return;
         };
         match self.source.check(now, source, &packet) {
-            Admission::Accept | Admission::Latched => self.handle_packet(now, &packet),
+            Admission::Accept | Admission::Latched => self.handle_packet(now, datagram, &packet),
             Admission::Drop => self.stats.foreign += 1,
         }
         self.play(now);
     }
 
-    fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {
+    fn handle_packet(&mut self, now: Instant, datagram: &[u8], packet: &Packet<'_>) {
         self.stats.packets += 1;
         self.silence.hear(now);
-        let codec = self.plan.codec(packet.payload_type);
-        if let Some(codec) = codec
-            && self.stream.as_ref().is_none_or(|s| s.clock_rate() != codec.clock_rate())
-        {
-            self.drain(now);
-            if let Some(ended) = self.stream.replace(Stream::new(now, codec)) {
-                ended.count_into(&mut self.stats);
-            }
-        }
-        // A telephone event before the first audio has no clock to be placed on.
-        let Some(stream) = &mut self.stream else { return };
-        let place = match stream.reception.record(now, packet) {
-            Arrival::Valid(place) => place,
-            Arrival::Restart(place) => {
+        // What was not agreed on has no clock, but a number that is not lost.
+        let payload = self.plan.payload(packet.payload_type);
+        let clock_rate = payload.map_or_else(|| self.clock_rate(), Payload::clock_rate);
+        match self.reception.record(now, packet, clock_rate) {
+            Arrival::Valid(place) => self.push(now, place, packet),
+            Arrival::Restart { held: before, place } => {
                 self.drain(now);
-                let stream = self.stream.as_mut().expect("draining keeps the stream");
-                stream.jitter.restart();
-                place
+                self.jitter.restart();
+                if let Some((arrived, datagram)) = self.held.take()
+                    && let Ok(first) = Packet::parse(&datagram)
+                {
+                    self.push(arrived, before, &first);
+                }
+                self.push(now, place, packet);
             }
-            Arrival::Probation | Arrival::Duplicate => return,
+            Arrival::Probation => self.held = Some((now, datagram.to_vec())),
+            Arrival::Duplicate => {}
+        }
+    }
+
+    fn push(&mut self, now: Instant, place: Place, packet: &Packet<'_>) {
+        let filled = match self.plan.payload(packet.payload_type) {
+            Some(Payload::Audio(codec)) => Filled {
+                // A payload that will not decode fills no time: it shows as silence.
+                units: codec.duration(packet.payload).unwrap_or(0),
+                clock_rate: codec.clock_rate(),
+            },
+            Some(Payload::TelephoneEvent { clock_rate } | Payload::ComfortNoise { clock_rate }) => {
+                Filled { units: 0, clock_rate }
+            }
+            None => Filled { units: 0, clock_rate: self.clock_rate() },
         };
-        let stream = self.stream.as_mut().expect("nothing above takes the stream");
-        // What is no audio of ours (events, comfort noise) fills no time: it shows as silence. So
-        // does a payload that will not decode.
-        let duration = codec.map_or(Ok(0), |codec| codec.duration(packet.payload)).unwrap_or(0);
-        stream.jitter.push(now, place, packet, duration);
+        self.jitter.push(now, place, packet, filled);
+    }
+
+    /// Of the codec heard last, or else of telephony.
+    fn clock_rate(&self) -> u32 {
+        self.playback.codec().unwrap_or(Codec::Pcmu).clock_rate()
     }
 
     /// Gives out what the jitter buffer has ready at `now`.
     fn play(&mut self, now: Instant) {
-        let Self { plan, stream: Some(stream), listener, stats, .. } = self else { return };
         loop {
-            match stream.jitter.pop(now) {
-                Playout::Packet { payload_type, payload, .. } => {
-                    let Some(codec) = plan.codec(payload_type) else { continue };
-                    if codec != stream.decoder.codec() {
-                        stream.decoder = Decoder::new(codec);
-                    }
-                    match stream.decoder.decode(&payload) {
-                        Ok(samples) => listener.hear(&samples, codec.sample_rate(), false),
-                        Err(_) => {
-                            stats.undecodable += 1;
-                            let units = codec.duration(&payload).map_or(0, u64::from);
-                            let samples = stream.decoder.conceal(units);
-                            listener.hear(&samples, codec.sample_rate(), true);
+            match self.jitter.pop(now) {
+                Playout::Packet { payload_type, payload, timestamp, .. } => {
+                    match self.plan.payload(payload_type) {
+                        Some(Payload::Audio(codec)) => {
+                            self.playback.handle_payload(codec, &payload);
                         }
+                        Some(Payload::TelephoneEvent { .. }) => {
+                            if let Some(key) = self.events.handle_payload(timestamp, &payload) {
+                                self.hear();
+                                let at = self.listener.stream_time();
+                                let evidence = Evidence::Key { key, at };
+                                self.outputs.push_back(Output::Evidence(evidence));
+                            }
+                        }
+                        Some(Payload::ComfortNoise { .. }) | None => {}
                     }
                 }
-                Playout::Lost { duration, .. } => {
-                    let codec = stream.decoder.codec();
-                    let samples = stream.decoder.conceal(duration);
-                    let made = Duration::from_secs_f64(
-                        samples.len() as f64 / f64::from(codec.sample_rate()),
-                    );
-                    listener.hear(&samples, codec.sample_rate(), true);
-                    listener.skip(stream.time(duration).saturating_sub(made));
-                }
-                Playout::Silence { duration } => listener.skip(stream.time(duration)),
+                Playout::Lost { time, .. } => self.playback.handle_lost(time),
+                Playout::Silence { time } => self.playback.handle_silence(time),
                 Playout::NotYet => break,
             }
         }
-        self.gather();
+        self.hear();
     }
 
     /// Gives out all that waits, gaps or not.
     fn drain(&mut self, now: Instant) {
-        self.play(now + jitter_buffer::Settings::default().depth);
+        self.play(now + self.jitter.longest_wait());
+        self.playback.settle();
+        self.hear();
+    }
+
+    /// Lets the listener hear what was played.
+    fn hear(&mut self) {
+        while let Some(piece) = self.playback.poll_piece() {
+            match piece {
+                Piece::Samples { samples, rate, origin } => {
+                    self.listener.hear(&samples, rate, origin == Origin::Concealed);
+                }
+                Piece::Silence(time) => self.listener.skip(time),
+            }
+        }
+        self.gather();
     }
 
     /// Turns what the listener heard into work and evidence.
@@ -372,9 +383,8 @@ impl MediaSession {
     /// Moves every due timer: a gap that lasted too long, a receiver report, a silence.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.play(now);
-        let Self { reporter, stream, .. } = self;
-        let report =
-            reporter.handle_timeout(now, || stream.as_mut().and_then(|s| s.reception.report()));
+        let Self { reporter, reception, .. } = self;
+        let report = reporter.handle_timeout(now, || reception.report());
         self.transmit(report);
         if self.silence.handle_timeout(now) {
             self.outputs.push_back(Output::Silent);
@@ -386,7 +396,7 @@ impl MediaSession {
         self.drain(now);
         self.listener.finish();
         self.gather();
-        let block = self.stream.as_mut().and_then(|s| s.reception.report());
+        let block = self.reception.report();
         let bye = self.reporter.bye(now, block);
         self.transmit(Some(bye));
     }
@@ -405,54 +415,23 @@ impl MediaSession {
     /// When [`Self::handle_timeout`] is next due.
     pub fn poll_timeout(&self) -> Instant {
         let report = self.reporter.poll_timeout();
-        let gap = self.stream.as_ref().and_then(|stream| stream.jitter.poll_timeout());
+        let gap = self.jitter.poll_timeout();
         gap.into_iter().chain(self.silence.poll_timeout()).fold(report, Instant::min)
     }
 
     /// The counts so far.
     pub fn stats(&self) -> MediaStats {
+        let (reception, jitter) = (self.reception.stats(), self.jitter.stats());
         let mut stats = self.stats;
-        if let Some(stream) = &self.stream {
-            stream.count_into(&mut stats);
-        }
+        stats.lost = jitter.lost;
+        stats.late = jitter.late;
+        stats.duplicates = reception.duplicates + jitter.duplicates;
+        stats.undecodable = self.playback.undecodable();
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         stats.audio_us = us(self.listener.audio());
         stats.speech_us = us(self.listener.net_speech());
         stats.concealed_us = us(self.listener.concealed());
         stats
-    }
-}
-
-impl MediaPlan {
-    /// The audio codec behind a payload type; `None` for events, comfort noise and strangers.
-    fn codec(&self, payload_type: u8) -> Option<Codec> {
-        self.payloads.iter().find(|(pt, _)| *pt == payload_type).map(|&(_, codec)| codec)
-    }
-}
-
-impl Stream {
-    fn new(now: Instant, codec: Codec) -> Self {
-        Self {
-            decoder: Decoder::new(codec),
-            reception: Reception::new(now, codec.clock_rate()),
-            jitter: JitterBuffer::new(jitter_buffer::Settings::default(), codec.clock_rate()),
-        }
-    }
-
-    fn clock_rate(&self) -> u32 {
-        self.decoder.codec().clock_rate()
-    }
-
-    fn count_into(&self, stats: &mut MediaStats) {
-        let (reception, jitter) = (self.reception.stats(), self.jitter.stats());
-        stats.lost += jitter.lost;
-        stats.late += jitter.late;
-        stats.duplicates += reception.duplicates + jitter.duplicates;
-    }
-
-    /// Timestamp units as time.
-    fn time(&self, units: u64) -> Duration {
-        Duration::from_secs_f64(units as f64 / f64::from(self.clock_rate()))
     }
 }
 

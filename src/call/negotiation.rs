@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::audio::decoder;
-use crate::call::media_session::MediaPlan;
+use crate::call::media_plan::{MediaPlan, Payload};
 use crate::sdp::{
     self, AnswerError, Codec, Direction, Local, Negotiated, Offer, OfferError, Origin,
 };
@@ -69,7 +69,8 @@ impl Negotiation {
             self.offered = true;
             let sdp = sdp::offer(self.local, &CODECS, Direction::RecvOnly, &mut self.origin);
             // Until their answer comes, the static numbers are all that can be known.
-            let payloads = vec![(0, decoder::Codec::Pcmu), (8, decoder::Codec::Pcma)];
+            let audio = |number, codec| (number, Payload::Audio(codec));
+            let payloads = vec![audio(0, decoder::Codec::Pcmu), audio(8, decoder::Codec::Pcma)];
             let patience = Some(self.patience);
             return Ok((sdp, MediaPlan { payloads, rtp: None, rtcp: None, patience }));
         };
@@ -102,8 +103,11 @@ fn plan(agreed: &Negotiated, patience: Duration) -> MediaPlan {
     let real = |address: SocketAddr| {
         (address.port() != 0 && !address.ip().is_unspecified()).then_some(address)
     };
+    let audio = agreed.payload_types.iter().map(|&(pt, c)| (pt, Payload::Audio(codec(c))));
+    let clock_rate = agreed.payload_types.first().map_or(8_000, |&(_, c)| codec(c).clock_rate());
+    let events = agreed.telephone_event.map(|pt| (pt, Payload::TelephoneEvent { clock_rate }));
     MediaPlan {
-        payloads: agreed.payload_types.iter().map(|&(pt, c)| (pt, codec(c))).collect(),
+        payloads: audio.chain(events).collect(),
         rtp: real(agreed.rtp),
         rtcp: real(if agreed.rtcp_mux { agreed.rtp } else { agreed.rtcp }),
         patience: (agreed.direction == Direction::RecvOnly).then_some(patience),
@@ -128,7 +132,15 @@ mod tests {
             sdp.contains("a=recvonly") && sdp.contains("m=audio 20000 RTP/AVP 8 0 101"),
             "{sdp}"
         );
-        assert_eq!(plan.payloads, [(8, decoder::Codec::Pcma), (0, decoder::Codec::Pcmu)]);
+        let audio = |number, codec| (number, Payload::Audio(codec));
+        assert_eq!(
+            plan.payloads,
+            [
+                audio(8, decoder::Codec::Pcma),
+                audio(0, decoder::Codec::Pcmu),
+                (101, Payload::TelephoneEvent { clock_rate: 8_000 })
+            ]
+        );
         assert_eq!(plan.rtp, Some("192.0.2.1:4000".parse().expect("an address")));
         assert_eq!(plan.rtcp, Some("192.0.2.1:4001".parse().expect("an address")));
     }

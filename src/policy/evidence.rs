@@ -20,6 +20,13 @@ pub enum Evidence {
         /// Since when.
         at: Duration,
     },
+    /// The party pressed a key. It may be part of a secret: never to be logged.
+    Key {
+        /// `0-9 * # A-D`.
+        key: char,
+        /// When.
+        at: Duration,
+    },
 }
 
 /// How the comparison with a voiceprint stands after one more window.

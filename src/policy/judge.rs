@@ -104,7 +104,7 @@ impl Judge {
                 let heard = (phrase.net_speech, phrase.coverage);
                 Some(self.verdict(leg, finding, phrase.start, heard, model))
             }
-            Evidence::Talk { .. } => None,
+            Evidence::Talk { .. } | Evidence::Key { .. } => None,
         }
     }
 

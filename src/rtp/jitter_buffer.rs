@@ -1,11 +1,14 @@
 //! Puts packets back in order and names every gap (RFC 3550 §6.4.1 only measures them).
 //!
 //! Nobody listens live, so there is no play-out clock: what is in order leaves at once, and only a
-//! gap makes the buffer wait. Therefore no clock drift to follow and no speech to stretch.
+//! gap makes the buffer wait. So no clock of ours drifts against the sender's, no silence has to be
+//! dropped to become shorter again, and no speech is stretched, which a voiceprint would hear. What
+//! adapts is the wait for a gap ([`crate::rtp::lateness`]).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::rtp::lateness::{self, Lateness};
 use crate::rtp::packet::Packet;
 use crate::rtp::reception::MAX_DROPOUT;
 use crate::rtp::sequence::Place;
@@ -18,30 +21,29 @@ const CLOCK_SLACK: Duration = Duration::from_secs(1);
 /// The buffer's own settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Longest wait for a missing packet, counted from the first packet that came after it.
-    pub depth: Duration,
-    /// Most packets held, at least one.
+    /// How long a missing packet is waited for, counted from the first packet that came after it.
+    pub wait: lateness::Settings,
+    /// Most packets held, at least one: a gap before so many is waited for no longer.
     pub capacity: usize,
 }
 
 impl Default for Settings {
-    /// 60 ms: two packets of the usual 20 ms may overtake a third, which covers load balancing over
-    /// unequal links; more would only delay the verdict on speech that is lost anyway. 64 packets
-    /// are more than a second of 20 ms packets: only a burst fills them.
+    /// 64 packets are more than a second of 20 ms packets, and the longest wait for 10 ms ones: only
+    /// a burst fills them.
     fn default() -> Self {
-        Self { depth: Duration::from_millis(60), capacity: 64 }
+        Self { wait: lateness::Settings::default(), capacity: 64 }
     }
 }
 
-/// A fixed-horizon reorder ring for one stream.
+/// A reorder ring for one party's stream.
 ///
 /// After every [`JitterBuffer::push`], and no later than [`JitterBuffer::poll_timeout`], call
 /// [`JitterBuffer::pop`] until it says [`Playout::NotYet`]. At the end of a call, popping with
-/// `now + depth` empties it.
+/// `now + `[`JitterBuffer::longest_wait`] empties it.
 #[derive(Debug)]
 pub struct JitterBuffer {
     settings: Settings,
-    clock_rate: u32,
+    lateness: Lateness,
     /// In order of sequence, without repeats.
     ring: VecDeque<Entry>,
     /// What was popped last; `None` before the first packet.
@@ -49,14 +51,14 @@ pub struct JitterBuffer {
     stats: Stats,
 }
 
-/// What comes next in the stream. Durations are in timestamp units.
+/// What comes next in the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Playout {
     /// The next packet in order.
     Packet {
         /// What the payload is, 0-127.
         payload_type: u8,
-        /// Widened time of its first sample.
+        /// Widened time of its first sample, in units of its clock.
         timestamp: u64,
         /// As on the wire.
         payload: Box<[u8]>,
@@ -66,7 +68,7 @@ pub enum Playout {
     /// Packets that were sent and never came, or came too late.
     Lost {
         /// The time that they would have filled.
-        duration: u64,
+        time: Duration,
         /// How many.
         packets: u64,
     },
@@ -74,10 +76,20 @@ pub enum Playout {
     /// between two streams.
     Silence {
         /// Its length.
-        duration: u64,
+        time: Duration,
     },
     /// Nothing to give before [`JitterBuffer::poll_timeout`] or the next packet.
     NotYet,
+}
+
+/// What a payload fills, as its codec knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// In timestamp units; 0 for telephone events and comfort noise, whose time then shows as
+    /// [`Playout::Silence`].
+    pub units: u32,
+    /// Units a second.
+    pub clock_rate: u32,
 }
 
 /// Counts of packets since the call began.
@@ -91,7 +103,7 @@ pub struct Stats {
     pub late: u64,
     /// Came while the same packet was waiting.
     pub duplicates: u64,
-    /// The oldest waiting, dropped for a newer one because the buffer was full.
+    /// The oldest waiting, dropped for a newer one because nothing was taken out.
     pub overflowed: u64,
     /// Waiting when the stream restarted.
     pub abandoned: u64,
@@ -104,7 +116,7 @@ pub struct Stats {
 struct Entry {
     sequence: u64,
     timestamp: u64,
-    duration: u64,
+    filled: Filled,
     arrived: Instant,
     payload_type: u8,
     marker: bool,
@@ -116,28 +128,25 @@ struct Last {
     /// When the stream stood at `expected`, less the last packet's duration.
     arrived: Instant,
     /// Of the last packet that had one: what a lost one is assumed to have filled.
-    duration: u64,
+    filled: Filled,
     /// The next sequence number and the timestamp that goes with it; `None` after a restart.
     expected: Option<Place>,
 }
 
 impl JitterBuffer {
-    /// An empty buffer; `clock_rate` is the codec's RTP clock in Hz.
-    pub fn new(settings: Settings, clock_rate: u32) -> Self {
+    /// An empty buffer.
+    pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            clock_rate,
-            ring: VecDeque::with_capacity(settings.capacity),
+            lateness: Lateness::new(settings.wait),
+            ring: VecDeque::with_capacity(settings.capacity + 1),
             last: None,
             stats: Stats::default(),
         }
     }
 
-    /// Copies `packet` into its place.
-    ///
-    /// `duration` is the time that its payload fills in timestamp units, as its codec knows; 0 for
-    /// telephone events and comfort noise, whose time then shows as [`Playout::Silence`].
-    pub fn push(&mut self, now: Instant, place: Place, packet: &Packet<'_>, duration: u32) {
+    /// Copies `packet`, which fills `filled`, into its place.
+    pub fn push(&mut self, now: Instant, place: Place, packet: &Packet<'_>, filled: Filled) {
         let Place { sequence, timestamp } = place;
         let expected = self.last.and_then(|last| last.expected).map(|place| place.sequence);
         let near = expected.or(self.ring.front().map(|entry| entry.sequence));
@@ -145,6 +154,7 @@ impl JitterBuffer {
             self.restart();
         } else if expected.is_some_and(|expected| sequence < expected) {
             self.stats.late += 1;
+            self.lateness.record(now, sequence);
             return;
         }
         let slot = self.ring.partition_point(|entry| entry.sequence < sequence);
@@ -152,12 +162,13 @@ impl JitterBuffer {
             self.stats.duplicates += 1;
             return;
         }
+        self.lateness.record(now, sequence);
         self.ring.insert(
             slot,
             Entry {
                 sequence,
                 timestamp,
-                duration: u64::from(duration),
+                filled,
                 arrived: now,
                 payload_type: packet.payload_type,
                 marker: packet.marker,
@@ -180,38 +191,34 @@ impl JitterBuffer {
             if missing > 0 && due.is_some_and(|due| now < due) {
                 return Playout::NotYet;
             }
-            let gap = last.gap_before(head, self.clock_rate);
+            let Gap { lost, silence } = last.gap_before(head, missing);
             let timestamp = last.no_earlier(head, head.timestamp);
-            let expected = Place { sequence: head.sequence, timestamp };
-            let lost = match last.duration {
-                0 => gap,
-                one => gap.min(missing * one),
-            };
-            last.expected = Some(expected);
             if missing > 0 {
                 // What the lost packets cannot have filled is silence, given next.
-                let timestamp = timestamp.saturating_sub(gap - lost);
-                last.expected = Some(Place { timestamp, ..expected });
+                let timestamp = timestamp.saturating_sub(units(silence, head.filled.clock_rate));
+                last.expected = Some(Place { sequence: head.sequence, timestamp });
+                last.filled.clock_rate = head.filled.clock_rate;
                 self.stats.lost += missing;
-                return Playout::Lost { duration: lost, packets: missing };
+                return Playout::Lost { time: lost, packets: missing };
             }
-            if gap > 0 {
+            last.expected = Some(Place { sequence: head.sequence, timestamp });
+            if !silence.is_zero() {
                 last.arrived = head.arrived;
-                return Playout::Silence { duration: gap };
+                return Playout::Silence { time: silence };
             }
         }
         let head = self.ring.pop_front().expect("the head was just looked at");
-        let end = head.timestamp + head.duration;
-        let (arrived, duration, timestamp) = match self.last {
+        let end = head.timestamp + u64::from(head.filled.units);
+        let (arrived, filled, timestamp) = match self.last {
             // Repeats of a telephone event stand still in time, however late they come.
-            Some(last) if head.duration == 0 => {
-                (last.arrived, last.duration, last.no_earlier(&head, end))
+            Some(last) if head.filled.units == 0 => {
+                (last.arrived, last.filled, last.no_earlier(&head, end))
             }
-            Some(_) | None => (head.arrived, head.duration, end),
+            Some(_) | None => (head.arrived, head.filled, end),
         };
         self.last = Some(Last {
             arrived,
-            duration,
+            filled,
             expected: Some(Place { sequence: head.sequence + 1, timestamp }),
         });
         self.stats.played += 1;
@@ -229,7 +236,9 @@ impl JitterBuffer {
         let expected = self.last.and_then(|last| last.expected);
         match expected {
             Some(place) if head.sequence > place.sequence => {
-                Some(self.gap_since() + self.settings.depth)
+                let full = self.ring.len() >= self.settings.capacity;
+                let since = self.gap_since();
+                Some(if full { since } else { since + self.lateness.wait() })
             }
             Some(_) | None => Some(head.arrived),
         }
@@ -241,9 +250,20 @@ impl JitterBuffer {
         self.stats.restarts += u64::from(self.last.is_some());
         self.stats.abandoned += self.ring.len() as u64;
         self.ring.clear();
+        self.lateness.restart();
         if let Some(last) = &mut self.last {
             last.expected = None;
         }
+    }
+
+    /// How long a gap is waited for now.
+    pub fn wait(&self) -> Duration {
+        self.lateness.wait()
+    }
+
+    /// How long a gap is waited for at most.
+    pub fn longest_wait(&self) -> Duration {
+        self.settings.wait.most
     }
 
     /// The counts so far.
@@ -258,22 +278,44 @@ impl JitterBuffer {
     }
 }
 
+/// What lies between two packets.
+struct Gap {
+    /// Time that the packets in between would have filled.
+    lost: Duration,
+    /// Time for which nothing was sent.
+    silence: Duration,
+}
+
 impl Last {
-    /// Time between the end of this packet and the start of `head`.
-    fn gap_before(&self, head: &Entry, clock_rate: u32) -> u64 {
+    /// Time between the end of this packet and the start of `head`, with `missing` packets in it.
+    fn gap_before(&self, head: &Entry, missing: u64) -> Gap {
+        let one = time(u64::from(self.filled.units), self.filled.clock_rate);
+        let all = one.saturating_mul(u32::try_from(missing).unwrap_or(u32::MAX));
+        let gap = self.time_before(head, one, all);
+        let lost = if one.is_zero() && missing > 0 { gap } else { gap.min(all) };
+        Gap { lost, silence: gap - lost }
+    }
+
+    fn time_before(&self, head: &Entry, one: Duration, all: Duration) -> Duration {
         let elapsed = head.arrived.saturating_duration_since(self.arrived);
-        let by_wall_clock = units(elapsed, clock_rate).saturating_sub(self.duration);
+        let by_wall_clock = elapsed.saturating_sub(one);
         let Some(expected) = self.expected else { return by_wall_clock };
-        let slack = units(CLOCK_SLACK, clock_rate);
-        match head.timestamp.checked_sub(expected.timestamp) {
-            Some(gap) if gap <= by_wall_clock + slack => gap,
+        let clock_rate = head.filled.clock_rate;
+        if clock_rate != self.filled.clock_rate {
+            // Two clocks have no difference (RFC 7160 §4.1): the numbers and the wall have to do.
+            return if by_wall_clock > all + CLOCK_SLACK { by_wall_clock } else { all };
+        }
+        match head.timestamp.checked_sub(expected.timestamp).map(|gap| time(gap, clock_rate)) {
+            Some(gap) if gap <= by_wall_clock + CLOCK_SLACK => gap,
             // Set forward or back by more than the time that passed.
             Some(_) => by_wall_clock,
             // Telephone events repeat their start, however long ago that was.
-            None if head.duration == 0 => 0,
-            None if expected.timestamp - head.timestamp > slack => by_wall_clock,
+            None if head.filled.units == 0 => Duration::ZERO,
+            None if time(expected.timestamp - head.timestamp, clock_rate) > CLOCK_SLACK => {
+                by_wall_clock
+            }
             // Some peers count a frame twice.
-            None => 0,
+            None => Duration::ZERO,
         }
     }
 
@@ -281,14 +323,20 @@ impl Last {
     /// key's tone as audio beside its events, which all carry the time of its start.
     fn no_earlier(&self, head: &Entry, timestamp: u64) -> u64 {
         match self.expected {
-            Some(place) if head.duration == 0 => place.timestamp.max(timestamp),
+            Some(place) if head.filled.units == 0 => place.timestamp.max(timestamp),
             Some(_) | None => timestamp,
         }
     }
 }
 
 fn units(time: Duration, clock_rate: u32) -> u64 {
-    (time.as_micros() * u128::from(clock_rate) / 1_000_000) as u64
+    // To the nearest: a third of a nanosecond is lost where 48 kHz become time.
+    ((time.as_nanos() * u128::from(clock_rate) + 500_000_000) / 1_000_000_000) as u64
+}
+
+fn time(units: u64, clock_rate: u32) -> Duration {
+    let nanos = u128::from(units) * 1_000_000_000 / u128::from(clock_rate);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -306,12 +354,17 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let settings = Settings { depth: DEPTH, capacity: 8 };
-            Self { start: Instant::now(), buffer: JitterBuffer::new(settings, 8_000) }
+            let wait = lateness::Settings { least: DEPTH, first: DEPTH, most: DEPTH * 3 };
+            let settings = Settings { wait, capacity: 8 };
+            Self { start: Instant::now(), buffer: JitterBuffer::new(settings) }
         }
 
         /// A packet of 20 ms whose first byte is its number.
-        fn push(&mut self, at: Duration, sequence: u64, timestamp: u64, duration: u32) {
+        fn push(&mut self, at: Duration, sequence: u64, timestamp: u64, units: u32) {
+            self.push_clocked(at, sequence, timestamp, Filled { units, clock_rate: 8_000 });
+        }
+
+        fn push_clocked(&mut self, at: Duration, sequence: u64, timestamp: u64, filled: Filled) {
             let payload = [sequence as u8; 160];
             let packet = Packet {
                 payload_type: 0,
@@ -321,7 +374,7 @@ mod tests {
                 ssrc: 1,
                 payload: &payload,
             };
-            self.buffer.push(self.start + at, Place { sequence, timestamp }, &packet, duration);
+            self.buffer.push(self.start + at, Place { sequence, timestamp }, &packet, filled);
         }
 
         /// Packet `n` of an even stream, `late` after its time.
@@ -335,10 +388,10 @@ mod tests {
             loop {
                 story.push(match self.buffer.pop(self.start + at) {
                     Playout::Packet { timestamp, .. } => {
-                        format!("{}", (timestamp - 50_000) / 160)
+                        format!("{}", timestamp.wrapping_sub(50_000) / 160)
                     }
-                    Playout::Lost { duration, packets } => format!("lost {packets}: {duration}"),
-                    Playout::Silence { duration } => format!("silence {duration}"),
+                    Playout::Lost { time, packets } => format!("lost {packets}: {time:?}"),
+                    Playout::Silence { time } => format!("silence {time:?}"),
                     Playout::NotYet => return story,
                 });
             }
@@ -373,7 +426,7 @@ mod tests {
         let due = PTIME * 4 + DEPTH;
         assert_eq!(bench.drain(due - Duration::from_millis(1)), ["0", "1"]);
         assert_eq!(bench.buffer.poll_timeout(), Some(bench.start + due));
-        assert_eq!(bench.drain(due), ["lost 2: 320", "4"]);
+        assert_eq!(bench.drain(due), ["lost 2: 40ms", "4"]);
         bench.arrive(3, DEPTH * 3);
         assert_eq!(bench.drain(due + DEPTH), Vec::<String>::new());
         let stats = bench.buffer.stats();
@@ -387,7 +440,7 @@ mod tests {
         bench.drain(PTIME);
         bench.arrive(3, Duration::ZERO);
         bench.arrive(2, DEPTH);
-        assert_eq!(bench.drain(PTIME * 3 + DEPTH), ["lost 1: 160", "2", "3"]);
+        assert_eq!(bench.drain(PTIME * 3 + DEPTH), ["lost 1: 20ms", "2", "3"]);
     }
 
     #[test]
@@ -395,7 +448,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.arrive(0, Duration::ZERO);
         bench.push(PTIME * 50, 1_001, 50_000 + 50 * 160, 160);
-        assert_eq!(bench.drain(PTIME * 50), ["0", "silence 7840", "50"]);
+        assert_eq!(bench.drain(PTIME * 50), ["0", "silence 980ms", "50"]);
     }
 
     #[test]
@@ -403,7 +456,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.arrive(0, Duration::ZERO);
         bench.push(PTIME * 50, 1_002, 50_000 + 50 * 160, 160);
-        assert_eq!(bench.drain(PTIME * 54), ["0", "lost 1: 160", "silence 7680", "50"]);
+        assert_eq!(bench.drain(PTIME * 54), ["0", "lost 1: 20ms", "silence 960ms", "50"]);
     }
 
     #[test]
@@ -411,7 +464,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.arrive(0, Duration::ZERO);
         bench.push(PTIME * 3, 1_001, 50_000 + 160 * 1_000_000, 160);
-        assert_eq!(bench.drain(PTIME * 3), ["0", "silence 320", "1000000"]);
+        assert_eq!(bench.drain(PTIME * 3), ["0", "silence 40ms", "1000000"]);
         bench.push(PTIME * 4, 1_002, 50_000, 160);
         assert_eq!(bench.drain(PTIME * 4), ["0"]);
     }
@@ -427,7 +480,7 @@ mod tests {
         }
         bench.push(PTIME * 101, 1_101, 50_000 + 101 * 160, 160);
         story.extend(bench.drain(PTIME * 101));
-        assert_eq!(story[100..], ["1", "silence 16000", "101"]);
+        assert_eq!(story[100..], ["1", "silence 2s", "101"]);
     }
 
     #[test]
@@ -444,7 +497,7 @@ mod tests {
         }
         story.extend(bench.drain(PTIME * 100));
         let gaps: Vec<_> = story.iter().filter(|line| line.contains(' ')).collect();
-        assert_eq!(gaps, ["lost 1: 0"], "the event that was lost");
+        assert_eq!(gaps, ["lost 1: 0ns"], "the event that was lost");
         assert_eq!(story.len(), 200);
     }
 
@@ -458,16 +511,62 @@ mod tests {
     }
 
     #[test]
-    fn a_full_buffer_drops_its_oldest() {
+    fn before_a_full_buffer_no_gap_is_waited_for() {
         let mut bench = Bench::new();
         bench.arrive(0, Duration::ZERO);
-        assert_eq!(bench.drain(Duration::ZERO), ["0"]);
-        for n in 2..11 {
+        for n in 2..9 {
             bench.push(PTIME, 1_000 + n, 50_000 + n * 160, 160);
         }
-        assert_eq!(bench.buffer.stats().overflowed, 1);
-        let story = bench.drain(PTIME + DEPTH);
-        assert_eq!(story[..2], ["lost 2: 320", "3"]);
+        assert_eq!(bench.drain(PTIME), ["0"]);
+        bench.push(PTIME, 1_009, 50_000 + 9 * 160, 160);
+        assert_eq!(bench.drain(PTIME)[..2], ["lost 1: 20ms", "2"]);
+    }
+
+    #[test]
+    fn a_buffer_that_is_not_drained_drops_its_oldest() {
+        let mut bench = Bench::new();
+        for n in 0..10 {
+            bench.arrive(n, Duration::ZERO);
+        }
+        assert_eq!(bench.buffer.stats().overflowed, 2);
+        assert_eq!(bench.drain(PTIME * 10)[0], "2");
+    }
+
+    #[test]
+    fn another_clock_goes_on_where_the_one_before_ended() {
+        let mut bench = Bench::new();
+        let opus = Filled { units: 960, clock_rate: 48_000 };
+        bench.arrive(0, Duration::ZERO);
+        bench.push_clocked(PTIME, 1_001, 7_000_000, opus);
+        bench.push_clocked(PTIME * 3, 1_003, 7_001_920, opus);
+        bench.push(PTIME * 5, 1_005, 90_000, 160);
+        let story = bench.drain(PTIME * 10);
+        assert_eq!((story[0].as_str(), story.len()), ("0", 6));
+        assert_eq!([&story[2], &story[4]], ["lost 1: 20ms", "lost 1: 20ms"]);
+        // On hold for 10 s in between.
+        bench.push_clocked(Duration::from_secs(11), 1_006, 5, opus);
+        let story = bench.drain(Duration::from_secs(11));
+        assert_eq!(story[0], "silence 10.88s");
+    }
+
+    #[test]
+    fn the_wait_follows_the_network() {
+        let mut bench = Bench::new();
+        let mut story = Vec::new();
+        // Every tenth packet comes 130 ms after its time: 110 ms after the one that overtook it.
+        for n in 0..1_000_u64 {
+            let late = if n % 10 == 4 { 130 } else { 0 };
+            let at = PTIME * n as u32 + Duration::from_millis(late);
+            story.push((at, n));
+        }
+        story.sort();
+        for (at, n) in story {
+            bench.push(at, 1_000 + n, 50_000 + n * 160, 160);
+            bench.drain(at);
+        }
+        assert_eq!(bench.buffer.wait(), Duration::from_millis(110));
+        let stats = bench.buffer.stats();
+        assert!(stats.late <= 2, "{stats:?}: it learns from the first");
     }
 
     #[test]
@@ -479,7 +578,7 @@ mod tests {
         assert_eq!(bench.drain(PTIME * 2), ["0"]);
         bench.buffer.restart();
         bench.push(PTIME * 11, 7, 50_000, 160);
-        assert_eq!(bench.drain(PTIME * 11), ["silence 1600", "0"]);
+        assert_eq!(bench.drain(PTIME * 11), ["silence 200ms", "0"]);
         assert_eq!(bench.buffer.stats().abandoned, 1);
     }
 

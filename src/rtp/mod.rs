@@ -1,8 +1,10 @@
 //! RTP receiving (RFC 3550), without IO.
 
 pub mod jitter_buffer;
+pub mod lateness;
 pub mod packet;
 pub mod reception;
 pub mod report;
 pub mod sequence;
 pub mod source;
+pub mod telephone_event;

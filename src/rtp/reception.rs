@@ -1,12 +1,10 @@
 //! What arrived, what did not, and how evenly (RFC 3550 §A.1, §A.3, §A.8).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::rtp::packet::Packet;
 use crate::rtp::sequence::{Place, SequenceUnwrapper, TimestampUnwrapper};
 
-/// Packets in sequence before a source is trusted (RFC 3550 §A.1).
-pub const MIN_SEQUENTIAL: u8 = 2;
 /// Largest step ahead that still counts as loss: one minute at 50 packets a second (§A.1).
 pub const MAX_DROPOUT: u64 = 3_000;
 /// Largest step back that still counts as reordering: two seconds (§A.1).
@@ -15,7 +13,6 @@ pub const MAX_MISORDER: u64 = 100;
 /// Follows the one stream of a call's party through loss, reordering and changes of source.
 #[derive(Debug)]
 pub struct Reception {
-    clock_rate: u32,
     epoch: Instant,
     current: Option<Stream>,
     candidate: Option<Candidate>,
@@ -29,8 +26,13 @@ pub enum Arrival {
     Valid(Place),
     /// The first trusted packet of a new stream: a new SSRC, or the same after a jump. Its numbers
     /// have nothing in common with those before.
-    Restart(Place),
-    /// Not trusted yet; to be dropped.
+    Restart {
+        /// Of the packet before it, which was held on probation and is trusted now.
+        held: Place,
+        /// Its own.
+        place: Place,
+    },
+    /// Not trusted yet; to be held until the next packet tells, and then played or dropped.
     Probation,
     /// Came before; to be dropped.
     Duplicate,
@@ -47,7 +49,7 @@ pub struct Stats {
     pub duplicates: u64,
     /// Received after a packet with a higher number.
     pub reordered: u64,
-    /// Dropped because their source or their jump was not trusted yet.
+    /// Dropped because their source or their jump never became trusted.
     pub probation: u64,
     /// Streams begun after the first.
     pub restarts: u64,
@@ -71,22 +73,23 @@ pub struct ReceptionBlock {
 }
 
 impl Reception {
-    /// Nothing received yet; `clock_rate` is the codec's RTP clock in Hz.
-    pub fn new(now: Instant, clock_rate: u32) -> Self {
-        Self { clock_rate, epoch: now, current: None, candidate: None, stats: Stats::default() }
+    /// Nothing received yet.
+    pub fn new(now: Instant) -> Self {
+        Self { epoch: now, current: None, candidate: None, stats: Stats::default() }
     }
 
-    /// Counts `packet` and says where it belongs.
+    /// Counts `packet`, whose timestamps count `clock_rate` a second, and says where it belongs.
     ///
     /// A source that still speaks is not replaced: each of its packets sends the candidate back to
     /// the start of its probation, so two sources at once do not take turns.
-    pub fn record(&mut self, now: Instant, packet: &Packet<'_>) -> Arrival {
+    pub fn record(&mut self, now: Instant, packet: &Packet<'_>, clock_rate: u32) -> Arrival {
         self.stats.received += 1;
-        let arrived = self.units(now);
+        let arrived = now.saturating_duration_since(self.epoch);
+        let stamp = Stamp { arrived, timestamp: packet.timestamp, clock_rate };
         if let Some(stream) = self.current.as_mut().filter(|stream| stream.ssrc == packet.ssrc)
-            && let Some(record) = stream.record(arrived, packet)
+            && let Some(record) = stream.record(packet.sequence, stamp)
         {
-            self.candidate = None;
+            self.stats.probation += u64::from(self.candidate.take().is_some());
             self.stats.reordered += u64::from(record.reordered);
             if record.duplicate {
                 self.stats.duplicates += 1;
@@ -94,27 +97,24 @@ impl Reception {
             }
             return Arrival::Valid(record.place);
         }
-        let run = match self.candidate {
-            Some(Candidate { ssrc, next, run })
-                if (ssrc, next) == (packet.ssrc, packet.sequence) =>
-            {
-                run + 1
-            }
-            _ => 1,
-        };
-        if run < MIN_SEQUENTIAL {
-            let next = packet.sequence.wrapping_add(1);
-            self.candidate = Some(Candidate { ssrc: packet.ssrc, next, run });
+        let held = self.candidate.replace(Candidate {
+            ssrc: packet.ssrc,
+            sequence: packet.sequence,
+            stamp,
+        });
+        let Some(held) = held else { return Arrival::Probation };
+        if (held.ssrc, held.sequence.wrapping_add(1)) != (packet.ssrc, packet.sequence) {
             self.stats.probation += 1;
             return Arrival::Probation;
         }
         self.candidate = None;
-        let (stream, place) = Stream::begin(arrived, packet);
+        let (mut stream, first) = Stream::begin(packet.ssrc, held.sequence, held.stamp);
+        let record = stream.record(packet.sequence, stamp).expect("it is the next one");
         if let Some(ended) = self.current.replace(stream) {
             self.stats.restarts += 1;
             self.stats.lost += ended.missing();
         }
-        Arrival::Restart(place)
+        Arrival::Restart { held: first, place: record.place }
     }
 
     /// The block for a report that is about to be sent; starts the next interval. `None` before the
@@ -149,20 +149,22 @@ impl Reception {
             ..self.stats
         }
     }
-
-    /// Time since the beginning in timestamp units.
-    fn units(&self, now: Instant) -> i64 {
-        let elapsed = now.saturating_duration_since(self.epoch);
-        (elapsed.as_nanos() * u128::from(self.clock_rate) / 1_000_000_000) as i64
-    }
 }
 
-/// A source, or a jump of the current one, that has not yet shown [`MIN_SEQUENTIAL`] in a row.
+/// When a packet came, by our clock and by its sender's.
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    arrived: Duration,
+    timestamp: u32,
+    clock_rate: u32,
+}
+
+/// A source, or a jump of the current one, of which one packet has come.
 #[derive(Debug)]
 struct Candidate {
     ssrc: u32,
-    next: u16,
-    run: u8,
+    sequence: u16,
+    stamp: Stamp,
 }
 
 #[derive(Debug)]
@@ -179,10 +181,19 @@ struct Stream {
     duplicates: u64,
     expected_before: u64,
     received_before: u64,
+    clock_rate: u32,
     /// Timestamp of the packet before and its transit time, both in timestamp units.
     transit: (u64, i64),
     /// Jitter times 16, as in §A.8.
     jitter_16: u64,
+}
+
+impl Stamp {
+    /// Time on the way in timestamp units; only differences mean anything.
+    fn transit(self, timestamp: u64) -> i64 {
+        let arrived = self.arrived.as_nanos() * u128::from(self.clock_rate) / 1_000_000_000;
+        (arrived as i64).wrapping_sub(timestamp as i64)
+    }
 }
 
 struct Record {
@@ -192,42 +203,43 @@ struct Record {
 }
 
 impl Stream {
-    fn begin(arrived: i64, packet: &Packet<'_>) -> (Self, Place) {
+    fn begin(ssrc: u32, sequence: u16, stamp: Stamp) -> (Self, Place) {
         let mut sequences = SequenceUnwrapper::default();
         let mut timestamps = TimestampUnwrapper::default();
         let place = Place {
-            sequence: sequences.unwrap(packet.sequence),
-            timestamp: timestamps.unwrap(packet.timestamp),
+            sequence: sequences.unwrap(sequence),
+            timestamp: timestamps.unwrap(stamp.timestamp),
         };
         let stream = Self {
-            ssrc: packet.ssrc,
+            ssrc,
             sequences,
             timestamps,
             base: place.sequence,
             highest: place.sequence,
-            // What came on probation, and before, must not be played after this one.
+            // What came before the first one must not be played after it.
             seen: u128::MAX,
             received: 1,
             duplicates: 0,
             expected_before: 0,
             received_before: 0,
-            transit: (place.timestamp, arrived.wrapping_sub(place.timestamp as i64)),
+            clock_rate: stamp.clock_rate,
+            transit: (place.timestamp, stamp.transit(place.timestamp)),
             jitter_16: 0,
         };
         (stream, place)
     }
 
     /// `None` if the packet is too far from the others to belong to them.
-    fn record(&mut self, arrived: i64, packet: &Packet<'_>) -> Option<Record> {
+    fn record(&mut self, sequence: u16, stamp: Stamp) -> Option<Record> {
         let mut sequences = self.sequences;
-        let sequence = sequences.unwrap(packet.sequence);
+        let sequence = sequences.unwrap(sequence);
         if sequence > self.highest + MAX_DROPOUT || sequence + MAX_MISORDER < self.highest {
             return None;
         }
         self.sequences = sequences;
-        let place = Place { sequence, timestamp: self.timestamps.unwrap(packet.timestamp) };
+        let place = Place { sequence, timestamp: self.widened(stamp) };
         self.received += 1;
-        self.measure_jitter(arrived, place.timestamp);
+        self.measure_jitter(stamp, place.timestamp);
         if sequence > self.highest {
             let step = u32::try_from(sequence - self.highest).expect("at most MAX_DROPOUT");
             self.seen = self.seen.checked_shl(step).unwrap_or(0) | 1;
@@ -241,12 +253,25 @@ impl Stream {
         Some(Record { place, duplicate, reordered: !duplicate })
     }
 
-    fn measure_jitter(&mut self, arrived: i64, timestamp: u64) {
+    /// Another codec may count by another clock, whose timestamps are no differences to those before
+    /// (RFC 7160 §4.1).
+    fn widened(&mut self, stamp: Stamp) -> u64 {
+        if stamp.clock_rate == self.clock_rate {
+            return self.timestamps.unwrap(stamp.timestamp);
+        }
+        self.clock_rate = stamp.clock_rate;
+        self.timestamps = TimestampUnwrapper::default();
+        let timestamp = self.timestamps.unwrap(stamp.timestamp);
+        self.transit = (timestamp, stamp.transit(timestamp));
+        timestamp
+    }
+
+    fn measure_jitter(&mut self, stamp: Stamp, timestamp: u64) {
         // All packets of a telephone event carry its start (RFC 4733 §2.2.1): no measure of transit.
         if timestamp == self.transit.0 {
             return;
         }
-        let transit = arrived.wrapping_sub(timestamp as i64);
+        let transit = stamp.transit(timestamp);
         let difference = transit.wrapping_sub(self.transit.1).unsigned_abs().min(1 << 32);
         self.transit = (timestamp, transit);
         self.jitter_16 = self.jitter_16 - ((self.jitter_16 + 8) >> 4) + difference;
@@ -274,8 +299,6 @@ impl Stream {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     struct Bench {
@@ -286,7 +309,7 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let start = Instant::now();
-            Self { start, reception: Reception::new(start, 8_000) }
+            Self { start, reception: Reception::new(start) }
         }
 
         /// A packet of 20 ms that arrives `late_ms` after its time.
@@ -300,7 +323,7 @@ mod tests {
                 ssrc,
                 payload: &[],
             };
-            self.reception.record(self.start + Duration::from_millis(ms), &packet)
+            self.reception.record(self.start + Duration::from_millis(ms), &packet, 8_000)
         }
 
         fn run(&mut self, ssrc: u32, sequences: impl IntoIterator<Item = u16>) {
@@ -315,7 +338,7 @@ mod tests {
         let mut bench = Bench::new();
         assert_eq!(bench.arrive(1, 10, 0), Arrival::Probation);
         assert_eq!(bench.arrive(1, 12, 0), Arrival::Probation);
-        assert!(matches!(bench.arrive(1, 13, 0), Arrival::Restart(_)));
+        assert!(matches!(bench.arrive(1, 13, 0), Arrival::Restart { .. }));
         assert!(matches!(bench.arrive(1, 14, 0), Arrival::Valid(_)));
         assert_eq!(bench.reception.stats().restarts, 0);
     }
@@ -325,7 +348,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.run(1, 0..10);
         assert_eq!(bench.arrive(2, 500, 0), Arrival::Probation);
-        assert!(matches!(bench.arrive(2, 501, 0), Arrival::Restart(_)));
+        assert!(matches!(bench.arrive(2, 501, 0), Arrival::Restart { .. }));
         assert_eq!(bench.arrive(1, 10, 0), Arrival::Probation);
         assert_eq!(bench.reception.stats().restarts, 1);
     }
@@ -345,7 +368,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.run(1, 0..10);
         assert_eq!(bench.arrive(1, 40_000, 0), Arrival::Probation);
-        assert!(matches!(bench.arrive(1, 40_001, 0), Arrival::Restart(_)));
+        assert!(matches!(bench.arrive(1, 40_001, 0), Arrival::Restart { .. }));
         assert_eq!(bench.reception.stats().lost, 0, "a jump is no loss");
     }
 
@@ -376,8 +399,8 @@ mod tests {
         assert_eq!(bench.reception.report(), None);
         bench.run(1, (0..=100).filter(|n| n % 4 != 3));
         let first = bench.reception.report().expect("a stream");
-        // Counted from packet 1 on: 100 expected, 25 lost.
-        assert_eq!((first.cumulative_lost, first.fraction_lost), (25, 64));
+        // 101 expected, 25 lost.
+        assert_eq!((first.cumulative_lost, first.fraction_lost), (25, 63));
         assert_eq!(first.highest_sequence, 100);
         bench.run(1, 101..=200);
         let second = bench.reception.report().expect("a stream");
@@ -427,7 +450,7 @@ mod tests {
                 ssrc: 1,
                 payload: &[],
             };
-            bench.reception.record(bench.start + Duration::from_millis(ms), &packet);
+            bench.reception.record(bench.start + Duration::from_millis(ms), &packet, 8_000);
         }
         assert_eq!(bench.reception.stats().jitter, 0);
     }

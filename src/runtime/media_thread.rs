@@ -11,9 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::sleep_until;
 
-use crate::call::media_session::{
-    Answer, Infer, MediaPlan, MediaSession, MediaStats, Output, SpeakerWatch,
-};
+use crate::call::media_plan::MediaPlan;
+use crate::call::media_session::{Answer, Infer, MediaSession, MediaStats, Output, SpeakerWatch};
 use crate::policy::evidence::Evidence;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};

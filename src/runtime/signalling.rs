@@ -11,7 +11,8 @@ use tracing::{info, warn};
 
 use crate::call::call::{Call, Output};
 use crate::call::facts::Facts;
-use crate::call::media_session::{MediaPlan, SpeakerWatch};
+use crate::call::media_plan::MediaPlan;
+use crate::call::media_session::SpeakerWatch;
 use crate::call::notice::notice;
 use crate::policy::evidence::Obstacle;
 use crate::policy::judge::{Judge, Leg, Models};

@@ -11,7 +11,8 @@ use std::time::Instant;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use sidetone::audio::decoder::Codec;
-use sidetone::call::media_session::{Answer, Infer, MediaPlan, MediaSession, Output, SpeakerWatch};
+use sidetone::call::media_plan::MediaPlan;
+use sidetone::call::media_session::{Answer, Infer, MediaSession, Output, SpeakerWatch};
 use sidetone::consent::consent::Consent;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
@@ -19,14 +20,14 @@ use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
 
-use phone::{OPUS, PCMA, PCMU, Phone, RATE, peer, voice};
+use phone::{Phone, RATE, payloads, peer, voice};
 
 fn main() {
     divan::main();
 }
 
 /// A minute of speech, heard for both models; an item is a packet of 20 ms.
-#[divan::bench(args = [Codec::Pcmu, Codec::Opus], sample_count = 20)]
+#[divan::bench(args = [Codec::Pcmu, Codec::G722, Codec::Opus], sample_count = 20)]
 fn packet(bencher: Bencher<'_, '_>, codec: Codec) {
     let recording = Path::new("models/store/recordings/two_cities.wav");
     let mut speech = read_mono(recording, RATE as u32).unwrap_or_else(|_| voice(40.0));
@@ -53,12 +54,7 @@ fn packet(bencher: Bencher<'_, '_>, codec: Codec) {
 }
 
 fn session(start: Instant) -> MediaSession {
-    let plan = MediaPlan {
-        payloads: vec![(PCMU, Codec::Pcmu), (PCMA, Codec::Pcma), (OPUS, Codec::Opus)],
-        rtp: Some(peer()),
-        rtcp: None,
-        patience: None,
-    };
+    let plan = MediaPlan { payloads: payloads(), rtp: Some(peer()), rtcp: None, patience: None };
     let rate = |n| ErrorRate::one_in(n).expect("a rate");
     let settings = Settings { false_accept: rate(1_000), false_reject: rate(50) };
     let verifier = Verifier::new(Calibration::RESNET34_3S, settings);

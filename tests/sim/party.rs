@@ -5,10 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sidetone::audio::decoder::Codec;
 use sidetone::audio::segmenter::Segment;
 use sidetone::audio::speech_windows::SpeechWindow;
-use sidetone::call::media_session::{Answer, Infer, MediaPlan, MediaSession, Output, SpeakerWatch};
+use sidetone::call::media_plan::MediaPlan;
+use sidetone::call::media_session::{Answer, Infer, MediaSession, Output, SpeakerWatch};
 use sidetone::consent::consent::Consent;
 use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, Obstacle, SpeakerEvidence};
@@ -17,7 +17,7 @@ use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
 
-use crate::phone::{Datagram, OPUS, PCMA, PCMU, peer};
+use crate::phone::{Datagram, payloads, peer};
 
 pub(crate) const MODEL: &str = "fake@1";
 /// Cosines in the middle of the same and of other speakers.
@@ -55,7 +55,7 @@ pub(crate) struct Party {
 
 pub(crate) fn plan() -> MediaPlan {
     MediaPlan {
-        payloads: vec![(PCMU, Codec::Pcmu), (PCMA, Codec::Pcma), (OPUS, Codec::Opus)],
+        payloads: payloads(),
         rtp: Some(peer()),
         rtcp: Some(SocketAddr::new(peer().ip(), peer().port() + 1)),
         patience: None,
@@ -181,7 +181,10 @@ impl Party {
     pub(crate) fn speaker(&self) -> Vec<SpeakerEvidence> {
         let of_speaker = |evidence: &Evidence| match evidence {
             Evidence::Speaker(speaker) => Some(*speaker),
-            Evidence::NoSpeakerCheck(_) | Evidence::Phrase(_) | Evidence::Talk { .. } => None,
+            Evidence::NoSpeakerCheck(_)
+            | Evidence::Phrase(_)
+            | Evidence::Talk { .. }
+            | Evidence::Key { .. } => None,
         };
         self.evidence.iter().filter_map(of_speaker).collect()
     }
@@ -197,7 +200,10 @@ impl Party {
     pub(crate) fn talk(&self) -> Vec<(bool, Duration)> {
         let of_talk = |evidence: &Evidence| match evidence {
             Evidence::Talk { talking, at } => Some((*talking, *at)),
-            Evidence::NoSpeakerCheck(_) | Evidence::Phrase(_) | Evidence::Speaker(_) => None,
+            Evidence::NoSpeakerCheck(_)
+            | Evidence::Phrase(_)
+            | Evidence::Speaker(_)
+            | Evidence::Key { .. } => None,
         };
         self.evidence.iter().filter_map(of_talk).collect()
     }

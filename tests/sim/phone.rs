@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use audio_codec::Encoder as _;
+use audio_codec::g722::{Bitrate, G722Encoder};
 use audiopus::coder::Encoder;
 use audiopus::{Application, Channels, SampleRate};
 use sidetone::audio::decoder::Codec;
 use sidetone::audio::g711;
+use sidetone::call::media_plan::Payload;
 use sidetone::rtp::packet::Packet;
 
 /// Rate of the audio that it is given, Hz.
@@ -14,9 +17,28 @@ pub(crate) const RATE: usize = 8_000;
 pub(crate) const PTIME: Duration = Duration::from_millis(20);
 pub(crate) const PCMU: u8 = 0;
 pub(crate) const PCMA: u8 = 8;
+pub(crate) const G722: u8 = 9;
+pub(crate) const COMFORT_NOISE: u8 = 13;
+pub(crate) const L16: u8 = 97;
+pub(crate) const L16_WIDE: u8 = 98;
 pub(crate) const OPUS: u8 = 111;
 pub(crate) const EVENT: u8 = 101;
 pub(crate) const SSRC: u32 = 0x5eed;
+
+/// What its payload types carry.
+pub(crate) fn payloads() -> Vec<(u8, Payload)> {
+    let clock_rate = 8_000;
+    vec![
+        (PCMU, Payload::Audio(Codec::Pcmu)),
+        (PCMA, Payload::Audio(Codec::Pcma)),
+        (G722, Payload::Audio(Codec::G722)),
+        (L16, Payload::Audio(Codec::L16)),
+        (L16_WIDE, Payload::Audio(Codec::L16Wide)),
+        (OPUS, Payload::Audio(Codec::Opus)),
+        (EVENT, Payload::TelephoneEvent { clock_rate }),
+        (COMFORT_NOISE, Payload::ComfortNoise { clock_rate }),
+    ]
+}
 
 /// Where the phone sends from.
 pub(crate) fn peer() -> SocketAddr {
@@ -45,6 +67,7 @@ pub(crate) struct Phone {
     sequence: u16,
     timestamp: u32,
     opus: Encoder,
+    g722: G722Encoder,
 }
 
 impl Phone {
@@ -61,6 +84,7 @@ impl Phone {
             sequence: 65_530,
             timestamp: u32::MAX - 3_000,
             opus: opus.expect("8 kHz mono is a form that Opus has"),
+            g722: G722Encoder::with_options(Bitrate::Mode1_64000, true, false),
         }
     }
 
@@ -113,6 +137,15 @@ impl Phone {
         match self.codec {
             Codec::Pcmu => (PCMU, audio.iter().map(|s| g711::encode_ulaw(linear(s))).collect()),
             Codec::Pcma => (PCMA, audio.iter().map(|s| g711::encode_alaw(linear(s))).collect()),
+            Codec::G722 => {
+                let audio: Vec<i16> = audio.iter().map(linear).collect();
+                (G722, self.g722.encode(&audio))
+            }
+            Codec::L16 => (L16, audio.iter().flat_map(|s| linear(s).to_be_bytes()).collect()),
+            Codec::L16Wide => {
+                let twice = audio.iter().flat_map(|s| [linear(s).to_be_bytes(); 2]);
+                (L16_WIDE, twice.flatten().collect())
+            }
             Codec::Opus => {
                 let mut payload = vec![0; 1_500];
                 let length = self.opus.encode_float(audio, &mut payload).expect("a packet");

@@ -87,6 +87,8 @@ impl Shown {
     fn evidence(&mut self, evidence: &Evidence) {
         let dim = Style::new().dimmed();
         match evidence {
+            // No key is pressed in it, and none would be shown.
+            Evidence::Key { .. } => {}
             Evidence::Talk { talking: false, at } => self.pause = Some(at.as_secs_f64()),
             Evidence::Talk { talking: true, at } => {
                 let at = at.as_secs_f64();
