@@ -5,6 +5,7 @@
 use std::fs;
 
 use sidetone::audio::decoder::{Codec, Decoder};
+use sidetone::audio::g722::G722Decoder;
 use sidetone::audio::mel::{BINS, FilterBank};
 use sidetone::audio::resampler::Upsampler;
 use sidetone::audio::{g711, pcm};
@@ -25,7 +26,7 @@ fn data(name: &str) -> Option<Vec<u8>> {
 
 /// 16-bit little-endian words, as in the ITU-T Software Tool Library.
 fn words(name: &str) -> Option<Vec<i16>> {
-    let bytes = data(&format!("vectors/g711/{name}"))?;
+    let bytes = data(&format!("vectors/{name}"))?;
     Some(bytes.as_chunks().0.iter().map(|&word| i16::from_le_bytes(word)).collect())
 }
 
@@ -45,7 +46,8 @@ fn largest_difference(left: &[f32], right: &[f32]) -> f32 {
 #[test]
 fn g711_is_bit_exact_over_all_samples() {
     let files = ["sweep.src", "sweep-r.u", "sweep-r.reu", "sweep-r.a", "sweep-r.rea"];
-    let [Some(linear), Some(ulaw), Some(from_ulaw), Some(alaw), Some(from_alaw)] = files.map(words)
+    let [Some(linear), Some(ulaw), Some(from_ulaw), Some(alaw), Some(from_alaw)] =
+        files.map(|name| words(&format!("g711/{name}")))
     else {
         return;
     };
@@ -55,6 +57,21 @@ fn g711_is_bit_exact_over_all_samples() {
         assert_eq!(i16::from(g711::encode_alaw(sample)), alaw[n], "A-law of {sample}");
         assert_eq!(g711::decode_ulaw(ulaw[n] as u8), from_ulaw[n], "mu-law {:#x}", ulaw[n]);
         assert_eq!(g711::decode_alaw(alaw[n] as u8), from_alaw[n], "A-law {:#x}", alaw[n]);
+    }
+}
+
+#[test]
+fn g722_is_bit_exact() {
+    // One code in the lower half of each word; the decoder's mode 1 is 64 kbit/s.
+    let files = ["codspw.cod", "outsp1.bin"];
+    let [Some(coded), Some(decoded)] = files.map(|name| words(&format!("g722/{name}"))) else {
+        return;
+    };
+    let codes: Vec<u8> = coded.iter().map(|&word| word as u8).collect();
+    assert_eq!((codes.len(), decoded.len()), (48_768, 97_536));
+    let mut decoder = G722Decoder::new();
+    for (n, (payload, expected)) in codes.chunks(160).zip(decoded.chunks(320)).enumerate() {
+        assert_eq!(decoder.decode(payload), expected, "packet {n}");
     }
 }
 

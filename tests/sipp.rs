@@ -134,7 +134,12 @@ impl Bench {
     fn stop(self) {
         let stopped = self.appliance.stop();
         assert_eq!(stopped.status.code(), Some(0), "{stopped:#?}");
-        assert_eq!(stopped.output.len(), 1, "the verdict and nothing else: {stopped:#?}");
+        let about = |kind: &str| {
+            let kind = format!("\"kind\":\"{kind}\"");
+            stopped.output.iter().filter(|line| line.contains(&kind)).count()
+        };
+        let told = (about("speaker"), about("line"), stopped.output.len());
+        assert_eq!(told, (1, 1, 2), "the verdict and how the line was: {stopped:#?}");
         let count = stopped.log.len();
         assert!(count < 20, "one line per event of a call's life, found {count}: {stopped:#?}");
     }

@@ -70,6 +70,10 @@ enum State {
 }
 
 impl Codec {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Pcmu, Self::Pcma, Self::G722, Self::L16, Self::L16Wide, Self::Opus];
+
     /// Ticks of its RTP timestamps per second. Opus always counts 48,000 (RFC 7587 §4.1).
     pub fn clock_rate(self) -> u32 {
         match self {
@@ -84,6 +88,18 @@ impl Codec {
         match self {
             Self::Pcmu | Self::Pcma | Self::L16 => 8_000,
             Self::G722 | Self::L16Wide | Self::Opus => 16_000,
+        }
+    }
+
+    /// As SDP names it (RFC 3551 §6, RFC 7587 §7).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+            Self::G722 => "G722",
+            Self::L16 => "L16/8000",
+            Self::L16Wide => "L16/16000",
+            Self::Opus => "opus",
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::audio::pcm::SAMPLE_RATE;
 use crate::audio::resampler::{Downsampler, Upsampler};
 use crate::audio::segmenter::{self, Segment, Segmenter};
+use crate::audio::speech_level::SpeechLevel;
 use crate::audio::speech_windows::{SpeechWindow, SpeechWindows};
 use crate::audio::voice_activity::{self, Activity, FRAME, VoiceActivity};
 
@@ -22,6 +23,7 @@ pub struct Listener {
     upsampler: Upsampler,
     downsampler: Downsampler,
     activity: VoiceActivity,
+    level: SpeechLevel,
     windows: SpeechWindows,
     segmenter: Segmenter,
     /// Whether windows are cut: only for a speaker who is to be embedded.
@@ -60,6 +62,7 @@ impl Listener {
             upsampler: Upsampler::new(),
             downsampler: Downsampler::new(),
             activity: VoiceActivity::new(voice_activity::Settings::default()),
+            level: SpeechLevel::default(),
             windows: SpeechWindows::new(Duration::from_secs(1)),
             segmenter: Segmenter::new(segmenter::Settings::default()),
             cutting_windows: false,
@@ -132,6 +135,7 @@ impl Listener {
             if heard.activity == Activity::Speech && heard.frame.concealed {
                 self.concealed_speech += 1;
             }
+            self.level.hear(&heard);
             self.windows.handle_frame(&heard);
             if self.spotting {
                 self.segmenter.handle_frame(&heard);
@@ -169,6 +173,11 @@ impl Listener {
     /// Speech heard that was really received.
     pub fn net_speech(&self) -> Duration {
         self.windows.net_speech()
+    }
+
+    /// Levels of voice and pauses, in telephone bandwidth.
+    pub fn level(&self) -> SpeechLevel {
+        self.level
     }
 
     /// Audio that was made up in place of lost packets.

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::audio::concealment::Concealment;
 use crate::audio::decoder::{Codec, Decoder};
+use crate::audio::level::LevelMeter;
+use crate::audio::tone::{Tone, ToneMeter};
 
 /// Longest time that is made up: a voice cannot be guessed for longer, and a gap from the network
 /// must not cost memory.
@@ -47,6 +49,9 @@ pub struct Playback {
     /// Lost, and not bridged yet.
     lost: Duration,
     undecodable: u64,
+    repaired: u64,
+    level: LevelMeter,
+    tone: ToneMeter,
     ready: VecDeque<Piece>,
 }
 
@@ -71,6 +76,21 @@ impl Playback {
     /// Payloads that did not decode; each is bridged as if it had been lost.
     pub fn undecodable(&self) -> u64 {
         self.undecodable
+    }
+
+    /// Lost packets whose audio the next one repeated.
+    pub fn repaired(&self) -> u64 {
+        self.repaired
+    }
+
+    /// Level and clipping of all that was received.
+    pub fn level(&self) -> LevelMeter {
+        self.level
+    }
+
+    /// The longest steady tone that was received.
+    pub fn tone(&self) -> Option<Tone> {
+        self.tone.longest()
     }
 
     /// The next payload in order.
@@ -130,12 +150,21 @@ impl Playback {
     /// silence for what is too long to be made up.
     fn push_filled(&mut self, codec: Codec, lost: Duration, mut filled: Vec<f32>, repaired: usize) {
         let sent = filled.split_off(filled.len() - repaired);
+        self.repaired += u64::from(repaired > 0);
         self.push(codec, filled, Origin::Concealed);
         self.push_silence(lost.saturating_sub(LONGEST_BRIDGE));
         self.push(codec, sent, Origin::Repaired);
     }
 
     fn push(&mut self, codec: Codec, samples: Vec<f32>, origin: Origin) {
+        match origin {
+            Origin::Received | Origin::Repaired => {
+                self.level.hear(&samples);
+                self.tone.hear(&samples, codec.sample_rate());
+            }
+            Origin::Concealed if !samples.is_empty() => self.tone.pause(),
+            Origin::Concealed => {}
+        }
         if !samples.is_empty() {
             self.ready.push_back(Piece::Samples { samples, rate: codec.sample_rate(), origin });
         }
@@ -143,6 +172,7 @@ impl Playback {
 
     fn push_silence(&mut self, time: Duration) {
         if !time.is_zero() {
+            self.tone.pause();
             self.ready.push_back(Piece::Silence(time));
         }
     }

@@ -10,11 +10,14 @@ use crate::audio::pcm;
 use crate::audio::playback::{Origin, Piece, Playback};
 use crate::audio::segmenter::Segment;
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
+use crate::call::line::{self, ONE_WAY_AFTER};
 use crate::call::media_plan::{MediaPlan, Payload};
+use crate::call::media_stats::MediaStats;
 use crate::call::silence_watch::SilenceWatch;
 use crate::consent::consent::Consent;
 use crate::keyword::spotter::Hit;
-use crate::policy::evidence::{Evidence, Obstacle, PhraseEvidence, SpeakerEvidence};
+use crate::policy::evidence::{Evidence, LineEvidence, Obstacle, PhraseEvidence, SpeakerEvidence};
+use crate::policy::line::{LineReport, LineState};
 use crate::rtp::jitter_buffer::{self, Filled, JitterBuffer, Playout};
 use crate::rtp::packet::{Packet, is_rtcp};
 use crate::rtp::reception::{Arrival, Reception};
@@ -97,37 +100,6 @@ pub enum Output {
     },
 }
 
-/// Counts since the party's audio began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MediaStats {
-    /// RTP packets received.
-    pub packets: u64,
-    /// Packets that were sent and not played.
-    pub lost: u64,
-    /// Packets that came after their turn.
-    pub late: u64,
-    /// Packets that came twice.
-    pub duplicates: u64,
-    /// Datagrams that are neither RTP nor RTCP.
-    pub malformed: u64,
-    /// Datagrams from somebody else than the peer.
-    pub foreign: u64,
-    /// Payloads that did not decode.
-    pub undecodable: u64,
-    /// Audio heard, microseconds.
-    pub audio_us: u64,
-    /// Net speech in it, microseconds.
-    pub speech_us: u64,
-    /// Audio made up in place of lost packets, microseconds.
-    pub concealed_us: u64,
-    /// Windows and segments that no model got to in time, or failed on.
-    pub unanalysed: u64,
-    /// Windows that were embedded.
-    pub windows: u64,
-    /// Segments that were searched.
-    pub segments: u64,
-}
-
 /// One party of one call.
 #[derive(Debug)]
 pub struct MediaSession {
@@ -135,6 +107,7 @@ pub struct MediaSession {
     source: SourceCheck,
     reporter: Reporter,
     silence: SilenceWatch,
+    one_way: SilenceWatch,
     reception: Reception,
     /// On probation: when it came, and its bytes.
     held: Option<(Instant, Vec<u8>)>,
@@ -174,6 +147,7 @@ impl MediaSession {
         Self {
             source: SourceCheck::new(plan.rtp),
             silence: SilenceWatch::new(now, plan.patience),
+            one_way: SilenceWatch::new(now, plan.patience.map(|_| ONE_WAY_AFTER)),
             plan,
             reporter: Reporter::new(now, seed, cname),
             reception: Reception::new(now),
@@ -193,7 +167,8 @@ impl MediaSession {
     /// A re-INVITE agreed on something else: another address, another codec, hold.
     pub fn handle_plan(&mut self, now: Instant, plan: MediaPlan) {
         self.source.signal(plan.rtp);
-        self.silence = SilenceWatch::new(now, plan.patience);
+        self.silence.renew(now, plan.patience);
+        self.one_way.renew(now, plan.patience.map(|_| ONE_WAY_AFTER));
         self.plan = plan;
     }
 
@@ -223,6 +198,9 @@ impl MediaSession {
     fn handle_packet(&mut self, now: Instant, datagram: &[u8], packet: &Packet<'_>) {
         self.stats.packets += 1;
         self.silence.hear(now);
+        if self.one_way.hear(now) {
+            self.tell_line(LineState::Heard);
+        }
         // What was not agreed on has no clock, but a number that is not lost.
         let payload = self.plan.payload(packet.payload_type);
         let clock_rate = payload.map_or_else(|| self.clock_rate(), Payload::clock_rate);
@@ -275,6 +253,7 @@ impl MediaSession {
                         Some(Payload::TelephoneEvent { .. }) => {
                             if let Some(key) = self.events.handle_payload(timestamp, &payload) {
                                 self.hear();
+                                self.stats.keys += 1;
                                 let at = self.listener.stream_time();
                                 let evidence = Evidence::Key { key, at };
                                 self.outputs.push_back(Output::Evidence(evidence));
@@ -386,6 +365,10 @@ impl MediaSession {
         let Self { reporter, reception, .. } = self;
         let report = reporter.handle_timeout(now, || reception.report());
         self.transmit(report);
+        if self.one_way.handle_timeout(now) {
+            self.stats.one_way += 1;
+            self.tell_line(LineState::OneWay);
+        }
         if self.silence.handle_timeout(now) {
             self.outputs.push_back(Output::Silent);
         }
@@ -396,9 +379,22 @@ impl MediaSession {
         self.drain(now);
         self.listener.finish();
         self.gather();
+        self.tell_line(LineState::Closed);
         let block = self.reception.report();
         let bye = self.reporter.bye(now, block);
         self.transmit(Some(bye));
+    }
+
+    fn tell_line(&mut self, state: LineState) {
+        let net_speech = self.listener.net_speech();
+        let evidence = LineEvidence {
+            state,
+            at: self.listener.stream_time(),
+            net_speech,
+            coverage: share(net_speech, net_speech + self.listener.concealed_speech()),
+            report: Box::new(self.report()),
+        };
+        self.outputs.push_back(Output::Evidence(Evidence::Line(evidence)));
     }
 
     fn transmit(&mut self, datagram: Option<Vec<u8>>) {
@@ -416,7 +412,13 @@ impl MediaSession {
     pub fn poll_timeout(&self) -> Instant {
         let report = self.reporter.poll_timeout();
         let gap = self.jitter.poll_timeout();
-        gap.into_iter().chain(self.silence.poll_timeout()).fold(report, Instant::min)
+        let silences = [self.silence.poll_timeout(), self.one_way.poll_timeout()];
+        gap.into_iter().chain(silences.into_iter().flatten()).fold(report, Instant::min)
+    }
+
+    /// How the line is, in counts and levels.
+    pub fn report(&self) -> LineReport {
+        line::report(&self.stats(), &self.reception, &self.jitter, &self.playback, &self.listener)
     }
 
     /// The counts so far.
@@ -425,8 +427,10 @@ impl MediaSession {
         let mut stats = self.stats;
         stats.lost = jitter.lost;
         stats.late = jitter.late;
+        stats.reordered = reception.reordered;
         stats.duplicates = reception.duplicates + jitter.duplicates;
         stats.undecodable = self.playback.undecodable();
+        stats.repaired = self.playback.repaired();
         let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         stats.audio_us = us(self.listener.audio());
         stats.speech_us = us(self.listener.net_speech());

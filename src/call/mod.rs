@@ -2,8 +2,10 @@
 
 pub mod call;
 pub mod facts;
+pub mod line;
 pub mod media_plan;
 pub mod media_session;
+pub mod media_stats;
 pub mod negotiation;
 pub mod notice;
 pub mod silence_watch;

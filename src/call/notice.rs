@@ -14,6 +14,7 @@ pub fn notice(verdict: &Verdict) -> Notice {
         Finding::Keyword { phrase, start_s, .. } => {
             (format!("keyword {party} {phrase} {start_s}"), phrase.clone())
         }
+        Finding::Line { state, .. } => (format!("line {party}"), state.as_str().to_owned()),
     };
     let headers = vec![
         ("X-Sidetone-Conversation".to_owned(), verdict.conversation.clone()),

@@ -17,9 +17,15 @@ impl SilenceWatch {
         Self { patience, last: now, told: false }
     }
 
-    /// Something came from the peer, be it only a report.
-    pub fn hear(&mut self, now: Instant) {
-        (self.last, self.told) = (now, false);
+    /// Something came from the peer; whether that ends a silence that was told.
+    pub fn hear(&mut self, now: Instant) -> bool {
+        self.last = now;
+        std::mem::take(&mut self.told)
+    }
+
+    /// From now on another time is given; a silence that was told stays told.
+    pub fn renew(&mut self, now: Instant, patience: Option<Duration>) {
+        (self.last, self.patience) = (now, patience);
     }
 
     /// Whether the silence has just become too long.
@@ -46,11 +52,12 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut watch = SilenceWatch::new(start, Some(Duration::from_secs(60)));
         assert!(!watch.handle_timeout(at(59)));
-        watch.hear(at(59));
+        assert!(!watch.hear(at(59)));
         assert_eq!(watch.poll_timeout(), Some(at(119)));
         assert!(watch.handle_timeout(at(119)));
         assert!(!watch.handle_timeout(at(500)));
-        watch.hear(at(501));
+        assert!(watch.hear(at(501)), "it had been told");
+        watch.renew(at(501), Some(Duration::from_secs(60)));
         assert!(watch.handle_timeout(at(561)));
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::policy::line::{LineReport, LineState};
 use crate::speaker::verifier::Decision;
 
 /// One observation about one party. Times count from the party's first audio.
@@ -27,6 +28,23 @@ pub enum Evidence {
         /// When.
         at: Duration,
     },
+    /// The party's line fell silent, came back or is over.
+    Line(LineEvidence),
+}
+
+/// How a party's line is, at a change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LineEvidence {
+    /// What has become of it.
+    pub state: LineState,
+    /// How far the stream had come.
+    pub at: Duration,
+    /// Net speech heard by then.
+    pub net_speech: Duration,
+    /// Share (0 to 1) of the speech heard that was really received.
+    pub coverage: f64,
+    /// All that was counted and measured so far.
+    pub report: Box<LineReport>,
 }
 
 /// How the comparison with a voiceprint stands after one more window.

@@ -104,6 +104,10 @@ impl Judge {
                 let heard = (phrase.net_speech, phrase.coverage);
                 Some(self.verdict(leg, finding, phrase.start, heard, model))
             }
+            Evidence::Line(line) => {
+                let finding = Finding::Line { state: line.state, report: line.report.clone() };
+                Some(self.verdict(leg, finding, line.at, (line.net_speech, line.coverage), None))
+            }
             Evidence::Talk { .. } | Evidence::Key { .. } => None,
         }
     }

@@ -2,5 +2,6 @@
 
 pub mod evidence;
 pub mod judge;
+pub mod line;
 pub mod rule;
 pub mod verdict;

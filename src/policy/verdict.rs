@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::policy::evidence::Obstacle;
+use crate::policy::line::{LineReport, LineState};
 use crate::policy::rule::Party;
 use crate::speaker::verifier::Decision;
 
@@ -70,6 +71,14 @@ pub enum Finding {
         /// Whether the transcript has the very words.
         exact: bool,
     },
+    /// How the party's line is.
+    Line {
+        /// What has become of it.
+        state: LineState,
+        /// All that was counted and measured so far.
+        #[serde(flatten)]
+        report: Box<LineReport>,
+    },
 }
 
 /// The decision about a claimed identity, as told to the PBX.
@@ -118,6 +127,7 @@ impl Finding {
         match self {
             Self::Speaker { decision, .. } => ("speaker", decision.as_str()),
             Self::Keyword { .. } => ("keyword", "found"),
+            Self::Line { state, .. } => ("line", state.as_str()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! RTP receiving (RFC 3550), without IO.
 
+pub mod drift;
 pub mod jitter_buffer;
 pub mod lateness;
 pub mod packet;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::rtp::drift::ClockDrift;
 use crate::rtp::packet::Packet;
 use crate::rtp::sequence::{Place, SequenceUnwrapper, TimestampUnwrapper};
 
@@ -140,6 +141,17 @@ impl Reception {
         })
     }
 
+    /// Interarrival jitter of the current stream as time.
+    pub fn jitter(&self) -> Duration {
+        let stream = self.current.as_ref();
+        stream.map_or(Duration::ZERO, |s| Duration::from_secs(s.jitter().into()) / s.clock_rate)
+    }
+
+    /// See [`ClockDrift::ppm`].
+    pub fn drift_ppm(&self) -> Option<f64> {
+        self.current.as_ref()?.drift.ppm()
+    }
+
     /// The counts so far.
     pub fn stats(&self) -> Stats {
         let current = self.current.as_ref();
@@ -182,6 +194,7 @@ struct Stream {
     expected_before: u64,
     received_before: u64,
     clock_rate: u32,
+    drift: ClockDrift,
     /// Timestamp of the packet before and its transit time, both in timestamp units.
     transit: (u64, i64),
     /// Jitter times 16, as in §A.8.
@@ -193,6 +206,12 @@ impl Stamp {
     fn transit(self, timestamp: u64) -> i64 {
         let arrived = self.arrived.as_nanos() * u128::from(self.clock_rate) / 1_000_000_000;
         (arrived as i64).wrapping_sub(timestamp as i64)
+    }
+
+    /// Time by the sender's clock.
+    fn sent(self, timestamp: u64) -> Duration {
+        let nanos = u128::from(timestamp) * 1_000_000_000 / u128::from(self.clock_rate);
+        Duration::from_nanos(nanos as u64)
     }
 }
 
@@ -223,6 +242,7 @@ impl Stream {
             expected_before: 0,
             received_before: 0,
             clock_rate: stamp.clock_rate,
+            drift: ClockDrift::default(),
             transit: (place.timestamp, stamp.transit(place.timestamp)),
             jitter_16: 0,
         };
@@ -260,6 +280,7 @@ impl Stream {
             return self.timestamps.unwrap(stamp.timestamp);
         }
         self.clock_rate = stamp.clock_rate;
+        self.drift = ClockDrift::default();
         self.timestamps = TimestampUnwrapper::default();
         let timestamp = self.timestamps.unwrap(stamp.timestamp);
         self.transit = (timestamp, stamp.transit(timestamp));
@@ -271,6 +292,7 @@ impl Stream {
         if timestamp == self.transit.0 {
             return;
         }
+        self.drift.record(stamp.arrived, stamp.sent(timestamp));
         let transit = stamp.transit(timestamp);
         let difference = transit.wrapping_sub(self.transit.1).unsigned_abs().min(1 << 32);
         self.transit = (timestamp, transit);

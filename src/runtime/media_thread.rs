@@ -12,7 +12,8 @@ use tokio::task::LocalSet;
 use tokio::time::sleep_until;
 
 use crate::call::media_plan::MediaPlan;
-use crate::call::media_session::{Answer, Infer, MediaSession, MediaStats, Output, SpeakerWatch};
+use crate::call::media_session::{Answer, Infer, MediaSession, Output, SpeakerWatch};
+use crate::call::media_stats::MediaStats;
 use crate::policy::evidence::Evidence;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};

@@ -1,18 +1,22 @@
-//! What Prometheus sees; the only file that names `prometheus`.
+//! What Prometheus sees; the only room that names `prometheus`.
 //!
 //! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people.
 
+mod media;
+
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use prometheus::{
-    Counter, Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
-use crate::call::media_session::MediaStats;
-use crate::policy::verdict::Verdict;
+use crate::call::media_stats::MediaStats;
+use crate::policy::line::LineState;
+use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::health::{Health, Model};
+use crate::runtime::metrics::media::MediaMetrics;
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
 use crate::runtime::transport::tls::HandshakeFault;
 use crate::sip::stats::Stats as SipStats;
@@ -44,12 +48,7 @@ pub struct Metrics {
     sip_connections_closed: IntCounterVec,
     sip_tls_failures: IntCounterVec,
     silent_calls: IntCounter,
-    rtp_packets: IntCounter,
-    rtp_dropped: IntCounterVec,
-    rtp_lost: IntCounter,
-    audio_seconds: Counter,
-    speech_seconds: Counter,
-    concealed_seconds: Counter,
+    media: MediaMetrics,
     inference_seconds: HistogramVec,
     inference_failures: IntCounterVec,
     inference_replaced: IntCounterVec,
@@ -71,9 +70,6 @@ impl Metrics {
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let opts = Opts::new(name, help);
             registered(&registry, IntCounterVec::new(opts, labels).expect("valid names"))
-        };
-        let seconds = |name: &str, help: &str| {
-            registered(&registry, Counter::new(name, help).expect("a valid name"))
         };
         let gauge = |name: &str, help: &str| {
             registered(&registry, IntGauge::new(name, help).expect("a valid name"))
@@ -174,19 +170,7 @@ impl Metrics {
                 "sidetone_calls_silent_total",
                 "Calls ended because nothing came any more.",
             ),
-            rtp_packets: counter("sidetone_rtp_packets_total", "RTP packets received from peers."),
-            rtp_dropped: counters(
-                "sidetone_rtp_dropped_total",
-                "Datagrams not played: malformed, foreign, late, duplicate, undecodable.",
-                &["reason"],
-            ),
-            rtp_lost: counter("sidetone_rtp_lost_total", "RTP packets sent to us and not played."),
-            audio_seconds: seconds("sidetone_audio_seconds_total", "Audio heard."),
-            speech_seconds: seconds("sidetone_speech_seconds_total", "Net speech heard."),
-            concealed_seconds: seconds(
-                "sidetone_concealed_seconds_total",
-                "Audio made up in place of lost packets; never scored.",
-            ),
+            media: MediaMetrics::new(&registry),
             inference_seconds: registered(
                 &registry,
                 HistogramVec::new(inference_seconds, &["model"]).expect("valid names"),
@@ -227,13 +211,13 @@ impl Metrics {
         for reason in ["stranger", "rate", "password"] {
             metrics.sip_rejected.with_label_values(&[reason]);
         }
-        for reason in ["malformed", "foreign", "late", "duplicate", "undecodable"] {
-            metrics.rtp_dropped.with_label_values(&[reason]);
-        }
         for decision in ["accepted", "rejected", "changed", "inconclusive"] {
             metrics.verdicts.with_label_values(&["speaker", decision]);
         }
         metrics.verdicts.with_label_values(&["keyword", "found"]);
+        for state in ["one_way", "heard", "closed"] {
+            metrics.verdicts.with_label_values(&["line", state]);
+        }
         metrics
     }
 
@@ -307,6 +291,9 @@ impl Metrics {
     pub fn verdict(&self, verdict: &Verdict) {
         let (kind, decision) = verdict.finding.labels();
         self.verdicts.with_label_values(&[kind, decision]).inc();
+        if let Finding::Line { state: LineState::Closed, report } = &verdict.finding {
+            self.media.line_closed(report);
+        }
     }
 
     /// What became of a verdict's INFO; `result` is one word of a closed list.
@@ -381,21 +368,7 @@ impl Metrics {
 
     /// Publishes what one media session has counted since it was published last, `before`.
     pub fn publish_media(&self, before: &MediaStats, now: &MediaStats) {
-        self.rtp_packets.inc_by(now.packets - before.packets);
-        self.rtp_lost.inc_by(now.lost - before.lost);
-        for (reason, count) in [
-            ("malformed", now.malformed - before.malformed),
-            ("foreign", now.foreign - before.foreign),
-            ("late", now.late - before.late),
-            ("duplicate", now.duplicates - before.duplicates),
-            ("undecodable", now.undecodable - before.undecodable),
-        ] {
-            self.rtp_dropped.with_label_values(&[reason]).inc_by(count);
-        }
-        let seconds = |us: u64| Duration::from_micros(us).as_secs_f64();
-        self.audio_seconds.inc_by(seconds(now.audio_us - before.audio_us));
-        self.speech_seconds.inc_by(seconds(now.speech_us - before.speech_us));
-        self.concealed_seconds.inc_by(seconds(now.concealed_us - before.concealed_us));
+        self.media.publish(before, now);
     }
 }
 

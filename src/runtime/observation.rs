@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::call::media_session::MediaStats;
+use crate::call::media_stats::MediaStats;
 use crate::policy::evidence::Evidence;
 use crate::policy::rule::Party;
 use crate::policy::verdict::Verdict;

@@ -16,7 +16,9 @@ use crate::call::media_session::SpeakerWatch;
 use crate::call::notice::notice;
 use crate::policy::evidence::Obstacle;
 use crate::policy::judge::{Judge, Leg, Models};
+use crate::policy::line::{LineReport, LineState};
 use crate::policy::rule::Policy;
+use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::complaints::Complaints;
 use crate::runtime::health::Health;
 use crate::runtime::locate::locate;
@@ -217,14 +219,6 @@ impl Signalling {
             }
             MediaEvent::Closed(key, stats) => {
                 let Some(entry) = self.calls.get_mut(&key) else { return };
-                info!(
-                    conversation = entry.facts.conversation,
-                    party = entry.facts.party.as_str(),
-                    packets = stats.packets,
-                    lost = stats.lost,
-                    speech_s = stats.speech_us / 1_000_000,
-                    "media closed"
-                );
                 entry.silent = true;
                 if !entry.ended {
                     // The session broke: its call is of no use any more.
@@ -445,6 +439,9 @@ impl Signalling {
                 }
                 Output::Verdict { verdict, inform } => {
                     self.metrics.verdict(&verdict);
+                    if let Finding::Line { state, report } = &verdict.finding {
+                        log_line(&verdict, *state, report);
+                    }
                     if inform {
                         self.endpoint.send_info(now, key, notice(&verdict));
                     }
@@ -513,5 +510,32 @@ impl Signalling {
                 self.judges.remove(&entry.facts.conversation);
             }
         }
+    }
+}
+
+/// One line for each change of a party's line.
+fn log_line(verdict: &Verdict, state: LineState, report: &LineReport) {
+    let (conversation, party) = (&verdict.conversation, verdict.party.as_str());
+    match state {
+        LineState::OneWay => warn!(conversation, party, packets = report.packets, "one-way audio"),
+        LineState::Heard => info!(conversation, party, "audio comes again"),
+        LineState::Closed => info!(
+            conversation,
+            party,
+            codec = report.codec,
+            packets = report.packets,
+            lost = report.lost,
+            repaired = report.repaired,
+            late = report.late,
+            duplicates = report.duplicates,
+            jitter_ms = report.jitter_ms,
+            audio_s = report.audio_s,
+            speech_s = report.speech_s,
+            concealed_s = report.concealed_s,
+            level_dbfs = report.level_dbfs,
+            snr_db = report.snr_db,
+            clipping = report.clipping,
+            "line closed"
+        ),
     }
 }

@@ -198,10 +198,23 @@ impl Appliance {
         self.child.id()
     }
 
-    /// Its verdicts so far, as they stand on standard output.
+    /// Its verdicts so far, as they stand on standard output: those about what was said and who said
+    /// it.
     pub(crate) fn verdicts(&self) -> Vec<serde_json::Value> {
-        let lines = self.output.so_far();
-        lines.iter().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+        self.told(false)
+    }
+
+    /// Its verdicts so far about the parties' lines.
+    pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
+        self.told(true)
+    }
+
+    fn told(&self, about_lines: bool) -> Vec<serde_json::Value> {
+        let read = |line: &String| -> serde_json::Value {
+            serde_json::from_str(line).expect("a line is JSON")
+        };
+        let all = self.output.so_far();
+        all.iter().map(read).filter(|told| (told["kind"] == "line") == about_lines).collect()
     }
 
     /// Its log so far.

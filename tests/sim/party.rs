@@ -11,7 +11,7 @@ use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output, SpeakerWatch};
 use sidetone::consent::consent::Consent;
 use sidetone::keyword::spotter::Hit;
-use sidetone::policy::evidence::{Evidence, Obstacle, SpeakerEvidence};
+use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
@@ -41,6 +41,8 @@ pub(crate) struct Party {
     pub(crate) windows: Vec<SpeechWindow>,
     pub(crate) segments: Vec<Segment>,
     pub(crate) evidence: Vec<Evidence>,
+    /// What became of the line. It is about the network, so it is no part of the story.
+    pub(crate) line: Vec<LineEvidence>,
     pub(crate) reports: Vec<(Duration, SocketAddr, Vec<u8>)>,
     /// Every output but the reports, in order, without its time: it is about the stream, and the
     /// same stream may come by another network.
@@ -111,6 +113,7 @@ impl Party {
             windows: Vec::new(),
             segments: Vec::new(),
             evidence: Vec::new(),
+            line: Vec::new(),
             reports: Vec::new(),
             story: Vec::new(),
             turns: 0,
@@ -184,7 +187,8 @@ impl Party {
             Evidence::NoSpeakerCheck(_)
             | Evidence::Phrase(_)
             | Evidence::Talk { .. }
-            | Evidence::Key { .. } => None,
+            | Evidence::Key { .. }
+            | Evidence::Line(_) => None,
         };
         self.evidence.iter().filter_map(of_speaker).collect()
     }
@@ -203,7 +207,8 @@ impl Party {
             Evidence::NoSpeakerCheck(_)
             | Evidence::Phrase(_)
             | Evidence::Speaker(_)
-            | Evidence::Key { .. } => None,
+            | Evidence::Key { .. }
+            | Evidence::Line(_) => None,
         };
         self.evidence.iter().filter_map(of_talk).collect()
     }
@@ -215,6 +220,7 @@ impl Party {
                     self.story.push(told(&work));
                     self.ask(work);
                 }
+                Output::Evidence(Evidence::Line(line)) => self.line.push(line),
                 Output::Evidence(evidence) => {
                     self.story.push(format!("{evidence:?}"));
                     self.evidence.push(evidence);

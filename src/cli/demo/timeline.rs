@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use crate::cli::demo::script::Scene;
 use crate::cli::println;
 use crate::policy::evidence::Evidence;
+use crate::policy::line::LineReport;
 use crate::policy::verdict::{Finding, SpeakerDecision, Verdict};
 use crate::runtime::observation::{InfoOutcome, Observation};
 use crate::sip::event::CallKey;
@@ -117,11 +118,14 @@ impl Shown {
                 };
                 self.print(style, &line);
             }
-            Evidence::Phrase(_) | Evidence::NoSpeakerCheck(_) => {}
+            Evidence::Phrase(_) | Evidence::NoSpeakerCheck(_) | Evidence::Line(_) => {}
         }
     }
 
     fn verdict(&mut self, verdict: &Verdict) {
+        if let Finding::Line { report, .. } = &verdict.finding {
+            return self.print(Style::new().dimmed(), &line(report));
+        }
         let (style, what) = match &verdict.finding {
             Finding::Speaker { decision, llr, .. } => {
                 let style = match decision {
@@ -141,6 +145,7 @@ impl Shown {
                     format!("PHRASE {phrase} {start_s:.2}-{end_s:.2} s, {how}"),
                 )
             }
+            Finding::Line { .. } => return,
         };
         self.print(style.bold(), &format!("verdict {}: {what}; INFO sent", verdict.sequence));
         self.unanswered.push_back(verdict.sequence);
@@ -168,6 +173,20 @@ impl Shown {
     fn print(&self, style: Style, what: &str) {
         println!("{style}{:7.2} s  {}  {what}{style:#}", self.now_s, self.letter);
     }
+}
+
+/// A line's report in short.
+fn line(report: &LineReport) -> String {
+    let decibels = |level: Option<f64>| level.map_or("-".to_owned(), |level| format!("{level:.0}"));
+    format!(
+        "line: {}, {:.1} % lost, jitter {:.1} ms, speech {} dBFS, {} dB above noise, {:.2} % clipped",
+        report.codec.unwrap_or("no audio"),
+        100.0 * report.loss,
+        report.jitter_ms,
+        decibels(report.speech_dbfs),
+        decibels(report.snr_db),
+        100.0 * report.clipping
+    )
 }
 
 /// Evidence as a bar around zero: to the left against, to the right for the claimed speaker.
