@@ -103,6 +103,21 @@ impl Codec {
         }
     }
 
+    /// A payload of 20 ms of digital silence, and the timestamp units that it fills; `None` from a
+    /// codec that needs an encoder for it.
+    pub fn silence(self) -> Option<(Vec<u8>, u32)> {
+        let (byte, length) = match self {
+            Self::Pcmu => (0xff, 160),
+            Self::Pcma => (0xd5, 160),
+            // The code of the smallest difference in both bands.
+            Self::G722 => (0xfa, 160),
+            Self::L16 => (0, 320),
+            Self::L16Wide => (0, 640),
+            Self::Opus => return None,
+        };
+        Some((vec![byte; length], self.clock_rate() / 50))
+    }
+
     /// Whether `payload` is the word of a silent sender and has no audio in it.
     pub fn is_pause(self, payload: &[u8]) -> bool {
         match self {
@@ -360,6 +375,18 @@ mod tests {
         let ((with, repeats), (without, none)) = (error(true), error(false));
         assert!(repeats > 30 && none == 0, "{repeats} repeats, {none} where there are none");
         assert!(with < 0.5 * without, "{with} of the energy is wrong with, {without} without");
+    }
+
+    #[test]
+    fn silence_is_silent_in_every_codec_that_has_some() {
+        for codec in Codec::ALL {
+            let Some((payload, units)) = codec.silence() else { continue };
+            assert_eq!(codec.duration(&payload), Ok(units));
+            assert_eq!(codec.time(&payload), Duration::from_millis(20));
+            let samples = Decoder::new(codec).decode(&payload).expect("audio");
+            assert!(level_dbfs(&samples) < -72.0, "{codec:?}: {}", level_dbfs(&samples));
+        }
+        assert_eq!(Codec::Opus.silence(), None);
     }
 
     #[test]

@@ -16,6 +16,10 @@ pub struct MediaPlan {
     pub rtcp: Option<SocketAddr>,
     /// How long nothing may come before the call counts as dead; `None` on hold.
     pub patience: Option<Duration>,
+    /// Whether the peer asked for VoIP metrics in our reports (RFC 3611 §5).
+    pub xr: bool,
+    /// Payload type and codec of silent packets to a peer that stalls without any.
+    pub send: Option<(u8, Codec)>,
 }
 
 /// What a payload type carries.

@@ -21,10 +21,12 @@ use crate::policy::line::{LineReport, LineState};
 use crate::rtp::jitter_buffer::{self, Filled, JitterBuffer, Playout};
 use crate::rtp::packet::{Packet, is_rtcp};
 use crate::rtp::reception::{Arrival, Reception};
-use crate::rtp::report::Reporter;
+use crate::rtp::report::{self, Reporter};
 use crate::rtp::sequence::Place;
+use crate::rtp::silence_sender::{PTIME, SilenceSender};
 use crate::rtp::source::{Admission, SourceCheck};
 use crate::rtp::telephone_event::TelephoneEvents;
+use crate::rtp::voip_metrics::{LossPattern, VoipMetrics};
 use crate::speaker::embedding::Embedding;
 use crate::speaker::verifier::Verifier;
 use crate::speaker::voiceprint::Voiceprint;
@@ -91,13 +93,24 @@ pub enum Output {
     Evidence(Evidence),
     /// Nothing has come for as long as the plan allows.
     Silent,
-    /// Send this RTCP compound, from the RTCP socket or, where both share one, from the RTP socket.
+    /// Send this datagram.
     Transmit {
+        /// From where.
+        socket: Socket,
         /// Where to.
         destination: SocketAddr,
-        /// The compound.
+        /// RTCP, or a silent packet.
         datagram: Vec<u8>,
     },
+}
+
+/// One of a party's two sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// For RTP, and for RTCP where both share one (RFC 5761).
+    Rtp,
+    /// For RTCP.
+    Rtcp,
 }
 
 /// One party of one call.
@@ -112,7 +125,10 @@ pub struct MediaSession {
     /// On probation: when it came, and its bytes.
     held: Option<(Instant, Vec<u8>)>,
     jitter: JitterBuffer,
+    pattern: LossPattern,
     playback: Playback,
+    sender: Option<SilenceSender>,
+    seed: u64,
     events: TelephoneEvents,
     listener: Listener,
     watch: Option<SpeakerWatch>,
@@ -144,7 +160,7 @@ impl MediaSession {
         cname: &str,
     ) -> Self {
         let hop = watch.as_ref().and_then(|watch| watch.verifier.hop());
-        Self {
+        let mut session = Self {
             source: SourceCheck::new(plan.rtp),
             silence: SilenceWatch::new(now, plan.patience),
             one_way: SilenceWatch::new(now, plan.patience.map(|_| ONE_WAY_AFTER)),
@@ -153,7 +169,10 @@ impl MediaSession {
             reception: Reception::new(now),
             held: None,
             jitter: JitterBuffer::new(jitter_buffer::Settings::default()),
+            pattern: LossPattern::default(),
             playback: Playback::new(),
+            sender: None,
+            seed,
             events: TelephoneEvents::default(),
             listener: Listener::new(hop, spotting),
             watch,
@@ -161,7 +180,9 @@ impl MediaSession {
             analysed: Coverage::default(),
             outputs: VecDeque::new(),
             stats: MediaStats::default(),
-        }
+        };
+        session.begin_sending(now);
+        session
     }
 
     /// A re-INVITE agreed on something else: another address, another codec, hold.
@@ -169,20 +190,24 @@ impl MediaSession {
         self.source.signal(plan.rtp);
         self.silence.renew(now, plan.patience);
         self.one_way.renew(now, plan.patience.map(|_| ONE_WAY_AFTER));
-        self.plan = plan;
+        let sent = std::mem::replace(&mut self.plan, plan).send;
+        if sent != self.plan.send {
+            self.begin_sending(now);
+        }
+    }
+
+    /// Silent packets where the plan has them.
+    fn begin_sending(&mut self, now: Instant) {
+        self.sender = self.plan.send.and_then(|(payload_type, codec)| {
+            let (payload, units) = codec.silence()?;
+            Some(SilenceSender::new(now, self.seed, payload_type, payload, units))
+        });
     }
 
     /// A datagram came to the RTP or the RTCP socket; what it is, its bytes tell (RFC 5761 §4).
     pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
         if is_rtcp(datagram) {
-            if !self.source.admits_rtcp(source) {
-                self.stats.foreign += 1;
-            } else if self.reporter.handle_datagram(now, datagram).is_err() {
-                self.stats.malformed += 1;
-            } else {
-                self.silence.hear(now);
-            }
-            return;
+            return self.handle_rtcp(now, source, datagram);
         }
         let Ok(packet) = Packet::parse(datagram) else {
             self.stats.malformed += 1;
@@ -193,6 +218,22 @@ impl MediaSession {
             Admission::Drop => self.stats.foreign += 1,
         }
         self.play(now);
+    }
+
+    fn handle_rtcp(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
+        if !self.source.admits_rtcp(source) {
+            self.stats.foreign += 1;
+            return;
+        }
+        let Ok(incoming) = self.reporter.handle_datagram(now, datagram) else {
+            self.stats.malformed += 1;
+            return;
+        };
+        self.silence.hear(now);
+        // Nothing more is to come of a source that left: no gap is waited for.
+        if self.reception.source().is_some_and(|source| incoming.bye.contains(&source)) {
+            self.drain(now);
+        }
     }
 
     fn handle_packet(&mut self, now: Instant, datagram: &[u8], packet: &Packet<'_>) {
@@ -246,6 +287,7 @@ impl MediaSession {
         loop {
             match self.jitter.pop(now) {
                 Playout::Packet { payload_type, payload, timestamp, .. } => {
+                    self.pattern.received();
                     match self.plan.payload(payload_type) {
                         Some(Payload::Audio(codec)) => {
                             self.playback.handle_payload(codec, &payload);
@@ -262,7 +304,10 @@ impl MediaSession {
                         Some(Payload::ComfortNoise { .. }) | None => {}
                     }
                 }
-                Playout::Lost { time, .. } => self.playback.handle_lost(time),
+                Playout::Lost { time, packets } => {
+                    (0..packets).for_each(|_| self.pattern.lost());
+                    self.playback.handle_lost(time);
+                }
                 Playout::Silence { time } => self.playback.handle_silence(time),
                 Playout::NotYet => break,
             }
@@ -362,9 +407,18 @@ impl MediaSession {
     /// Moves every due timer: a gap that lasted too long, a receiver report, a silence.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.play(now);
-        let Self { reporter, reception, .. } = self;
-        let report = reporter.handle_timeout(now, || reception.report());
-        self.transmit(report);
+        if self.reporter.poll_timeout() <= now {
+            let heard = self.heard();
+            let report = self.reporter.handle_timeout(now, || heard);
+            self.transmit(report);
+        }
+        let silent = self.sender.as_mut().and_then(|sender| sender.handle_timeout(now));
+        if let (Some(datagram), Some(destination)) =
+            (silent, self.source.latched().or(self.plan.rtp))
+        {
+            let socket = Socket::Rtp;
+            self.outputs.push_back(Output::Transmit { socket, destination, datagram });
+        }
         if self.one_way.handle_timeout(now) {
             self.stats.one_way += 1;
             self.tell_line(LineState::OneWay);
@@ -380,8 +434,8 @@ impl MediaSession {
         self.listener.finish();
         self.gather();
         self.tell_line(LineState::Closed);
-        let block = self.reception.report();
-        let bye = self.reporter.bye(now, block);
+        let heard = self.heard();
+        let bye = self.reporter.bye(now, heard);
         self.transmit(Some(bye));
     }
 
@@ -397,9 +451,33 @@ impl MediaSession {
         self.outputs.push_back(Output::Evidence(Evidence::Line(evidence)));
     }
 
+    /// What the next report says of the stream; asking starts its next interval.
+    fn heard(&mut self) -> Option<report::Heard> {
+        let block = self.reception.report()?;
+        let metrics = self.plan.xr.then(|| self.metrics());
+        Some(report::Heard { block, metrics })
+    }
+
+    fn metrics(&self) -> VoipMetrics {
+        let jitter = self.jitter.stats();
+        let sent = (jitter.played + jitter.lost).max(1) as f64;
+        let late = jitter.late.min(jitter.lost);
+        VoipMetrics {
+            loss: (jitter.lost - late) as f64 / sent,
+            discarded: late as f64 / sent,
+            pattern: self.pattern.bursts_and_gaps(PTIME),
+            speech_dbfs: self.listener.level().speech_dbfs(),
+            noise_dbfs: self.listener.level().noise_dbfs(),
+            wait: self.jitter.wait(),
+            longest_wait: self.jitter.longest_wait(),
+        }
+    }
+
+    /// Sends a report, from the socket that the peer sends its own to.
     fn transmit(&mut self, datagram: Option<Vec<u8>>) {
         if let (Some(datagram), Some(destination)) = (datagram, self.plan.rtcp) {
-            self.outputs.push_back(Output::Transmit { destination, datagram });
+            let socket = if self.plan.rtcp == self.plan.rtp { Socket::Rtp } else { Socket::Rtcp };
+            self.outputs.push_back(Output::Transmit { socket, destination, datagram });
         }
     }
 
@@ -413,7 +491,9 @@ impl MediaSession {
         let report = self.reporter.poll_timeout();
         let gap = self.jitter.poll_timeout();
         let silences = [self.silence.poll_timeout(), self.one_way.poll_timeout()];
-        gap.into_iter().chain(silences.into_iter().flatten()).fold(report, Instant::min)
+        let sender = self.sender.as_ref().map(SilenceSender::poll_timeout);
+        let others = silences.into_iter().flatten();
+        gap.into_iter().chain(sender).chain(others).fold(report, Instant::min)
     }
 
     /// How the line is, in counts and levels.

@@ -72,7 +72,10 @@ impl Negotiation {
             let audio = |number, codec| (number, Payload::Audio(codec));
             let payloads = vec![audio(0, decoder::Codec::Pcmu), audio(8, decoder::Codec::Pcma)];
             let patience = Some(self.patience);
-            return Ok((sdp, MediaPlan { payloads, rtp: None, rtcp: None, patience }));
+            return Ok((
+                sdp,
+                MediaPlan { payloads, rtp: None, rtcp: None, patience, xr: false, send: None },
+            ));
         };
         self.offered = false;
         let (sdp, agreed) = Offer::parse(offer)?.answer(self.local, &CODECS, &mut self.origin)?;
@@ -111,6 +114,8 @@ fn plan(agreed: &Negotiated, patience: Duration) -> MediaPlan {
         rtp: real(agreed.rtp),
         rtcp: real(if agreed.rtcp_mux { agreed.rtp } else { agreed.rtcp }),
         patience: (agreed.direction == Direction::RecvOnly).then_some(patience),
+        xr: false,
+        send: None,
     }
 }
 

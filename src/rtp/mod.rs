@@ -7,5 +7,7 @@ pub mod packet;
 pub mod reception;
 pub mod report;
 pub mod sequence;
+pub mod silence_sender;
 pub mod source;
 pub mod telephone_event;
+pub mod voip_metrics;

@@ -141,6 +141,11 @@ impl Reception {
         })
     }
 
+    /// The source that is heard.
+    pub fn source(&self) -> Option<u32> {
+        self.current.as_ref().map(|stream| stream.ssrc)
+    }
+
     /// Interarrival jitter of the current stream as time.
     pub fn jitter(&self) -> Duration {
         let stream = self.current.as_ref();

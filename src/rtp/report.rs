@@ -1,15 +1,18 @@
-//! RTCP of one who only listens: receiver reports, CNAME, BYE (RFC 3550 §6).
+//! RTCP of one who only listens: receiver reports, CNAME, BYE (RFC 3550 §6), and VoIP metrics for
+//! who asks for them (RFC 3611).
 
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use rtcp_types::{
     Bye, Compound, CompoundBuilder, Packet, ReceiverReport, ReportBlock, RtcpPacketWriter,
-    RtcpPacketWriterExt, RtcpParseError, Sdes, SdesChunk, SdesItem,
+    RtcpPacketWriterExt, RtcpParseError, RtcpWriteError, Sdes, SdesChunk, SdesItem, Xr,
+    XrBlockBuilder, XrBlockBuilderExt,
 };
 use thiserror::Error;
 
 use crate::rtp::reception::ReceptionBlock;
+use crate::rtp::voip_metrics::{GMIN, VoipMetrics};
 
 /// Mean time between reports; a call of two never reaches the bandwidth that would stretch it
 /// (RFC 3550 §6.2).
@@ -59,6 +62,15 @@ pub enum ReportError {
     /// Padding in the middle, an SDES item across its border, or the like.
     #[error("malformed RTCP (RFC 3550 §A.2)")]
     Malformed,
+}
+
+/// What one report says of the stream that is heard.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Heard {
+    /// For the receiver report.
+    pub block: ReceptionBlock,
+    /// For a peer that asked for them.
+    pub metrics: Option<VoipMetrics>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,18 +131,18 @@ impl Reporter {
         Ok(incoming)
     }
 
-    /// The report that is due, if one is; `block` is asked for only then, because asking starts its
+    /// The report that is due, if one is; `heard` is asked for only then, because asking starts its
     /// next interval.
     pub fn handle_timeout(
         &mut self,
         now: Instant,
-        block: impl FnOnce() -> Option<ReceptionBlock>,
+        heard: impl FnOnce() -> Option<Heard>,
     ) -> Option<Vec<u8>> {
         if now < self.due {
             return None;
         }
         self.due = now + randomised(&mut self.rng, INTERVAL);
-        Some(written(&self.report(now, block())))
+        Some(written(&self.report(now, heard())))
     }
 
     /// When [`Self::handle_timeout`] is next due.
@@ -139,15 +151,15 @@ impl Reporter {
     }
 
     /// The last report, with which this side leaves (§6.6).
-    pub fn bye(&self, now: Instant, block: Option<ReceptionBlock>) -> Vec<u8> {
+    pub fn bye(&self, now: Instant, heard: Option<Heard>) -> Vec<u8> {
         let bye = Bye::builder().add_source(self.ssrc);
-        written(&self.report(now, block).add_packet(bye))
+        written(&self.report(now, heard).add_packet(bye))
     }
 
     /// RR, empty without a stream, and SDES with the CNAME: the least that may be sent (§6.1).
-    fn report(&self, now: Instant, block: Option<ReceptionBlock>) -> CompoundBuilder<'_> {
+    fn report(&self, now: Instant, heard: Option<Heard>) -> CompoundBuilder<'_> {
         let mut report = ReceiverReport::builder(self.ssrc);
-        if let Some(block) = block {
+        if let Some(Heard { block, .. }) = heard {
             let (last, delay) = self.since_sender_report(now, block.ssrc);
             report = report.add_report_block(
                 ReportBlock::builder(block.ssrc)
@@ -161,7 +173,12 @@ impl Reporter {
         }
         let cname = SdesItem::builder(SdesItem::CNAME, &self.cname);
         let chunk = SdesChunk::builder(self.ssrc).add_item(cname);
-        Compound::builder().add_packet(report).add_packet(Sdes::builder().add_chunk(chunk))
+        let compound =
+            Compound::builder().add_packet(report).add_packet(Sdes::builder().add_chunk(chunk));
+        let metrics = heard.and_then(|heard| Some((heard.block.ssrc, heard.metrics?)));
+        let Some((source, metrics)) = metrics else { return compound };
+        let block = MetricsBlock { source, metrics };
+        compound.add_packet(Xr::builder().sender_ssrc(self.ssrc).add_block(block))
     }
 
     /// LSR and DLSR for `ssrc` (§6.4.1): zero until it has sent a report.
@@ -169,6 +186,78 @@ impl Reporter {
         let Some(last) = self.sender_report.filter(|last| last.ssrc == ssrc) else { return (0, 0) };
         let delay = now.saturating_duration_since(last.arrived);
         (last.middle, (delay.as_micros() * 65_536 / 1_000_000) as u32)
+    }
+}
+
+/// The VoIP metrics block (RFC 3611 §4.7), which the package lacks.
+#[derive(Debug)]
+struct MetricsBlock {
+    /// The stream that is reported on.
+    source: u32,
+    metrics: VoipMetrics,
+}
+
+impl MetricsBlock {
+    /// Block type (§4.7).
+    const TYPE: u8 = 7;
+    /// Octets, its header included.
+    const SIZE: usize = 36;
+    /// What stands for a level, factor or score that is not known.
+    const UNAVAILABLE: u8 = 127;
+    /// Concealment enhanced, jitter buffer adaptive at a rate of 0 (§4.7.6): without a play-out clock
+    /// it is adjusted within one packet.
+    const RX_CONFIG: u8 = 0b1111_0000;
+}
+
+impl XrBlockBuilder<'_> for MetricsBlock {
+    fn type_specific_byte(&self) -> u8 {
+        0
+    }
+}
+
+impl RtcpPacketWriter for MetricsBlock {
+    fn calculate_size(&self) -> Result<usize, RtcpWriteError> {
+        Ok(Self::SIZE)
+    }
+
+    fn write_into_unchecked(&self, buf: &mut [u8]) -> usize {
+        let VoipMetrics { loss, discarded, pattern, .. } = self.metrics;
+        // Shares are binary fractions of 256 (§4.7.1); the casts from float saturate.
+        let share = |share: f64| (share * 256.0) as u8;
+        let millis = |time: Duration| u16::try_from(time.as_millis()).unwrap_or(u16::MAX);
+        // Relative to 0 dBm0, which is 6.18 dB below full scale in G.711 (§4.7.4).
+        let level = |dbfs: Option<f64>| {
+            dbfs.map_or(Self::UNAVAILABLE, |dbfs| (dbfs + 6.18).round() as i8 as u8)
+        };
+        let wait = millis(self.metrics.wait).to_be_bytes();
+        let longest = millis(self.metrics.longest_wait).to_be_bytes();
+        let [burst, gap] = [pattern.burst, pattern.gap].map(|time| millis(time).to_be_bytes());
+        let unknown = Self::UNAVAILABLE;
+        let header = self.write_header_unchecked(buf, Self::TYPE, (Self::SIZE / 4 - 1) as u16);
+        let words = [
+            self.source.to_be_bytes(),
+            [
+                share(loss),
+                share(discarded),
+                share(pattern.burst_density),
+                share(pattern.gap_density),
+            ],
+            [burst[0], burst[1], gap[0], gap[1]],
+            // Round trip: who only listens cannot know it. Then our own delay.
+            [0, 0, wait[0], wait[1]],
+            // Levels, no echo loss of one who is silent, and the shortest gap.
+            [level(self.metrics.speech_dbfs), level(self.metrics.noise_dbfs), unknown, GMIN],
+            // R factors and opinion scores: estimates of what people hear, and nobody does here.
+            [unknown; 4],
+            [Self::RX_CONFIG, 0, wait[0], wait[1]],
+            [longest[0], longest[1], longest[0], longest[1]],
+        ];
+        buf[header..Self::SIZE].copy_from_slice(words.as_flattened());
+        Self::SIZE
+    }
+
+    fn get_padding(&self) -> Option<u8> {
+        None
     }
 }
 
@@ -200,6 +289,7 @@ mod tests {
     use rtcp_types::SenderReport as WireSenderReport;
 
     use super::*;
+    use crate::rtp::voip_metrics::BurstsAndGaps;
 
     const BLOCK: ReceptionBlock = ReceptionBlock {
         ssrc: 7,
@@ -208,6 +298,8 @@ mod tests {
         highest_sequence: 65_537,
         jitter: 80,
     };
+
+    const HEARD: Heard = Heard { block: BLOCK, metrics: None };
 
     fn reporter(start: Instant) -> Reporter {
         Reporter::new(start, 1, "listener@example.com")
@@ -232,7 +324,7 @@ mod tests {
         let start = Instant::now();
         let mut reporter = reporter(start);
         let due = reporter.poll_timeout();
-        let datagram = reporter.handle_timeout(due, || Some(BLOCK)).expect("a report");
+        let datagram = reporter.handle_timeout(due, || Some(HEARD)).expect("a report");
         let [Packet::Rr(report), Packet::Sdes(sdes)] = &packets(&datagram)[..] else {
             panic!("RR and SDES: {datagram:02x?}")
         };
@@ -243,6 +335,40 @@ mod tests {
         let chunk = sdes.chunks().next().expect("a chunk");
         let item = chunk.items().next().expect("an item");
         assert_eq!((item.type_(), item.value()), (SdesItem::CNAME, &b"listener@example.com"[..]));
+    }
+
+    #[test]
+    fn metrics_follow_the_report_where_they_are_asked_for() {
+        let pattern = BurstsAndGaps {
+            burst_density: 0.5,
+            burst: Duration::from_millis(120),
+            gap_density: 0.0,
+            gap: Duration::from_secs(90),
+        };
+        let metrics = VoipMetrics {
+            loss: 0.25,
+            discarded: 1.0,
+            pattern,
+            speech_dbfs: Some(-26.0),
+            noise_dbfs: None,
+            wait: Duration::from_millis(60),
+            longest_wait: Duration::from_millis(400),
+        };
+        let start = Instant::now();
+        let heard = Heard { metrics: Some(metrics), ..HEARD };
+        let bye = reporter(start).bye(start, Some(heard));
+        let all = packets(&bye);
+        let [Packet::Rr(_), Packet::Sdes(_), Packet::Xr(_), Packet::Bye(_)] = &all[..] else {
+            panic!("RR, SDES, XR, BYE: {bye:02x?}")
+        };
+        // The header and our SSRC before it, the BYE of 8 octets behind it.
+        let block = &bye[bye.len() - 8 - MetricsBlock::SIZE..bye.len() - 8];
+        assert_eq!(block[..8], [7, 0, 0, 8, 0, 0, 0, 7]);
+        assert_eq!(block[8..12], [64, 255, 128, 0]);
+        assert_eq!(block[12..16], [0, 120, 0xff, 0xff], "65 s are the most that can be told");
+        assert_eq!(block[16..20], [0, 0, 0, 60]);
+        assert_eq!(block[20..24], [(-20_i8) as u8, 127, 127, 16]);
+        assert_eq!(block[24..], [127, 127, 127, 127, 0xf0, 0, 0, 60, 1, 144, 1, 144]);
     }
 
     #[test]
@@ -269,7 +395,7 @@ mod tests {
         let mut reporter = reporter(start);
         let incoming = reporter.handle_datagram(start, &sender_report(7)).expect("a report");
         assert_eq!(incoming.sender_report.map(|report| (report.ssrc, report.rtp)), Some((7, 160)));
-        let bye = reporter.bye(start + Duration::from_millis(1_500), Some(BLOCK));
+        let bye = reporter.bye(start + Duration::from_millis(1_500), Some(HEARD));
         let Packet::Rr(report) = &packets(&bye)[0] else { panic!("an RR first") };
         let block = report.report_blocks().next().expect("a block");
         assert_eq!(block.last_sender_report_timestamp(), 0x1234_5678);
@@ -281,7 +407,7 @@ mod tests {
         let start = Instant::now();
         let mut reporter = reporter(start);
         reporter.handle_datagram(start, &sender_report(8)).expect("a report");
-        let bye = reporter.bye(start, Some(BLOCK));
+        let bye = reporter.bye(start, Some(HEARD));
         let Packet::Rr(report) = &packets(&bye)[0] else { panic!("an RR first") };
         let block = report.report_blocks().next().expect("a block");
         assert_eq!(block.last_sender_report_timestamp(), 0);

@@ -12,7 +12,7 @@ use tokio::task::LocalSet;
 use tokio::time::sleep_until;
 
 use crate::call::media_plan::MediaPlan;
-use crate::call::media_session::{Answer, Infer, MediaSession, Output, SpeakerWatch};
+use crate::call::media_session::{Answer, Infer, MediaSession, Output, Socket, SpeakerWatch};
 use crate::call::media_stats::MediaStats;
 use crate::policy::evidence::Evidence;
 use crate::runtime::health::{Model, Pulse};
@@ -235,9 +235,11 @@ impl Party {
                         return;
                     }
                 }
-                Output::Transmit { destination, datagram } => {
-                    let shared = Some(destination) == self.plan.borrow().rtp;
-                    let socket = if shared { &self.rtp } else { &self.rtcp };
+                Output::Transmit { socket, destination, datagram } => {
+                    let socket = match socket {
+                        Socket::Rtp => &self.rtp,
+                        Socket::Rtcp => &self.rtcp,
+                    };
                     // A report that does not fit the socket's buffer now is not worth waiting for.
                     let _ = socket.try_send_to(&datagram, destination);
                 }

@@ -54,7 +54,14 @@ fn packet(bencher: Bencher<'_, '_>, codec: Codec) {
 }
 
 fn session(start: Instant) -> MediaSession {
-    let plan = MediaPlan { payloads: payloads(), rtp: Some(peer()), rtcp: None, patience: None };
+    let plan = MediaPlan {
+        payloads: payloads(),
+        rtp: Some(peer()),
+        rtcp: None,
+        patience: None,
+        xr: false,
+        send: None,
+    };
     let rate = |n| ErrorRate::one_in(n).expect("a rate");
     let settings = Settings { false_accept: rate(1_000), false_reject: rate(50) };
     let verifier = Verifier::new(Calibration::RESNET34_3S, settings);

@@ -61,6 +61,8 @@ pub(crate) fn plan() -> MediaPlan {
         rtp: Some(peer()),
         rtcp: Some(SocketAddr::new(peer().ip(), peer().port() + 1)),
         patience: None,
+        xr: false,
+        send: None,
     }
 }
 
@@ -226,7 +228,7 @@ impl Party {
                     self.evidence.push(evidence);
                 }
                 Output::Silent => self.silences += 1,
-                Output::Transmit { destination, datagram } => {
+                Output::Transmit { destination, datagram, .. } => {
                     self.reports.push((self.now - self.start, destination, datagram));
                 }
             }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use audio_codec::Encoder as _;
-use audio_codec::g722::{Bitrate, G722Encoder};
+use audio_codec::g722::G722Encoder;
 use audiopus::coder::Encoder;
 use audiopus::{Application, Channels, SampleRate};
 use sidetone::audio::decoder::Codec;
@@ -68,6 +68,8 @@ pub(crate) struct Phone {
     timestamp: u32,
     opus: Encoder,
     g722: G722Encoder,
+    /// The sample before, from which wideband audio goes on.
+    before: f32,
 }
 
 impl Phone {
@@ -84,7 +86,8 @@ impl Phone {
             sequence: 65_530,
             timestamp: u32::MAX - 3_000,
             opus: opus.expect("8 kHz mono is a form that Opus has"),
-            g722: G722Encoder::with_options(Bitrate::Mode1_64000, true, false),
+            g722: G722Encoder::new(),
+            before: 0.0,
         }
     }
 
@@ -101,6 +104,11 @@ impl Phone {
     /// Sends nothing for `time`, as with silence suppression and on hold.
     pub(crate) fn pause(&mut self, time: Duration) {
         self.pass(time);
+    }
+
+    /// Says that the noise in the pause that follows has -60 dBov (RFC 3389 §3.1).
+    pub(crate) fn hush(&mut self) {
+        self.send(COMFORT_NOISE, false, &[60]);
     }
 
     /// Presses a key for `time`: events in the place of audio, all with its start's timestamp
@@ -138,13 +146,13 @@ impl Phone {
             Codec::Pcmu => (PCMU, audio.iter().map(|s| g711::encode_ulaw(linear(s))).collect()),
             Codec::Pcma => (PCMA, audio.iter().map(|s| g711::encode_alaw(linear(s))).collect()),
             Codec::G722 => {
-                let audio: Vec<i16> = audio.iter().map(linear).collect();
+                let audio: Vec<i16> = self.widened(audio).iter().map(linear).collect();
                 (G722, self.g722.encode(&audio))
             }
             Codec::L16 => (L16, audio.iter().flat_map(|s| linear(s).to_be_bytes()).collect()),
             Codec::L16Wide => {
-                let twice = audio.iter().flat_map(|s| [linear(s).to_be_bytes(); 2]);
-                (L16_WIDE, twice.flatten().collect())
+                let audio = self.widened(audio);
+                (L16_WIDE, audio.iter().flat_map(|s| linear(s).to_be_bytes()).collect())
             }
             Codec::Opus => {
                 let mut payload = vec![0; 1_500];
@@ -153,6 +161,15 @@ impl Phone {
                 (OPUS, payload)
             }
         }
+    }
+
+    /// Twice the samples, every second one between its neighbours.
+    fn widened(&mut self, audio: &[f32]) -> Vec<f32> {
+        let between = |sample: &f32| {
+            let before = std::mem::replace(&mut self.before, *sample);
+            [0.5 * (before + sample), *sample]
+        };
+        audio.iter().flat_map(between).collect()
     }
 
     fn send(&mut self, payload_type: u8, marker: bool, payload: &[u8]) {
