@@ -2,6 +2,8 @@
 
 #[path = "fuzz/checks.rs"]
 mod checks;
+#[path = "fuzz/media_checks.rs"]
+mod media_checks;
 
 #[expect(clippy::disallowed_methods, reason = "the corpus lies in files")]
 fn replay(target: &str, check: fn(&[u8])) {
@@ -29,4 +31,19 @@ fn every_description_of_the_corpus_is_met() {
 #[test]
 fn every_stream_of_the_corpus_is_met() {
     replay("framing", checks::framing);
+}
+
+#[test]
+fn every_packet_of_the_corpus_is_met() {
+    replay("rtp", media_checks::rtp);
+}
+
+#[test]
+fn every_report_of_the_corpus_is_met() {
+    replay("rtcp", media_checks::rtcp);
+}
+
+#[test]
+fn every_script_of_the_corpus_is_played() {
+    replay("session", media_checks::session);
 }
