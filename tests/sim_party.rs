@@ -6,6 +6,7 @@
 #[path = "sim/party.rs"]
 mod party;
 #[path = "sim/phone.rs"]
+#[allow(dead_code, reason = "the tests of lines need more of it")]
 mod phone;
 
 use std::collections::HashSet;
@@ -17,7 +18,7 @@ use sidetone::audio::decoder::{Codec, Decoder};
 use sidetone::audio::resampler::Upsampler;
 use sidetone::audio::voice_activity::FRAME_SAMPLES;
 use sidetone::call::media_plan::MediaPlan;
-use sidetone::call::media_session::SpeakerWatch;
+use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::consent::Consent;
 use sidetone::policy::evidence::{Evidence, Obstacle};
 use sidetone::rtp::packet::Packet;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::call::media_plan::MediaPlan;
-use crate::call::media_session::SpeakerWatch;
 use crate::call::negotiation::{Negotiation, NegotiationError};
+use crate::call::speaker_watch::SpeakerWatch;
 use crate::policy::evidence::{Evidence, Obstacle};
 use crate::policy::judge::{Judge, Leg};
 use crate::policy::verdict::Verdict;

@@ -8,6 +8,7 @@ use crate::call::media_stats::MediaStats;
 use crate::policy::line::LineReport;
 use crate::rtp::jitter_buffer::JitterBuffer;
 use crate::rtp::reception::Reception;
+use crate::rtp::voip_metrics::{LossPattern, VoipMetrics};
 
 /// How long no RTP may come from a party that is to send until its line counts as one-way.
 ///
@@ -15,6 +16,9 @@ use crate::rtp::reception::Reception;
 /// keeps quiet without a word (RFC 3389 has one at least every few seconds, Opus every 400 ms);
 /// shorter than anybody says "hello?" into a dead line.
 pub const ONE_WAY_AFTER: Duration = Duration::from_secs(10);
+
+/// What most senders put into a packet; it only gives the patterns of loss a length in time.
+const PTIME: Duration = Duration::from_millis(20);
 
 /// The report so far. Figures are rounded to what can be told of them, so that they read well and the
 /// same capture gives the same text.
@@ -58,6 +62,22 @@ pub fn report(
         tone_hz: tone.map(|tone| rounded(tone.hertz, 1.0)),
         tone_dbfs: tone.map(|tone| rounded(tone.dbfs, 10.0)),
         keys: stats.keys,
+    }
+}
+
+/// What a report on the call's quality says of it.
+pub fn metrics(jitter: &JitterBuffer, pattern: &LossPattern, listener: &Listener) -> VoipMetrics {
+    let stats = jitter.stats();
+    let sent = (stats.played + stats.lost).max(1) as f64;
+    let late = stats.late.min(stats.lost);
+    VoipMetrics {
+        loss: (stats.lost - late) as f64 / sent,
+        discarded: late as f64 / sent,
+        pattern: pattern.bursts_and_gaps(PTIME),
+        speech_dbfs: listener.level().speech_dbfs(),
+        noise_dbfs: listener.level().noise_dbfs(),
+        wait: jitter.wait(),
+        longest_wait: jitter.longest_wait(),
     }
 }
 

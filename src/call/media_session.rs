@@ -9,52 +9,25 @@ use crate::audio::listener::{Heard, Listener};
 use crate::audio::pcm;
 use crate::audio::playback::{Origin, Piece, Playback};
 use crate::audio::segmenter::Segment;
-use crate::audio::speech_windows::{SpeechWindow, WINDOW};
+use crate::audio::speech_windows::SpeechWindow;
 use crate::call::line::{self, ONE_WAY_AFTER};
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_stats::MediaStats;
 use crate::call::silence_watch::SilenceWatch;
-use crate::consent::consent::Consent;
+use crate::call::speaker_watch::SpeakerWatch;
 use crate::keyword::spotter::Hit;
-use crate::policy::evidence::{Evidence, LineEvidence, Obstacle, PhraseEvidence, SpeakerEvidence};
+use crate::policy::evidence::{Evidence, LineEvidence, PhraseEvidence};
 use crate::policy::line::{LineReport, LineState};
 use crate::rtp::jitter_buffer::{self, Filled, JitterBuffer, Playout};
 use crate::rtp::packet::{Packet, is_rtcp};
 use crate::rtp::reception::{Arrival, Reception};
 use crate::rtp::report::{self, Reporter};
 use crate::rtp::sequence::Place;
-use crate::rtp::silence_sender::{PTIME, SilenceSender};
+use crate::rtp::silence_sender::SilenceSender;
 use crate::rtp::source::{Admission, SourceCheck};
 use crate::rtp::telephone_event::TelephoneEvents;
-use crate::rtp::voip_metrics::{LossPattern, VoipMetrics};
+use crate::rtp::voip_metrics::LossPattern;
 use crate::speaker::embedding::Embedding;
-use crate::speaker::verifier::Verifier;
-use crate::speaker::voiceprint::Voiceprint;
-
-/// The comparison of one caller's voice with a voiceprint: there is none without a consent.
-#[derive(Debug)]
-pub struct SpeakerWatch {
-    voiceprint: Voiceprint,
-    verifier: Verifier,
-}
-
-impl SpeakerWatch {
-    /// Compares with `voiceprint`, to which the caller agreed under `consent`; the voice model in
-    /// use is `model` (`name@version`).
-    pub fn new(
-        consent: Option<&Consent>,
-        voiceprint: Option<Voiceprint>,
-        model: &str,
-        verifier: Verifier,
-    ) -> Result<Self, Obstacle> {
-        consent.ok_or(Obstacle::NoConsent)?;
-        let voiceprint = voiceprint.ok_or(Obstacle::NoVoiceprint)?;
-        if voiceprint.model != model {
-            return Err(Obstacle::OtherModel);
-        }
-        Ok(Self { voiceprint, verifier })
-    }
-}
 
 /// Work for a model.
 #[derive(Clone, Debug)]
@@ -159,7 +132,7 @@ impl MediaSession {
         seed: u64,
         cname: &str,
     ) -> Self {
-        let hop = watch.as_ref().and_then(|watch| watch.verifier.hop());
+        let hop = watch.as_ref().and_then(SpeakerWatch::hop);
         let mut session = Self {
             source: SourceCheck::new(plan.rtp),
             silence: SilenceWatch::new(now, plan.patience),
@@ -360,22 +333,10 @@ impl MediaSession {
                 self.stats.windows += 1;
                 self.analysed.speaker += window.fresh;
                 let Some(watch) = &mut self.watch else { return };
-                // Equal dimensions: the voiceprint is of the model in use, as `SpeakerWatch` saw to.
-                let Some(cosine) = embedding.cosine(&watch.voiceprint.embedding) else { return };
-                let fresh = window.fresh.as_secs_f64() / WINDOW.as_secs_f64();
-                let decision = watch.verifier.observe(cosine, fresh);
-                let evidence = SpeakerEvidence {
-                    decision,
-                    at: window.end,
-                    llr: watch.verifier.llr(),
-                    newest_llr: watch.verifier.newest_llr(),
-                    net_speech: window.net_speech,
-                    coverage: share(
-                        self.analysed.speaker,
-                        self.offered.speaker + self.listener.concealed_speech(),
-                    ),
-                };
-                self.listener.set_hop(watch.verifier.hop());
+                let heard = self.offered.speaker + self.listener.concealed_speech();
+                let coverage = share(self.analysed.speaker, heard);
+                let Some(evidence) = watch.observe(&window, &embedding, coverage) else { return };
+                self.listener.set_hop(watch.hop());
                 self.outputs.push_back(Output::Evidence(Evidence::Speaker(evidence)));
             }
             Answer::Hits { segment, hits: Some(hits) } => {
@@ -454,23 +415,9 @@ impl MediaSession {
     /// What the next report says of the stream; asking starts its next interval.
     fn heard(&mut self) -> Option<report::Heard> {
         let block = self.reception.report()?;
-        let metrics = self.plan.xr.then(|| self.metrics());
+        let metrics =
+            self.plan.xr.then(|| line::metrics(&self.jitter, &self.pattern, &self.listener));
         Some(report::Heard { block, metrics })
-    }
-
-    fn metrics(&self) -> VoipMetrics {
-        let jitter = self.jitter.stats();
-        let sent = (jitter.played + jitter.lost).max(1) as f64;
-        let late = jitter.late.min(jitter.lost);
-        VoipMetrics {
-            loss: (jitter.lost - late) as f64 / sent,
-            discarded: late as f64 / sent,
-            pattern: self.pattern.bursts_and_gaps(PTIME),
-            speech_dbfs: self.listener.level().speech_dbfs(),
-            noise_dbfs: self.listener.level().noise_dbfs(),
-            wait: self.jitter.wait(),
-            longest_wait: self.jitter.longest_wait(),
-        }
     }
 
     /// Sends a report, from the socket that the peer sends its own to.

@@ -9,3 +9,4 @@ pub mod media_stats;
 pub mod negotiation;
 pub mod notice;
 pub mod silence_watch;
+pub mod speaker_watch;

@@ -12,8 +12,9 @@ use tokio::task::LocalSet;
 use tokio::time::sleep_until;
 
 use crate::call::media_plan::MediaPlan;
-use crate::call::media_session::{Answer, Infer, MediaSession, Output, Socket, SpeakerWatch};
+use crate::call::media_session::{Answer, Infer, MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
+use crate::call::speaker_watch::SpeakerWatch;
 use crate::policy::evidence::Evidence;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};

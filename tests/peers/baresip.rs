@@ -15,6 +15,57 @@ pub(crate) fn is_there() -> bool {
     installed("baresip", "baresip-core")
 }
 
+/// A call to be made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phone<'a> {
+    /// Whom it calls: user, address, and `udp` or `tls`.
+    pub(crate) user: &'a str,
+    pub(crate) target: SocketAddr,
+    pub(crate) transport: &'a str,
+    /// The one codec that it offers, as baresip writes it: name, rate and channels.
+    pub(crate) codec: &'a str,
+    /// baresip's name for the way in which media are encrypted, if they are.
+    pub(crate) encryption: Option<&'a str>,
+    /// A WAV at the codec's rate.
+    pub(crate) recording: &'a Path,
+    /// A file with a certificate and its key, if it shows one.
+    pub(crate) certificate: Option<&'a Path>,
+}
+
+impl Phone<'_> {
+    /// Calls, and plays the recording until it is dropped. Its files go to `folder`.
+    pub(crate) fn call(&self, folder: &Path) -> Running {
+        let own = folder.join(format!("baresip-{}", free_port()));
+        fs::create_dir(&own).expect("a writable folder");
+        let shown = self
+            .certificate
+            .map_or(String::new(), |file| format!("sip_certificate {}\n", file.display()));
+        let config = format!(
+            "poll_method epoll\ncall_local_timeout 120\ncall_max_calls 4\n\
+             audio_player aufile,{heard}\naudio_source aufile,{recording}\n\
+             audio_alert aufile,/dev/null\n\
+             ausrc_srate 0\nauplay_srate 0\nsip_listen 127.0.0.1:{port}\n{shown}\
+             rtp_ports 27000-27999\nnet_interface 127.0.0.1\nmodule_path {MODULES}\n\
+             module g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule srtp.so\n\
+             module dtls_srtp.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n\
+             opus_stereo no\nopus_sprop_stereo no\nopus_bitrate 28000\n",
+            heard = own.join("heard.wav").display(),
+            recording = self.recording.display(),
+            port = free_port(),
+        );
+        let Self { user, target, transport, codec, encryption, .. } = self;
+        let encryption = encryption.map_or(String::new(), |how| format!(";mediaenc={how}"));
+        let account = format!(
+            "<sip:phone@{target};transport={transport}>;regint=0;answermode=auto;\
+             audio_codecs={codec}{encryption}\n"
+        );
+        fs::write(own.join("config"), config).expect("a writable folder");
+        fs::write(own.join("accounts"), account).expect("a writable folder");
+        let dial = format!("/dial sip:{user}@{target};transport={transport}");
+        Running::start(Command::new("baresip").arg("-f").arg(&own).args(["-e", &dial]))
+    }
+}
+
 /// Calls `target` over TLS and plays `recording`, a WAV at 8 kHz, until it is dropped. It shows the
 /// certificate in `certificate`, a file with its key, if it has one.
 pub(crate) fn call_over_tls(
@@ -23,26 +74,14 @@ pub(crate) fn call_over_tls(
     recording: &Path,
     certificate: Option<&Path>,
 ) -> Running {
-    let own = folder.join(format!("baresip-{}", free_port()));
-    fs::create_dir(&own).expect("a writable folder");
-    let shown =
-        certificate.map_or(String::new(), |file| format!("sip_certificate {}\n", file.display()));
-    let config = format!(
-        "poll_method epoll\ncall_local_timeout 120\ncall_max_calls 4\n\
-         audio_player aufile,{heard}\naudio_source aufile,{recording}\naudio_alert aufile,/dev/null\n\
-         ausrc_srate 0\nauplay_srate 0\nsip_listen 127.0.0.1:{port}\n{shown}\
-         rtp_ports 27000-27999\nnet_interface 127.0.0.1\nmodule_path {MODULES}\n\
-         module g711.so\nmodule aufile.so\nmodule_tmp uuid.so\nmodule_tmp account.so\n\
-         module_app menu.so\n",
-        heard = own.join("heard.wav").display(),
-        recording = recording.display(),
-        port = free_port(),
-    );
-    let account = format!(
-        "<sip:phone@{target};transport=tls>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1\n"
-    );
-    fs::write(own.join("config"), config).expect("a writable folder");
-    fs::write(own.join("accounts"), account).expect("a writable folder");
-    let dial = format!("/dial sip:sidetone@{target};transport=tls");
-    Running::start(Command::new("baresip").arg("-f").arg(&own).args(["-e", &dial]))
+    let phone = Phone {
+        user: "sidetone",
+        target,
+        transport: "tls",
+        codec: "PCMU/8000/1",
+        encryption: None,
+        recording,
+        certificate,
+    };
+    phone.call(folder)
 }
