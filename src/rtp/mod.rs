@@ -7,4 +7,5 @@ pub mod reception;
 pub mod report;
 pub mod sequence;
 pub mod source;
+pub mod srtp;
 pub mod telephone_event;
