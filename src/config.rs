@@ -1,5 +1,6 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
+pub mod rtp;
 pub mod sip;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::rtp::Rtp;
 use crate::config::sip::Sip;
 use crate::policy::rule::{Policy, PolicyError};
 use crate::speaker::verifier;
@@ -30,18 +32,6 @@ pub struct Config {
     pub store: Store,
     /// Metrics and health.
     pub http: Http,
-}
-
-/// `[rtp]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rtp {
-    /// First and last UDP port; each call takes an even one and the next.
-    pub ports: [u16; 2],
-    /// Threads that receive and decode.
-    pub threads: usize,
-    /// Seconds without a packet after which a call is over, though nobody said so.
-    pub silence_timeout_s: u64,
 }
 
 /// `[models]`
@@ -154,6 +144,9 @@ impl Config {
             let found = format!("[{first}, {last}]");
             let wanted = "must be [first, last] from 1024 up, with an even port and the next one";
             return senseless("rtp.ports", wanted, found);
+        }
+        if self.rtp.codecs.is_empty() {
+            return senseless("rtp.codecs", "must name at least one codec", "[]".to_owned());
         }
         if !(1..=64).contains(&self.rtp.threads) {
             return senseless("rtp.threads", "must be 1 to 64", self.rtp.threads.to_string());

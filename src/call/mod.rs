@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod facts;
+pub mod key_source;
 pub mod media_plan;
 pub mod media_session;
 pub mod negotiation;

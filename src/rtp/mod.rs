@@ -1,10 +1,12 @@
 //! RTP receiving (RFC 3550), without IO.
 
+pub mod dtls;
 pub mod jitter_buffer;
 pub mod lateness;
 pub mod packet;
 pub mod reception;
 pub mod report;
+pub mod security;
 pub mod sequence;
 pub mod source;
 pub mod srtp;

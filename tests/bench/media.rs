@@ -14,6 +14,7 @@ use sidetone::audio::decoder::Codec;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output, SpeakerWatch};
 use sidetone::consent::consent::Consent;
+use sidetone::rtp::security::Security;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
@@ -54,7 +55,15 @@ fn packet(bencher: Bencher<'_, '_>, codec: Codec) {
 }
 
 fn session(start: Instant) -> MediaSession {
-    let plan = MediaPlan { payloads: payloads(), rtp: Some(peer()), rtcp: None, patience: None };
+    let plan = MediaPlan {
+        payloads: payloads(),
+        rtp: Some(peer()),
+        rtcp: None,
+        patience: None,
+        xr: false,
+        send: None,
+        security: Security::None,
+    };
     let rate = |n| ErrorRate::one_in(n).expect("a rate");
     let settings = Settings { false_accept: rate(1_000), false_reject: rate(50) };
     let verifier = Verifier::new(Calibration::RESNET34_3S, settings);

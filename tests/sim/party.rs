@@ -12,6 +12,7 @@ use sidetone::call::media_session::{Answer, Infer, MediaSession, Output, Speaker
 use sidetone::consent::consent::Consent;
 use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, Obstacle, SpeakerEvidence};
+use sidetone::rtp::security::Security;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
@@ -59,6 +60,9 @@ pub(crate) fn plan() -> MediaPlan {
         rtp: Some(peer()),
         rtcp: Some(SocketAddr::new(peer().ip(), peer().port() + 1)),
         patience: None,
+        xr: false,
+        send: None,
+        security: Security::None,
     }
 }
 
