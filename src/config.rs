@@ -234,6 +234,42 @@ mod tests {
     }
 
     #[test]
+    fn what_is_left_out_is_what_the_file_says_of_it() {
+        let config = parse(SHIPPED).expect("the shipped configuration");
+        let uncommented = ["codecs = [", "codec_order = ", "srtp = ", "send_silence = "];
+        let mut text = SHIPPED.to_owned();
+        for key in uncommented {
+            // The first is the peer's, where there are two.
+            let commented = format!("\n# {key}");
+            assert!(text.contains(&commented), "{key} stands in the file");
+            text = text.replacen(&commented, &format!("\n{key}"), 1);
+        }
+        let told = parse(&text).expect("the defaults are good");
+        assert_eq!(told.rtp.codecs, config.rtp.codecs);
+        assert_eq!(told.rtp.codec_order, config.rtp.codec_order);
+        assert_eq!(told.sip.peers[0].srtp, config.sip.peers[0].srtp);
+        assert_eq!(told.sip.peers[0].send_silence, config.sip.peers[0].send_silence);
+    }
+
+    #[test]
+    fn a_codec_or_policy_that_is_none_is_named() {
+        let says = |from: &str, to: &str, wanted: &str| {
+            assert!(SHIPPED.contains(from), "{from}");
+            let message = parse(&SHIPPED.replacen(from, to, 1)).expect_err(to).to_string();
+            assert!(message.ends_with(wanted), "{message}");
+        };
+        let codecs = "# codecs = [\"opus\", \"G722\"";
+        let wanted = "a codec is opus, G722, PCMA, PCMU or L16, found \"G729\"";
+        says(codecs, "codecs = [\"opus\", \"G729\"", wanted);
+        let none = "rtp.codecs must name at least one codec, found []";
+        says("# codecs = [\"opus\", \"G722\", \"PCMA\", \"PCMU\", \"L16\"]", "codecs = []", none);
+        let wanted = "unknown variant `theirs`, expected `offer` or `ours`";
+        says("# codec_order = \"offer\"", "codec_order = \"theirs\"", wanted);
+        let wanted = "unknown variant `on`, expected one of `require`, `prefer`, `off`";
+        says("# srtp = \"prefer\"", "srtp = \"on\"", wanted);
+    }
+
+    #[test]
     fn a_senseless_value_names_key_wanted_and_found() {
         let error = parse(&SHIPPED.replace("ports = [20000, 20999]", "ports = [20000, 100]"));
         let message = error.expect_err("a range that ends before it begins").to_string();

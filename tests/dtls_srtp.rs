@@ -77,10 +77,9 @@ impl Link {
                     if self.bad() {
                         flight.push_back(datagram.clone());
                     }
-                    if self.bad() {
-                        flight.push_front(datagram)
-                    } else {
-                        flight.push_back(datagram)
+                    match self.bad() {
+                        true => flight.push_front(datagram),
+                        false => flight.push_back(datagram),
                     }
                 }
                 self.now += Duration::from_millis(10);

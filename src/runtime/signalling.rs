@@ -348,7 +348,7 @@ impl Signalling {
             Ok(call) => call,
             Err(error) => return self.refuse(key, 503, &error.to_string()),
         };
-        let whose = (invitation.source.hop.transport != Transport::Tls).then(|| &invitation.peer);
+        let whose = (invitation.source.hop.transport != Transport::Tls).then_some(&invitation.peer);
         self.enter(key, call, facts, sockets, whose);
         self.with(key, |call, _| call.handle_invited(invitation.offer.as_deref()));
     }
