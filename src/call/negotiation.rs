@@ -359,6 +359,57 @@ mod tests {
     }
 
     #[test]
+    fn noise_events_and_wishes_of_the_offer_come_into_the_plan() {
+        let offer = OFFER.replace("8 0 101", "107 9 96 13 101 102")
+            + "a=rtpmap:107 opus/48000/2\r\na=rtpmap:96 L16/16000\r\n\
+               a=rtpmap:102 telephone-event/48000\r\na=rtcp-xr:voip-metrics\r\n";
+        let (_, plan) = negotiation().respond(Some(&offer)).expect("a good offer");
+        assert_eq!(
+            plan.payloads,
+            [
+                (107, Payload::Audio(decoder::Codec::Opus)),
+                (9, Payload::Audio(decoder::Codec::G722)),
+                (96, Payload::Audio(decoder::Codec::L16Wide)),
+                (13, Payload::ComfortNoise { clock_rate: 8_000 }),
+                (101, Payload::TelephoneEvent { clock_rate: 8_000 }),
+                (102, Payload::TelephoneEvent { clock_rate: 48_000 }),
+            ]
+        );
+        assert!(plan.xr && plan.security == Security::None && plan.send.is_none());
+    }
+
+    #[test]
+    fn silence_is_sent_where_it_was_asked_for_and_would_be_heard() {
+        let terms = MediaTerms { send_silence: true, ..MediaTerms::default() };
+        let respond = |offer: &str| agreeing(terms.clone()).respond(Some(offer)).expect("good");
+        let (sdp, plan) = respond(OFFER);
+        assert!(sdp.contains("a=sendrecv\r\n"), "{sdp}");
+        assert_eq!(plan.send, Some((8, decoder::Codec::Pcma)));
+        assert_eq!(plan.patience, Some(Duration::from_secs(60)), "we hear as well");
+        let opus_first = OFFER.replace("8 0 101", "107 0") + "a=rtpmap:107 opus/48000/2\r\n";
+        assert_eq!(respond(&opus_first).1.send, Some((0, decoder::Codec::Pcmu)));
+        let (sdp, plan) = respond(&OFFER.replace("8 0 101", "107\r\na=rtpmap:107 opus/48000/2"));
+        assert!(sdp.contains("a=recvonly\r\n") && plan.send.is_none(), "{sdp}");
+        assert_eq!(respond(&format!("{OFFER}a=sendonly\r\n")).1.send, None);
+        let only_us = respond(&format!("{OFFER}a=recvonly\r\n")).1;
+        assert!(only_us.send.is_some() && only_us.patience.is_none());
+        let mut ours = agreeing(terms);
+        assert!(ours.respond(None).expect("an offer").0.contains("a=sendrecv\r\n"));
+        let plan = ours.conclude(Some(OFFER)).expect("an answer").expect("to our offer");
+        assert_eq!(plan.send, Some((8, decoder::Codec::Pcma)));
+    }
+
+    #[test]
+    fn what_is_not_in_the_terms_is_not_taken() {
+        let codecs = vec![Codec::Pcmu, Codec::Pcma];
+        let terms = MediaTerms { codecs, order: Order::Ours, ..MediaTerms::default() };
+        let (sdp, _) = agreeing(terms.clone()).respond(Some(OFFER)).expect("a good offer");
+        assert!(sdp.contains("m=audio 20000 RTP/AVP 0 8 101\r\n"), "{sdp}");
+        let error = agreeing(terms).respond(Some(&OFFER.replace("8 0 101", "9")));
+        assert_eq!(error.expect_err("G.722 alone").status(), 488);
+    }
+
+    #[test]
     fn on_hold_nothing_is_waited_for() {
         let patience = |offer: &str| {
             let (_, plan) = negotiation().respond(Some(offer)).expect("a good offer");
