@@ -127,12 +127,9 @@ impl Crypto {
             .collect::<Result<_, _>>()?;
         let length = |key: &InlineKey| key.mki.as_ref().map(Vec::len);
         let alike = keys.iter().all(|key| length(key) == length(&keys[0]));
-        let named = keys.len() == 1 || length(&keys[0]).is_some();
-        let twice = keys
-            .iter()
-            .enumerate()
-            .any(|(n, key)| keys.len() > 1 && keys[..n].iter().any(|other| other.mki == key.mki));
-        if keys.len() > MOST_KEYS || !alike || !named || twice {
+        // Two without a name have the same one.
+        let twice = (1..keys.len()).any(|n| keys[..n].iter().any(|key| key.mki == keys[n].mki));
+        if keys.len() > MOST_KEYS || !alike || twice {
             return Err(CryptoError::Mki);
         }
         Ok(Self { tag, suite, keys })
