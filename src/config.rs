@@ -1,5 +1,6 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
+pub mod rtp;
 pub mod sip;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::rtp::Rtp;
 use crate::config::sip::Sip;
 use crate::policy::rule::{Policy, PolicyError};
 use crate::speaker::verifier;
@@ -30,18 +32,6 @@ pub struct Config {
     pub store: Store,
     /// Metrics and health.
     pub http: Http,
-}
-
-/// `[rtp]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rtp {
-    /// First and last UDP port; each call takes an even one and the next.
-    pub ports: [u16; 2],
-    /// Threads that receive and decode.
-    pub threads: usize,
-    /// Seconds without a packet after which a call is over, though nobody said so.
-    pub silence_timeout_s: u64,
 }
 
 /// `[models]`
@@ -155,6 +145,9 @@ impl Config {
             let wanted = "must be [first, last] from 1024 up, with an even port and the next one";
             return senseless("rtp.ports", wanted, found);
         }
+        if self.rtp.codecs.is_empty() {
+            return senseless("rtp.codecs", "must name at least one codec", "[]".to_owned());
+        }
         if !(1..=64).contains(&self.rtp.threads) {
             return senseless("rtp.threads", "must be 1 to 64", self.rtp.threads.to_string());
         }
@@ -238,6 +231,42 @@ mod tests {
         let table = SHIPPED.find("[http]").expect("the table");
         let message = parse(&SHIPPED[..table]).expect_err("a missing table").to_string();
         assert_eq!(message, "/etc/sidetone/sidetone.toml: missing field `http`");
+    }
+
+    #[test]
+    fn what_is_left_out_is_what_the_file_says_of_it() {
+        let config = parse(SHIPPED).expect("the shipped configuration");
+        let uncommented = ["codecs = [", "codec_order = ", "srtp = ", "send_silence = "];
+        let mut text = SHIPPED.to_owned();
+        for key in uncommented {
+            // The first is the peer's, where there are two.
+            let commented = format!("\n# {key}");
+            assert!(text.contains(&commented), "{key} stands in the file");
+            text = text.replacen(&commented, &format!("\n{key}"), 1);
+        }
+        let told = parse(&text).expect("the defaults are good");
+        assert_eq!(told.rtp.codecs, config.rtp.codecs);
+        assert_eq!(told.rtp.codec_order, config.rtp.codec_order);
+        assert_eq!(told.sip.peers[0].srtp, config.sip.peers[0].srtp);
+        assert_eq!(told.sip.peers[0].send_silence, config.sip.peers[0].send_silence);
+    }
+
+    #[test]
+    fn a_codec_or_policy_that_is_none_is_named() {
+        let says = |from: &str, to: &str, wanted: &str| {
+            assert!(SHIPPED.contains(from), "{from}");
+            let message = parse(&SHIPPED.replacen(from, to, 1)).expect_err(to).to_string();
+            assert!(message.ends_with(wanted), "{message}");
+        };
+        let codecs = "# codecs = [\"opus\", \"G722\"";
+        let wanted = "a codec is opus, G722, PCMA, PCMU or L16, found \"G729\"";
+        says(codecs, "codecs = [\"opus\", \"G729\"", wanted);
+        let none = "rtp.codecs must name at least one codec, found []";
+        says("# codecs = [\"opus\", \"G722\", \"PCMA\", \"PCMU\", \"L16\"]", "codecs = []", none);
+        let wanted = "unknown variant `theirs`, expected `offer` or `ours`";
+        says("# codec_order = \"offer\"", "codec_order = \"theirs\"", wanted);
+        let wanted = "unknown variant `on`, expected one of `require`, `prefer`, `off`";
+        says("# srtp = \"prefer\"", "srtp = \"on\"", wanted);
     }
 
     #[test]

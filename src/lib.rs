@@ -20,12 +20,14 @@
 //! | 1 | [`sip`] [`sdp`] [`rtp`] [`audio`] [`consent`] | protocols, signal and the rules of consent, without IO |
 //!
 //! `speaker` looks down on [`consent`] as well as on [`audio`]: an enrolment asks for a consent by
-//! type. Packages stand behind one file each: `rsip` in [`sip::message`], `ipnet` in [`sip::access`],
-//! `sdp-types` in [`sdp`], `rtp-rs` in [`rtp::packet`], `rtcp-types` in [`rtp::report`], `audiopus` in
-//! [`audio::decoder`], `webrtc-vad` in [`audio::voice_activity`], `realfft` in [`audio::mel`], `rustls`
-//! in [`runtime::transport::tls`], `hickory-resolver` in [`runtime::transport::resolver`], `ort` in
-//! [`runtime::onnx`], `prometheus` in [`runtime::metrics`], `symphonia` and `rubato` in
-//! [`runtime::audio_file`], `ureq` in [`cli::call`].
+//! type. `sdp-types` is the whole wing [`sdp`]'s; the other packages stand behind one file each:
+//! `rsip` in [`sip::message`], `ipnet` in [`sip::access`], `rtp-rs` in [`rtp::packet`],
+//! `rtcp-types` in [`rtp::report`], `libsrtp` in [`rtp::srtp`], `dimpl` in [`rtp::dtls`],
+//! `audiopus` in [`audio::decoder`], `webrtc-vad` in [`audio::voice_activity`], `realfft` in
+//! [`audio::mel`], `rustls` in [`runtime::transport::tls`], `rcgen` in [`runtime::dtls_identity`],
+//! `hickory-resolver` in [`runtime::transport::resolver`], `ort` in [`runtime::onnx`], `prometheus`
+//! in [`runtime::metrics`], `symphonia` and `rubato` in [`runtime::audio_file`], `ureq` in
+//! [`cli::call`].
 //!
 //! # Machines
 //!
@@ -71,9 +73,13 @@
 //! 5. [`sip::call`] has one call: [`sip::server_call`] where they called, [`sip::client_call`] and
 //!    [`sip::provisional`] where we did, [`sip::refresh`] and [`sip::session_timer`] keep it alive,
 //!    [`sip::info`] says in which form the peer takes verdicts
-//! 6. a request of ours goes by [`sip::client_transactions`] over a [`sip::transport::Hop`]: where its
+//! 6. what its SDP offers, [`sdp::offer`] reads and [`sdp::answer`] answers, on the terms that
+//!    [`runtime::media_settings`] has for the peer; [`call::negotiation`] makes a plan of it, and keys
+//!    from [`call::key_source`]: [`rtp::security`] encrypts and decrypts with them, or with those of
+//!    [`rtp::dtls`]
+//! 7. a request of ours goes by [`sip::client_transactions`] over a [`sip::transport::Hop`]: where its
 //!    URI names a host, [`runtime::locate`] asks the questions of [`sip::location`] first
-//! 7. [`sip::accounts`] keeps a [`sip::registration`] for each [`sip::account`]
+//! 8. [`sip::accounts`] keeps a [`sip::registration`] for each [`sip::account`]
 //!
 //! # Threads, and what gives way
 //!

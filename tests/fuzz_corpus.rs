@@ -29,6 +29,11 @@ fn every_description_of_the_corpus_is_met() {
 }
 
 #[test]
+fn every_srtp_datagram_of_the_corpus_is_met() {
+    replay("srtp", checks::srtp);
+}
+
+#[test]
 fn every_stream_of_the_corpus_is_met() {
     replay("framing", checks::framing);
 }

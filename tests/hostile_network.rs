@@ -14,7 +14,11 @@ use std::time::{Duration, Instant};
 use appliance::{Appliance, SUBJECT, Site, wait_for};
 use sidetone::audio::{g711, pcm};
 use sidetone::rtp::packet::Packet;
-use sidetone::sdp::{self, Codec, Direction, Local, Offer, Origin};
+use sidetone::sdp::answer::Protection;
+use sidetone::sdp::codec::Codec;
+use sidetone::sdp::direction::Direction;
+use sidetone::sdp::offer::Offer;
+use sidetone::sdp::session::{self, Local, Origin};
 use sidetone::sip::client_call::Placing;
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, End, Event, Output};
@@ -265,7 +269,13 @@ impl Caller {
         settings.recv_info = vec![PACKAGE.to_owned()];
         let mut endpoint = Endpoint::new(settings, fastrand::u64(..));
         let media = Local { rtp: local(&rtp), rtcp_port: 9 };
-        let offer = sdp::offer(media, &[Codec::Pcmu], Direction::SendOnly, &mut Origin::new(1));
+        let offer = session::offer(
+            media,
+            &[Codec::Pcmu],
+            Direction::SendOnly,
+            &Protection::None,
+            &mut Origin::new(1),
+        );
         let headers = [("X-Sidetone-Subject", SUBJECT), ("X-Sidetone-Consent", "c-1")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let uri = format!("sip:sidetone@{target}");
@@ -329,7 +339,11 @@ impl Caller {
                     }
                     Output::Event { event: Event::Answered { sdp, .. }, .. } => {
                         let answer = Offer::parse(&sdp.expect("an answer")).expect("SDP");
-                        let agreed = answer.read_answer(&[Codec::Pcmu], Direction::SendOnly);
+                        let agreed = answer.read_answer(
+                            &[Codec::Pcmu],
+                            Direction::SendOnly,
+                            &Protection::None,
+                        );
                         self.media = Some(agreed.expect("an answer to our offer").rtp);
                     }
                     Output::Event { event: Event::InfoReceived { body, .. }, .. } => {

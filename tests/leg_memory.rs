@@ -14,6 +14,7 @@ use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::consent::Consent;
 use sidetone::rtp::packet::Packet;
+use sidetone::rtp::security::Security;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
@@ -52,6 +53,7 @@ impl Leg {
             patience: None,
             xr: true,
             send: Some((0, Codec::Pcmu)),
+            security: Security::None,
         };
         let session = MediaSession::new(start, plan, Some(watch()), true, 1, "us@192.0.2.2");
         MEMORY.reset_peak_usage();

@@ -11,7 +11,9 @@ use std::time::Duration;
 use sidetone::audio::decoder::Codec;
 use sidetone::call::call::{Call, Output};
 use sidetone::call::facts::Facts;
+use sidetone::call::key_source::KeySource;
 use sidetone::call::media_plan::{MediaPlan, Payload};
+use sidetone::call::negotiation::{MediaTerms, Negotiation};
 use sidetone::call::notice::notice;
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::policy::evidence::{Evidence, Obstacle, PhraseEvidence, SpeakerEvidence};
@@ -94,7 +96,9 @@ impl Sidecar {
         self.judges
             .entry(conversation.clone())
             .or_insert_with(|| Judge::new(conversation.clone(), Arc::new(policy)));
-        let call = Call::new(leg, watch, local, 7, Duration::from_secs(60));
+        let (patience, keys) = (Duration::from_secs(60), KeySource::new([7; 32]));
+        let negotiation = Negotiation::new(local, 7, patience, MediaTerms::default(), keys);
+        let call = Call::new(leg, watch, negotiation);
         self.calls.insert(key, Standing { call, conversation, media: Vec::new() });
         self.with(world, key, |call, _| call.handle_invited(invitation.offer.as_deref()));
     }

@@ -91,6 +91,23 @@ fn sockets_and_peers_that_make_no_sense_are_named() {
 }
 
 #[test]
+fn codecs_and_encryption_that_make_no_sense_are_named() {
+    let Some(refused) = Refused::new() else { return };
+    let at = |key: &str, what: &str| {
+        let text = refused.site.config();
+        let line = 1 + text.lines().position(|line| line.starts_with(key)).expect("the key");
+        format!("sidetone.toml, line {line} ({what}): ")
+    };
+    let (key, codecs) = ("# codecs = [\"opus\", \"G722\"", "codecs = [\"opus\", \"G729\"");
+    let whole = format!("{codecs}, \"PCMA\", \"PCMU\", \"L16\"]");
+    let said = at(key, &whole) + "a codec is opus, G722, PCMA, PCMU or L16, found \"G729\"";
+    refused.says((key, codecs), "", &said);
+    let (key, send) = ("# send_silence = false", "send_silence = \"always\"");
+    let said = at(key, send) + "invalid type: string \"always\", expected a boolean";
+    refused.says((key, send), "", &said);
+}
+
+#[test]
 fn certificates_that_are_of_no_use_are_named() {
     let Some(refused) = Refused::new() else { return };
     let tls = "\"tls:127.0.0.1:0\"";

@@ -1,8 +1,6 @@
 //! One call: what the PBX says and what the audio shows, to answers, verdicts and INFO.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
-use std::time::Duration;
 
 use crate::call::media_plan::MediaPlan;
 use crate::call::negotiation::{Negotiation, NegotiationError};
@@ -78,22 +76,13 @@ enum Phase {
 }
 
 impl Call {
-    /// A call that has to be answered or placed. `watch` is `None` where no identity is claimed; `local` is
-    /// the address that the RTP socket is reached at; `session_id` names our side in SDP;
-    /// `patience` is how long nothing may come from a peer that is to send.
+    /// A call that has to be answered or placed. `watch` is `None` where no identity is claimed.
     pub fn new(
         leg: Leg,
         watch: Option<Result<SpeakerWatch, Obstacle>>,
-        local: SocketAddr,
-        session_id: u64,
-        patience: Duration,
+        negotiation: Negotiation,
     ) -> Self {
-        Self {
-            leg,
-            negotiation: Negotiation::new(local, session_id, patience),
-            phase: Phase::Invited { watch },
-            outputs: VecDeque::new(),
-        }
+        Self { leg, negotiation, phase: Phase::Invited { watch }, outputs: VecDeque::new() }
     }
 
     /// The INVITE's offer, or that it had none.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::audio::decoder::Codec;
+use crate::rtp::security::Security;
 
 /// What a media session may expect, and from where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,10 +17,12 @@ pub struct MediaPlan {
     pub rtcp: Option<SocketAddr>,
     /// How long nothing may come before the call counts as dead; `None` on hold.
     pub patience: Option<Duration>,
-    /// Whether the peer asked for VoIP metrics in our reports (RFC 3611 §5).
+    /// Whether the peer wants extended reports about the voice (RFC 3611 §4.7).
     pub xr: bool,
-    /// Payload type and codec of silent packets to a peer that stalls without any.
+    /// As which payload type, and how coded, silence is sent; `None` where nothing is.
     pub send: Option<(u8, Codec)>,
+    /// How both directions are encrypted.
+    pub security: Security,
 }
 
 /// What a payload type carries.

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod facts;
+pub mod key_source;
 pub mod line;
 pub mod media_plan;
 pub mod media_session;

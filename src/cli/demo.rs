@@ -20,8 +20,9 @@ use crate::cli::demo::script::{ENROLMENT, SUBJECT, Scene, scenes};
 use crate::cli::demo::timeline::Timeline;
 use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
+use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::sip::Sip;
-use crate::config::{Config, Http, Keyword, Models, Rtp, Store};
+use crate::config::{Config, Http, Keyword, Models, Store};
 use crate::consent::consent::Consent;
 use crate::policy::rule::{Policy, WatchedPhrase};
 use crate::runtime::appliance::Appliance;
@@ -194,7 +195,13 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
     let rate = |n| ErrorRate::one_in(n).expect("a rate");
     Config {
         sip: Sip::on_loopback(16),
-        rtp: Rtp { ports: [30_000, 30_999], threads: 1, silence_timeout_s: 60 },
+        rtp: Rtp {
+            ports: [30_000, 30_999],
+            threads: 1,
+            silence_timeout_s: 60,
+            codecs: CodecName::all(),
+            codec_order: CodecOrder::Offer,
+        },
         models: Models { folder: models.to_owned() },
         speaker: verifier::Settings { false_accept: rate(1000), false_reject: rate(50) },
         keyword: Keyword { policy: PathBuf::new(), forced_threshold: -1.5 },

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::rtp::security::SrtpPolicy;
 use crate::sip::access::Network;
 use crate::sip::info::InfoProfile;
 use crate::sip::location::Locator;
@@ -119,6 +120,12 @@ pub struct Peer {
     pub digits: BTreeMap<String, char>,
     /// Whom the MESSAGE is for, with `info = "message"`.
     pub message_to: Option<String>,
+    /// Whether its audio has to be encrypted.
+    #[serde(default)]
+    pub srtp: SrtpPolicy,
+    /// Whether it is sent silence.
+    #[serde(default)]
+    pub send_silence: bool,
 }
 
 /// A transport by name.
@@ -170,6 +177,9 @@ pub struct Account {
     pub expires_s: u32,
     /// Whether to register; without, the account only places calls.
     pub register: bool,
+    /// Whether the audio of its calls has to be encrypted.
+    #[serde(default)]
+    pub srtp: SrtpPolicy,
 }
 
 /// Key, what it must be, and what it is.
@@ -188,6 +198,8 @@ impl Sip {
             info: InfoKind::Rfc6086,
             digits: BTreeMap::new(),
             message_to: None,
+            srtp: SrtpPolicy::Prefer,
+            send_silence: false,
         };
         Self {
             listen: vec![Listen { transport: Transport::Udp, address }],

@@ -15,10 +15,12 @@ use crate::config::sip::{self, Listen};
 use crate::policy::rule::Policy;
 use crate::runtime::api::Api;
 use crate::runtime::complaints::Complaints;
+use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::health::Health;
 use crate::runtime::http;
 use crate::runtime::inference_thread::{Backlog, InferenceQueues, spawn_keyword, spawn_speaker};
 use crate::runtime::installed::{Installed, InstalledError};
+use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::Observation;
@@ -57,6 +59,9 @@ pub enum StartError {
     /// A certificate or key is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// There is no certificate for DTLS.
+    #[error(transparent)]
+    Dtls(#[from] CertificateError),
     /// A password or token is missing.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -111,6 +116,7 @@ impl Appliance {
         let sip_addresses: Vec<_> = bound.locals().iter().map(|local| local.address).collect();
         let settings = sip_settings::read(config, &sip_addresses)?;
         let tls = config.sip.tls.as_ref().map(Tls::load).transpose()?;
+        let media_settings = MediaSettings::read(config, &dtls_identity::make()?);
         let resolver = match config.sip.name_servers.as_slice() {
             [] => Resolver::from_system().unwrap_or_else(|error| {
                 warn!(%error, "no name servers: addresses alone can be called");
@@ -179,6 +185,8 @@ impl Appliance {
             supported: settings.locals.iter().map(|local| local.transport).collect(),
             accounts: settings.accounts.clone(),
             peers,
+            media_settings,
+            exposed: std::collections::HashSet::new(),
             // Tags must not be guessed: seeded by the operating system.
             endpoint: Endpoint::new(settings, getrandom::u64()?),
             placed: PlacedCalls::default(),

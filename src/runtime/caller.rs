@@ -11,7 +11,11 @@ use crate::audio::g711;
 use crate::audio::pcm;
 use crate::rtp::packet::Packet;
 use crate::runtime::inference_thread::Backlog;
-use crate::sdp::{self, Codec, Direction, Local, Offer, Origin};
+use crate::sdp::answer::Protection;
+use crate::sdp::codec::Codec;
+use crate::sdp::direction::Direction;
+use crate::sdp::offer::Offer;
+use crate::sdp::session::{self, Local, Origin};
 use crate::sip::client_call::Placing;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::event::{CallKey, End, Event, Output};
@@ -99,7 +103,13 @@ pub async fn place(plan: CallPlan) -> Result<CallReport, CallError> {
     let mut endpoint = Endpoint::new(settings, fastrand::u64(..));
     let description = Local { rtp: rtp.local_addr()?, rtcp_port: rtcp.local_addr()?.port() };
     let mut origin = Origin::new(fastrand::u64(..) >> 2);
-    let offer = sdp::offer(description, &[Codec::Pcmu], Direction::SendOnly, &mut origin);
+    let offer = session::offer(
+        description,
+        &[Codec::Pcmu],
+        Direction::SendOnly,
+        &Protection::None,
+        &mut origin,
+    );
     let target = format!("sip:sidetone@{}", plan.target);
     let now = Instant::now();
     let call = endpoint.invite(
@@ -223,7 +233,7 @@ impl Caller {
                     .map_err(|e| e.to_string())
                     .and_then(|answer| {
                         answer
-                            .read_answer(&[Codec::Pcmu], Direction::SendOnly)
+                            .read_answer(&[Codec::Pcmu], Direction::SendOnly, &Protection::None)
                             .map_err(|e| e.to_string())
                     })
                     .map_err(CallError::NotAnswered)?;

@@ -51,7 +51,10 @@ impl Signalling {
         let call_id = format!("{:016x}", self.random.u64(..));
         let facts = self.facts(&order.headers(), &call_id)?;
         let sockets = self.ports.bind().ok_or("no RTP port is free")?;
-        let mut call = self.begin(&facts, &sockets);
+        let terms = self.media_settings.of_called(order.peer.as_deref(), order.account.as_deref());
+        let terms = terms.clone();
+        let call = self.begin(&facts, &sockets, terms);
+        let mut call = call.map_err(|error| error.to_string())?;
         call.place();
         let Some(Output::Place { sdp }) = call.poll_output() else {
             return Err("there is nothing to offer".to_owned());
@@ -62,7 +65,9 @@ impl Signalling {
         let placing = Placing { target: target.clone(), way: None, account, headers, offer, info };
         let key = self.endpoint.invite(Instant::now(), placing);
         info!(conversation, target, account = order.account, "calling");
-        self.enter(key, call, facts, sockets);
+        // Where its name leads is not known yet; what it asks for is.
+        let encrypted = target.contains("transport=tls") || target.starts_with("sips:");
+        self.enter(key, call, facts, sockets, (!encrypted).then_some(&target));
         Ok(self.placed.begin(key, target, conversation))
     }
 

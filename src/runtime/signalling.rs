@@ -1,6 +1,6 @@
 //! One thread that owns the SIP transports, the endpoint, the calls and their judges.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,9 @@ use tracing::{info, warn};
 
 use crate::call::call::{Call, Output};
 use crate::call::facts::Facts;
+use crate::call::key_source::{KeySource, SECRET};
 use crate::call::media_plan::MediaPlan;
+use crate::call::negotiation::{MediaTerms, Negotiation};
 use crate::call::notice::notice;
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::policy::evidence::Obstacle;
@@ -19,9 +21,11 @@ use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::line::{LineReport, LineState};
 use crate::policy::rule::Policy;
 use crate::policy::verdict::{Finding, Verdict};
+use crate::rtp::security::Security;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::health::Health;
 use crate::runtime::locate::locate;
+use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::{MediaEvent, MediaSockets, MediaThread, Opening};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::{InfoOutcome, Observation};
@@ -67,6 +71,10 @@ pub struct Signalling {
     pub(super) accounts: Vec<Account>,
     /// The peers of the configuration, and how each takes verdicts.
     pub(super) peers: Vec<(String, InfoProfile)>,
+    /// What each of them gets in SDP.
+    pub(super) media_settings: MediaSettings,
+    /// Peers of which the log says already that others can read their keys.
+    pub(super) exposed: HashSet<String>,
     pub(super) placed: PlacedCalls,
     pub(super) complaints: Complaints,
     /// How long nothing may come from a peer that is to send.
@@ -98,6 +106,8 @@ pub(super) type Located = (ClientId, Vec<Target>);
 pub(super) struct Entry {
     call: Call,
     facts: Facts,
+    /// The peer, where whoever sees its SIP can read it.
+    exposed: Option<String>,
     /// Bound, and waiting for the media session to take them.
     sockets: Option<MediaSockets>,
     /// Keeps the media session open.
@@ -327,8 +337,13 @@ impl Signalling {
             consent = facts.consent.is_some(),
             "call"
         );
-        let call = self.begin(&facts, &sockets);
-        self.enter(key, call, facts, sockets);
+        let terms = self.media_settings.of_caller(&invitation.peer).clone();
+        let call = match self.begin(&facts, &sockets, terms) {
+            Ok(call) => call,
+            Err(error) => return self.refuse(key, 503, &error.to_string()),
+        };
+        let whose = (invitation.source.hop.transport != Transport::Tls).then_some(&invitation.peer);
+        self.enter(key, call, facts, sockets, whose);
         self.with(key, |call, _| call.handle_invited(invitation.offer.as_deref()));
     }
 
@@ -343,17 +358,35 @@ impl Signalling {
         Ok(facts)
     }
 
-    /// A call with these facts whose audio comes to `sockets`.
-    pub(super) fn begin(&mut self, facts: &Facts, sockets: &MediaSockets) -> Call {
+    /// A call with these facts whose audio comes to `sockets`; it fails where the system has no
+    /// randomness for its keys.
+    pub(super) fn begin(
+        &mut self,
+        facts: &Facts,
+        sockets: &MediaSockets,
+        terms: MediaTerms,
+    ) -> Result<Call, getrandom::Error> {
         let port = sockets.rtp.local_addr().expect("a bound socket has an address").port();
         let local = SocketAddr::new(self.advertised, port);
         let watch = facts.subject.as_deref().map(|subject| self.watch(subject, facts));
         let started = jiff::Timestamp::now();
         let leg = Leg::new(facts.party, facts.subject.clone(), started, self.models.clone());
-        Call::new(leg, watch, local, self.random.u64(..) >> 2, self.patience)
+        let mut secret = [0; SECRET];
+        getrandom::fill(&mut secret)?;
+        let (session_id, keys) = (self.random.u64(..) >> 2, KeySource::new(secret));
+        let negotiation = Negotiation::new(local, session_id, self.patience, terms, keys);
+        Ok(Call::new(leg, watch, negotiation))
     }
 
-    pub(super) fn enter(&mut self, key: CallKey, call: Call, facts: Facts, sockets: MediaSockets) {
+    /// Takes up a call. `exposed` names its peer where the SIP between us is not encrypted.
+    pub(super) fn enter(
+        &mut self,
+        key: CallKey,
+        call: Call,
+        facts: Facts,
+        sockets: MediaSockets,
+        exposed: Option<&String>,
+    ) {
         let conversation = facts.conversation.clone();
         let policy = Arc::clone(&self.policy);
         let judge = self
@@ -361,8 +394,15 @@ impl Signalling {
             .entry(conversation.clone())
             .or_insert_with(|| (Judge::new(conversation, policy), 0));
         judge.1 += 1;
-        let entry =
-            Entry { call, facts, sockets: Some(sockets), plan: None, ended: false, silent: true };
+        let entry = Entry {
+            call,
+            facts,
+            exposed: exposed.cloned(),
+            sockets: Some(sockets),
+            plan: None,
+            ended: false,
+            silent: true,
+        };
         self.calls.insert(key, entry);
     }
 
@@ -474,6 +514,12 @@ impl Signalling {
 
     fn open_media(&mut self, key: CallKey, plan: MediaPlan, watch: Option<SpeakerWatch>) {
         let entry = self.calls.get_mut(&key).expect("only a live call opens media");
+        let with_keys = matches!(plan.security, Security::Sdes { .. } | Security::Awaited);
+        if let Some(peer) = entry.exposed.take().filter(|_| with_keys)
+            && self.exposed.insert(peer.clone())
+        {
+            warn!(peer, "SRTP keys travel in SIP without TLS: who sees it can decrypt the audio");
+        }
         let Some(sockets) = entry.sockets.take() else { return };
         let party = entry.facts.party;
         let (sender, receiver) = watch::channel(plan);

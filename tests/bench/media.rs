@@ -15,6 +15,9 @@ use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::consent::Consent;
+use sidetone::rtp::packet::Packet;
+use sidetone::rtp::security::Security;
+use sidetone::rtp::srtp::{MasterKey, ReceiveContext, SendContext, Suite};
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
@@ -54,6 +57,37 @@ fn packet(bencher: Bencher<'_, '_>, codec: Codec) {
         });
 }
 
+/// A thousand packets of 20 ms of G.711 decrypted, each checked and looked for in the replay window.
+#[divan::bench(args = [
+    Suite::AesCm128HmacSha1_80,
+    Suite::AesCm128HmacSha1_32,
+    Suite::Aes256CmHmacSha1_80,
+    Suite::AeadAes128Gcm,
+    Suite::AeadAes256Gcm,
+])]
+fn decryption(bencher: Bencher<'_, '_>, suite: Suite) {
+    let secret = vec![7; suite.key_length() + suite.salt_length()];
+    let key = MasterKey::new(suite, &secret, None).expect("of the suite's length");
+    let mut send = SendContext::new(&key).expect("a key");
+    let datagrams: Vec<_> = (0..1_000_u16)
+        .map(|sequence| {
+            let (payload_type, marker, timestamp, ssrc) = (8, false, 0, 1);
+            let payload = &[0xd5; 160];
+            let packet = Packet { payload_type, marker, sequence, timestamp, ssrc, payload };
+            send.protect_rtp(packet.write()).expect("protected")
+        })
+        .collect();
+    bencher
+        .counter(ItemsCount::new(datagrams.len()))
+        .with_inputs(|| ReceiveContext::new(std::slice::from_ref(&key)).expect("a key"))
+        .bench_local_values(|mut receive| {
+            for datagram in &datagrams {
+                receive.unprotect_rtp(datagram).expect("authentic");
+            }
+            receive
+        });
+}
+
 fn session(start: Instant) -> MediaSession {
     let plan = MediaPlan {
         payloads: payloads(),
@@ -62,6 +96,7 @@ fn session(start: Instant) -> MediaSession {
         patience: None,
         xr: false,
         send: None,
+        security: Security::None,
     };
     let rate = |n| ErrorRate::one_in(n).expect("a rate");
     let settings = Settings { false_accept: rate(1_000), false_reject: rate(50) };

@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use divan::Bencher;
-use sidetone::sdp::{Codec, Direction, Local, Offer, Origin, offer};
+use sidetone::sdp::answer::{Protection, Terms};
+use sidetone::sdp::codec::Codec;
+use sidetone::sdp::direction::Direction;
+use sidetone::sdp::offer::Offer;
+use sidetone::sdp::session::{Local, Origin, offer};
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{CallKey, Event, Output};
 use sidetone::sip::message::Message;
@@ -78,13 +82,13 @@ fn answer(offer: &str) -> String {
     let local = Local { rtp: "192.0.2.2:20000".parse().expect("an address"), rtcp_port: 20_001 };
     let codecs = [Codec::Opus, Codec::Pcma, Codec::Pcmu];
     let offer = Offer::parse(offer).expect("an offer");
-    offer.answer(local, &codecs, &mut Origin::new(7)).expect("an answer").0
+    offer.answer(&Terms::plain(local, &codecs), &mut Origin::new(7)).expect("an answer").0
 }
 
 fn invite(call: u64) -> String {
     let local = Local { rtp: "192.0.2.1:4000".parse().expect("an address"), rtcp_port: 4_001 };
     let codecs = [Codec::Pcma, Codec::Pcmu];
-    let sdp = offer(local, &codecs, Direction::RecvOnly, &mut Origin::new(call));
+    let sdp = offer(local, &codecs, Direction::RecvOnly, &Protection::None, &mut Origin::new(call));
     let sdp = sdp.replace("a=recvonly", "a=sendonly");
     let length = sdp.len();
     format!(

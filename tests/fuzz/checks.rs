@@ -1,11 +1,18 @@
-//! What must hold for any bytes: the fuzzing's three targets, and the replay of what they found.
+//! What must hold for any bytes: the fuzzing's four targets, and the replay of what they found.
 #![allow(dead_code, reason = "each target runs one of them")]
 #![allow(clippy::disallowed_methods, reason = "a check needs one instant to count from")]
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use sidetone::sdp::{Codec, Direction, Local, Offer, Origin};
+use sidetone::rtp::srtp::{MasterKey, ReceiveContext, SendContext, Suite};
+use sidetone::sdp::answer::{Protection, Terms};
+use sidetone::sdp::codec::Codec;
+use sidetone::sdp::crypto::{self, InlineKey};
+use sidetone::sdp::direction::Direction;
+use sidetone::sdp::fingerprint::{Fingerprint, Hash};
+use sidetone::sdp::offer::Offer;
+use sidetone::sdp::session::{Local, Origin};
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{Event, Output};
 use sidetone::sip::malformed::{Answerable, Malformed, MessageError};
@@ -13,8 +20,6 @@ use sidetone::sip::message::{Message, Response};
 use sidetone::sip::settings::Settings;
 use sidetone::sip::stream_framing::{Frame, FramingError, Limits, StreamFraming};
 use sidetone::sip::transport::Source;
-
-const ALL: [Codec; 3] = [Codec::Opus, Codec::Pcma, Codec::Pcmu];
 
 /// A datagram: what is read is written and read alike, and an endpoint lives through it.
 pub(crate) fn message(data: &[u8]) {
@@ -66,24 +71,80 @@ fn endpoint(data: &[u8]) {
     assert_eq!((stats.calls_alive, stats.transactions_alive), (0, 0));
 }
 
-/// A session description: our answer to it is one that we can read, with a line for each of theirs.
+/// A session description: our answer to it is one that we can read, with a line for each of theirs,
+/// and encrypted wherever theirs is.
 pub(crate) fn sdp(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let Ok(offer) = Offer::parse(&text) else { return };
-    let _ = offer.read_answer(&ALL, Direction::RecvOnly);
+    let _ = offer.read_answer(&Codec::ALL, Direction::RecvOnly, &Protection::None);
     let local = Local { rtp: SocketAddr::from(([192, 0, 2, 7], 40_000)), rtcp_port: 40_003 };
+    let keys = |suite: crypto::Suite| InlineKey {
+        secret: vec![7; suite.secret_length()].into(),
+        mki: None,
+    };
+    let certificate = Fingerprint { hash: Hash::Sha256, digest: vec![7; 32] };
+    let terms = Terms {
+        keys: Some(&keys),
+        certificate: Some(&certificate),
+        ..Terms::plain(local, &Codec::ALL)
+    };
     let mut origin = Origin::new(5);
-    let Ok((answer, settled)) = offer.answer(local, &ALL, &mut origin) else { return };
+    let Ok((answer, settled)) = offer.answer(&terms, &mut origin) else { return };
     let lines = |text: &str| text.split(['\r', '\n']).filter(|l| l.starts_with("m=")).count();
     assert_eq!(lines(&answer), lines(&text), "{answer}");
     let read = Offer::parse(&answer).expect("our own answer can be read");
     if answer.contains("m=audio 40000 ") {
-        let theirs = read.read_answer(&ALL, Direction::SendRecv).expect("they hear of a codec");
+        let accepted = answer.lines().find(|line| line.starts_with("m=audio 40000 "));
+        let secure = accepted.is_some_and(|line| line.to_ascii_uppercase().contains("SAVP"));
+        assert!(!secure || settled.protection != Protection::None, "{answer}");
+        // The peer offered what it sends with; of its handshake it chose the other part.
+        let theirs = match &settled.protection {
+            Protection::Sdes { ours, .. } if secure => {
+                Protection::Sdes { theirs: Vec::new(), ours: ours.clone() }
+            }
+            Protection::Dtls { ours, setup, .. } => {
+                Protection::Dtls { theirs: None, ours: ours.clone(), setup: *setup }
+            }
+            // Beside RTP/AVP keys are no more than an offer: ours never has them there.
+            Protection::None | Protection::Sdes { .. } => Protection::None,
+        };
+        let theirs = read.read_answer(&Codec::ALL, Direction::SendRecv, &theirs);
+        let theirs = theirs.expect("they hear of a codec");
         assert_eq!(theirs.payload_types, settled.payload_types);
         assert_eq!(theirs.rtp, local.rtp);
     }
-    let again = offer.answer(local, &ALL, &mut origin).map(|(answer, _)| answer);
+    let again = offer.answer(&terms, &mut origin).map(|(answer, _)| answer);
     assert_eq!(again.as_deref(), Ok(answer.as_str()), "nothing changed, nor does the answer");
+}
+
+/// Datagrams to an encrypted leg: the first octet chooses the suite and whether keys have names.
+/// Nobody without the key gets one through, and what is protected is read again.
+pub(crate) fn srtp(data: &[u8]) {
+    const SUITES: [Suite; 6] = [
+        Suite::AesCm128HmacSha1_80,
+        Suite::AesCm128HmacSha1_32,
+        Suite::Aes256CmHmacSha1_80,
+        Suite::Aes256CmHmacSha1_32,
+        Suite::AeadAes128Gcm,
+        Suite::AeadAes256Gcm,
+    ];
+    let Some((how, datagram)) = data.split_first() else { return };
+    let suite = SUITES[usize::from(*how) % SUITES.len()];
+    let secret = vec![0x5a; suite.key_length() + suite.salt_length()];
+    let mki = (how & 0x80 != 0).then(|| vec![1, 2]);
+    let key = MasterKey::new(suite, &secret, mki).expect("of that length");
+    let mut receive = ReceiveContext::new(std::slice::from_ref(&key)).expect("one key");
+    let mut send = SendContext::new(&key).expect("one key");
+    // A tag of 32 bits is guessed once in so many; the coverage cannot lead there.
+    assert!(receive.unprotect_rtp(datagram).is_err());
+    assert!(receive.unprotect_rtcp(datagram).is_err());
+    if let Ok(protected) = send.protect_rtp(datagram.to_vec()) {
+        assert_eq!(receive.unprotect_rtp(&protected).as_deref(), Ok(datagram));
+        assert!(receive.unprotect_rtp(&protected).is_err(), "it came before");
+    }
+    if let Ok(protected) = send.protect_rtcp(datagram.to_vec()) {
+        assert_eq!(receive.unprotect_rtcp(&protected).as_deref(), Ok(datagram));
+    }
 }
 
 /// A stream: the first octet says how it is cut on its way and how much may be held.

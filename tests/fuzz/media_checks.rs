@@ -19,6 +19,7 @@ use sidetone::rtp::jitter_buffer::{Filled, JitterBuffer, Playout, Settings};
 use sidetone::rtp::packet::{Packet, is_rtcp};
 use sidetone::rtp::reception::{Arrival, Reception};
 use sidetone::rtp::report::Reporter;
+use sidetone::rtp::security::Security;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{self, Verifier};
@@ -309,6 +310,7 @@ fn plan(how: u8) -> MediaPlan {
         patience: (!flag(5)).then_some(Duration::from_secs(60)),
         xr: flag(6),
         send: flag(7).then_some((0, Codec::Pcmu)),
+        security: Security::None,
     }
 }
 

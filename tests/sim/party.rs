@@ -13,6 +13,7 @@ use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::consent::Consent;
 use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
+use sidetone::rtp::security::Security;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
@@ -64,6 +65,7 @@ pub(crate) fn plan() -> MediaPlan {
         patience: None,
         xr: false,
         send: None,
+        security: Security::None,
     }
 }
 

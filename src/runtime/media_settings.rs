@@ -1,0 +1,74 @@
+//! What the configuration says about the audio of each peer and account.
+
+use std::sync::Arc;
+
+use crate::call::negotiation::MediaTerms;
+use crate::config::Config;
+use crate::config::rtp::{CodecName, CodecOrder, Rtp};
+use crate::rtp::dtls::Identity;
+use crate::rtp::security::SrtpPolicy;
+use crate::sdp::answer::Order;
+use crate::sdp::codec::Codec;
+
+/// The terms of each peer and account, by name.
+#[derive(Debug)]
+pub struct MediaSettings {
+    usual: MediaTerms,
+    peers: Vec<(String, MediaTerms)>,
+    accounts: Vec<(String, MediaTerms)>,
+}
+
+impl MediaSettings {
+    /// Reads them; `identity` is our certificate for DTLS.
+    pub fn read(config: &Config, identity: &Arc<Identity>) -> Self {
+        let usual = terms(&config.rtp, identity);
+        let peers = config.sip.peers.iter().map(|peer| {
+            let (srtp, send_silence) = (peer.srtp, peer.send_silence);
+            (peer.name.clone(), MediaTerms { srtp, send_silence, ..usual.clone() })
+        });
+        let accounts = config.sip.accounts.iter().map(|account| {
+            (account.name.clone(), MediaTerms { srtp: account.srtp, ..usual.clone() })
+        });
+        Self { peers: peers.collect(), accounts: accounts.collect(), usual }
+    }
+
+    /// Of the peer whose call has come. Who is none of them is the registrar of some account; of
+    /// which is not known here, so the strictest one counts.
+    pub fn of_caller(&self, name: &str) -> &MediaTerms {
+        let peer = self.peers.iter().find(|(known, _)| known == name);
+        let strictness = |terms: &MediaTerms| match terms.srtp {
+            SrtpPolicy::Off => 0,
+            SrtpPolicy::Prefer => 1,
+            SrtpPolicy::Require => 2,
+        };
+        let strictest = || self.accounts.iter().max_by_key(|(_, terms)| strictness(terms));
+        peer.or_else(strictest).map_or(&self.usual, |(_, terms)| terms)
+    }
+
+    /// Of a call that we place: what its peer says goes before what its account says.
+    pub fn of_called(&self, peer: Option<&str>, account: Option<&str>) -> &MediaTerms {
+        let peer = peer.and_then(|peer| self.peers.iter().find(|(name, _)| name == peer));
+        let account = account.and_then(|name| self.accounts.iter().find(|(n, _)| n == name));
+        peer.or(account).map_or(&self.usual, |(_, terms)| terms)
+    }
+}
+
+fn terms(rtp: &Rtp, identity: &Arc<Identity>) -> MediaTerms {
+    let codecs = rtp.codecs.iter().flat_map(|name| match name {
+        CodecName::Opus => &[Codec::Opus][..],
+        CodecName::G722 => &[Codec::G722],
+        CodecName::Pcma => &[Codec::Pcma],
+        CodecName::Pcmu => &[Codec::Pcmu],
+        CodecName::L16 => &[Codec::L16Wide, Codec::L16],
+    });
+    MediaTerms {
+        codecs: codecs.copied().collect(),
+        order: match rtp.codec_order {
+            CodecOrder::Offer => Order::Theirs,
+            CodecOrder::Ours => Order::Ours,
+        },
+        srtp: SrtpPolicy::default(),
+        send_silence: false,
+        identity: Some(Arc::clone(identity)),
+    }
+}
