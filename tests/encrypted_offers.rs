@@ -150,6 +150,7 @@ fn a_browser_begins_the_handshake_and_its_certificate_is_known() {
     let (sdp, plan) = respond(SrtpPolicy::Prefer, &browser());
     assert!(sdp.contains("m=audio 40000 UDP/TLS/RTP/SAVPF 111 9 0 8 13 110 126\r\n"), "{sdp}");
     assert!(sdp.contains("a=setup:passive\r\n") && sdp.contains("a=rtcp-mux\r\n"), "{sdp}");
+    assert!(sdp.contains("a=recvonly\r\n") && plan.rtp.is_none(), "0.0.0.0 is no hold here: {sdp}");
     assert!(line(&sdp, "a=fingerprint:sha-256 ").len() == "a=fingerprint:sha-256 ".len() + 95);
     let Security::Dtls { role, fingerprint, .. } = plan.security else { panic!("no DTLS") };
     assert_eq!((role, fingerprint.hash), (Role::Server, Hash::Sha256));

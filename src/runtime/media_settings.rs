@@ -72,3 +72,39 @@ fn terms(rtp: &Rtp, identity: &Arc<Identity>) -> MediaTerms {
         identity: Some(Arc::clone(identity)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::runtime::dtls_identity;
+
+    const SHIPPED: &str = include_str!("../../config/sidetone.toml");
+
+    #[test]
+    fn each_peer_and_account_has_its_own_terms_and_a_registrar_the_strictest() {
+        let account = |name: &str, srtp: &str| {
+            format!(
+                "[[sip.account]]\nname = \"{name}\"\nregistrar = \"sip:192.0.2.1\"\n\
+                 address = \"sip:a@192.0.2.1\"\nexpires_s = 120\nregister = true\nsrtp = \"{srtp}\"\n"
+            )
+        };
+        let text = SHIPPED.replacen("# srtp = \"prefer\"", "srtp = \"off\"", 1).replacen(
+            "# send_silence = false",
+            "send_silence = true",
+            1,
+        ) + &account("lax", "prefer")
+            + &account("strict", "require");
+        let config = Config::parse(Path::new("sidetone.toml"), &text).expect("good");
+        let settings = MediaSettings::read(&config, &dtls_identity::make().expect("randomness"));
+        let told = |terms: &MediaTerms| (terms.srtp, terms.send_silence);
+        assert_eq!(told(settings.of_caller("pbx")), (SrtpPolicy::Off, true));
+        assert_eq!(told(settings.of_caller("registrar")), (SrtpPolicy::Require, false));
+        assert_eq!(told(settings.of_called(None, Some("lax"))), (SrtpPolicy::Prefer, false));
+        assert_eq!(told(settings.of_called(Some("pbx"), Some("lax"))), (SrtpPolicy::Off, true));
+        assert_eq!(told(settings.of_called(None, None)), (SrtpPolicy::Prefer, false));
+        let linear = [Codec::L16Wide, Codec::L16];
+        assert!(settings.of_caller("pbx").codecs.ends_with(&linear), "one name, two rates");
+    }
+}

@@ -67,7 +67,8 @@ impl Signalling {
         info!(conversation, target, account = order.account, "calling");
         // Where its name leads is not known yet; what it asks for is.
         let encrypted = target.contains("transport=tls") || target.starts_with("sips:");
-        self.enter(key, call, facts, sockets, (!encrypted).then_some(&target));
+        let whose = order.account.as_ref().or(order.peer.as_ref());
+        self.enter(key, call, facts, sockets, whose.filter(|_| !encrypted));
         Ok(self.placed.begin(key, target, conversation))
     }
 

@@ -15,6 +15,9 @@ use crate::sdp::offer::OfferError;
 /// overflow what peers expect of a datagram; without an echo the sender keeps its own.
 const PTIMES: RangeInclusive<u16> = 10..=120;
 
+/// The port of nobody (RFC 863).
+const DISCARD: u16 = 9;
+
 /// The protocol in an m-line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transport {
@@ -121,8 +124,10 @@ impl Stream {
             rtp,
             rtcp,
             rtcp_mux,
-            // RFC 2543 hold, seen to this day, is the address 0.0.0.0.
-            on_hold: media.port == 0 || (connection.is_some() && ip.is_unspecified()),
+            // RFC 2543 hold, seen to this day, is the address 0.0.0.0. With port 9 it is a browser
+            // that does not know its address yet (RFC 8840 §4.1.1).
+            on_hold: media.port == 0
+                || (connection.is_some() && ip.is_unspecified() && media.port != DISCARD),
             direction,
             ptime,
             label: value(media, "label").map(str::to_owned),
