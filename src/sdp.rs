@@ -84,6 +84,22 @@ pub struct Offer {
     streams: Vec<Stream>,
 }
 
+/// One media stream as its side describes it, whether or not we could take part in it: for those who
+/// look on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// `audio`, `video`, `image`.
+    pub media: String,
+    /// `RTP/AVP`, `udptl`.
+    pub proto: String,
+    /// Where that side receives it; the address is unspecified where it was not said.
+    pub address: SocketAddr,
+    /// Number and encoding (`opus/48000/2`) of the formats that an rtpmap names, as written.
+    pub encodings: Vec<(u8, String)>,
+    /// Length of a packet in milliseconds, as written.
+    pub ptime: Option<u16>,
+}
+
 /// What is wrong with a description, by field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OfferError {
@@ -155,6 +171,33 @@ impl Offer {
             }
         }
         Ok(Self { session, streams })
+    }
+
+    /// Every media stream in it that is switched on, encrypted and unknown ones too.
+    pub fn described(&self) -> Vec<Described> {
+        let address = |media: &Media| {
+            let connection = media.connections.first().or(self.session.connection.as_ref());
+            let ip = connection.and_then(|connection| connection.try_address().ok());
+            let ip = ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip);
+            SocketAddr::new(ip, media.port)
+        };
+        let encoding = |map: &str| {
+            let (number, encoding) = map.trim().split_once(char::is_whitespace)?;
+            Some((number.parse().ok()?, encoding.trim().to_owned()))
+        };
+        let on = self.session.medias.iter().filter(|media| media.port != 0);
+        on.map(|media| Described {
+            media: media.media.to_ascii_lowercase(),
+            proto: media.proto.clone(),
+            address: address(media),
+            encodings: media
+                .get_attribute_values("rtpmap")
+                .flatten()
+                .filter_map(encoding)
+                .collect(),
+            ptime: value(media, "ptime").and_then(|ptime| ptime.trim().parse().ok()),
+        })
+        .collect()
     }
 
     /// Answers with one stream, the first that we understand, and every other m-line refused in its
@@ -250,6 +293,18 @@ pub fn offer(local: Local, codecs: &[Codec], direction: Direction, origin: &mut 
     session.times.push(Time::new(0, 0));
     session.medias.push(accepted(&template, local, &negotiated, false));
     origin.sign(session)
+}
+
+impl Described {
+    /// Whether it is SRTP (RFC 3711), keyed by SDES or DTLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.proto.to_ascii_uppercase().contains("RTP/SAVP")
+    }
+
+    /// Whether it is RTP at all.
+    pub fn is_rtp(&self) -> bool {
+        self.proto.to_ascii_uppercase().contains("RTP/")
+    }
 }
 
 impl Origin {

@@ -171,7 +171,7 @@ fn an_enrolment_that_fails_says_why_and_leaves_nothing_behind() {
     let enroll = |file: &str| site.run(&["enroll", "--subject", "a", "--consent", "c", file]);
 
     let said = refusal(&enroll("policy.toml"));
-    assert_eq!(said, "policy.toml is no WAV or FLAC recording: its format is not known");
+    assert_eq!(said, "policy.toml is no WAV, FLAC or Ogg recording: its format is not known");
     let said = refusal(&enroll("nowhere.wav"));
     assert_eq!(said, "cannot read nowhere.wav: No such file or directory (os error 2)");
 

@@ -26,7 +26,7 @@ pub struct Arguments {
     /// Print the result as one JSON document.
     #[arg(long)]
     json: bool,
-    /// Recordings (WAV, FLAC) of this person alone.
+    /// Recordings (WAV, FLAC, Ogg/Opus) of this person alone.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
