@@ -3,6 +3,7 @@
 //! The only file that names `symphonia` and `rubato`.
 
 use std::fs::File;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use rubato::audioadapter_buffers::direct::InterleavedSlice;
@@ -19,6 +20,8 @@ use crate::audio::decoder::{Codec, Decoder};
 
 /// Longest recording that is read, seconds: an hour of 48 kHz stereo is 1.4 GB of samples.
 const LONGEST_S: usize = 3600;
+/// Sample rates that are read, Hz: a header may say anything, and a conversion needs memory for it.
+const RATES: RangeInclusive<u32> = 4_000..=768_000;
 /// Most packets of Opus that are read: an hour of the shortest.
 const MOST_PACKETS: usize = LONGEST_S * 400;
 
@@ -127,6 +130,9 @@ pub fn read(file: &Path) -> Result<Recording, AudioFileError> {
         let audio = decoder.decode(&packet).map_err(|error| no_audio(error.to_string()))?;
         let width = audio.num_planes().max(1);
         rate = audio.spec().rate();
+        if !RATES.contains(&rate) {
+            return Err(no_audio(format!("{rate} samples a second are none of sound")));
+        }
         audio.copy_to_vec_interleaved(&mut interleaved);
         channels.resize_with(width, Vec::new);
         for (place, channel) in channels.iter_mut().enumerate() {

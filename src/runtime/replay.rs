@@ -329,10 +329,17 @@ impl Player {
     ) -> LegReport {
         self.session.finish(self.epoch + self.now);
         self.drain(analyst, judges);
-        let stats = self.session.stats();
+        let mut stats = self.session.stats();
         self.end = self.now.saturating_sub(self.started);
         self.cease(self.end);
-        let heard = |number| self.plan.payload(number).is_some();
+        let plan = &self.plan;
+        let heard = |number| plan.payload(number).is_some();
+        let is_audio = |number| matches!(plan.payload(number), Some(Payload::Audio(_)));
+        if !self.names.keys().any(|&number| is_audio(number)) {
+            // The steps of timestamps that nobody could decode between are no audio.
+            (stats.audio_us, stats.speech_us, stats.concealed_us) = (0, 0, 0);
+            self.talk.clear();
+        }
         let codecs = self.names.iter().map(|(&payload_type, (name, packets))| CodecCount {
             payload_type,
             name: name.clone(),

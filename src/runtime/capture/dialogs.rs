@@ -86,12 +86,12 @@ impl Dialogs {
             Ok(Message::Request(request)) => {
                 let (headers, body) = (&request.message.headers, &request.message.body);
                 let begins = request.method == Method::Invite;
-                let tag = request.from.tag.clone();
+                let tag = request.from.tag.as_deref();
                 self.handle(at, &request, headers, body, begins, tag);
             }
             Ok(Message::Response(response)) => {
                 let (headers, body) = (&response.message.headers, &response.message.body);
-                let tag = response.to.tag.clone();
+                let tag = response.to.tag.as_deref();
                 self.handle(at, &response, headers, body, false, tag);
             }
             Err(_) => self.stats.malformed += 1,
@@ -106,7 +106,7 @@ impl Dialogs {
         headers: &Headers,
         body: &[u8],
         begins: bool,
-        speaker: Option<String>,
+        speaker: Option<&str>,
     ) {
         let text = String::from_utf8_lossy(body);
         let text = description_in(&text);
@@ -141,7 +141,7 @@ impl Dialogs {
             return;
         };
         self.stats.descriptions += 1;
-        let by_caller = speaker.is_some() && speaker == self.calls[call].caller_tag;
+        let by_caller = speaker.is_some() && speaker == self.calls[call].caller_tag.as_deref();
         for stream in offer.described() {
             self.describe(at, call, by_caller, &stream);
         }

@@ -197,7 +197,9 @@ impl Interface {
 mod tests {
     use super::*;
 
-    fn frames(file: &[u8]) -> (Vec<(Duration, i32, Vec<u8>)>, Result<(), CaptureError>) {
+    type Caught = (Duration, i32, Vec<u8>);
+
+    fn frames(file: &[u8]) -> (Vec<Caught>, Result<(), CaptureError>) {
         let mut frames = Vec::new();
         let end = read(file, |frame| frames.push((frame.at, frame.link, frame.bytes.to_vec())));
         (frames, end)

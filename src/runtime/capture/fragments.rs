@@ -58,7 +58,7 @@ impl Fragments {
     pub fn handle_fragment(&mut self, fragment: &Fragment<'_>) -> Option<Vec<u8>> {
         let end = fragment.offset + fragment.bytes.len();
         // What RFC 791 forbids was made to deceive somebody.
-        if end > LARGEST || fragment.bytes.is_empty() || (fragment.more && end % 8 != 0) {
+        if end > LARGEST || fragment.bytes.is_empty() || (fragment.more && !end.is_multiple_of(8)) {
             self.given_up += 1;
             return None;
         }

@@ -12,6 +12,8 @@ pub struct Coding {
     pub payload: Option<Payload>,
 }
 
+/// Longest name that is kept, characters.
+const LONGEST_NAME: usize = 64;
 /// The numbers that RFC 3551 gave away for good; those without a name are not of telephony.
 const STATIC: [(u8, &str); 16] = [
     (0, "PCMU/8000"),
@@ -36,6 +38,8 @@ const STATIC: [(u8, &str); 16] = [
 impl Coding {
     /// What an rtpmap calls `name`; case does not matter (RFC 8866 §6.6).
     pub fn named(name: &str) -> Self {
+        // It is shown to a person, and comes from a stranger.
+        let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
         let lower = name.to_ascii_lowercase();
         let clock = |rest: &str| rest.split('/').next().and_then(|clock| clock.parse().ok());
         let payload = match lower.strip_suffix("/1").unwrap_or(&lower) {
@@ -54,7 +58,7 @@ impl Coding {
                 event.or_else(|| noise.map(|clock_rate| Payload::ComfortNoise { clock_rate }))
             }
         };
-        Self { name: name.to_owned(), payload }
+        Self { name, payload }
     }
 
     /// What `number` means where nobody says so; `None` for numbers that have no fixed meaning.

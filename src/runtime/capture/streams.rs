@@ -139,6 +139,11 @@ impl Traffic {
             && self.payload_types.iter().any(|(number, _)| plausible(*number))
     }
 
+    /// Whether it might have become RTP, had there been more of it.
+    pub fn may_be_rtp(&self) -> bool {
+        self.kinds.rtp > 0 && self.kinds.rtp > self.kinds.other
+    }
+
     /// What the payloads of type `number` are, going by number and looks; `None` if that does not tell.
     pub fn coding(&self, number: u8) -> Option<Coding> {
         if let Some(coding) = Coding::of_number(number) {

@@ -117,13 +117,15 @@ impl Survey {
         let kinds = traffic.kinds;
         let reverse = self.flows.get(&flow.reversed()).map(|traffic| traffic.kinds);
         let keys = kinds.dtls + reverse.map_or(0, |kinds| kinds.dtls) > 0;
+        // A server's port: DNS and NetBIOS have numbers that look like RTP's version now and then.
+        let is_well_known = flow.source.port().min(flow.destination.port()) < 1_024;
         let recognised = traffic.is_rtp() || (kinds.rtp > 1 && said.first().is_some());
         match said.first() {
             Some(description) if !description.rtp => FlowKind::NotRtp,
             Some(description) if description.encrypted && kinds.rtp > 0 => FlowKind::Encrypted,
             None if keys && kinds.rtp > 0 => FlowKind::Encrypted,
             Some(_) | None if recognised => FlowKind::Rtp,
-            Some(_) | None if kinds.rtp > 0 => FlowKind::TooLittle,
+            Some(_) | None if traffic.may_be_rtp() && !is_well_known => FlowKind::TooLittle,
             Some(_) | None if kinds.rtcp > 0 && kinds.other == 0 => FlowKind::Rtcp,
             Some(_) | None => FlowKind::NotRtp,
         }
