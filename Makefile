@@ -9,9 +9,9 @@ TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl
 MODELS = models/store
 export SIDETONE_MODELS = $(CURDIR)/$(MODELS)
 
-# How long `make fuzz` stays with each of its three targets.
+# How long `make fuzz` stays with each of its four targets.
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS = message sdp framing
+FUZZ_TARGETS = message sdp framing capture
 
 # What `make load` asks for, over UDP and then over TCP.
 LOAD_SECONDS ?= 60
@@ -24,7 +24,7 @@ help:
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make bench   what a packet, a window and a second of speech cost'
 	@echo 'make load    SIPp: 200 calls a second for a minute (LOAD_RATE=200 LOAD_SECONDS=60)'
-	@echo 'make fuzz    ten minutes of chance for each reader of SIP, SDP and streams (FUZZ_SECONDS=600)'
+	@echo 'make fuzz    ten minutes of chance for each reader of SIP, SDP, streams and captures (FUZZ_SECONDS=600)'
 
 demo: build models
 	target/release/sidetone demo
@@ -55,7 +55,7 @@ fuzz: build-packages
 	cd tests/fuzz && cargo build --release --target $$(rustc --print host-tuple)
 	@set -e; for target in $(FUZZ_TARGETS); do \
 	mkdir -p tests/fuzz/target/found/$$target tests/fuzz/target/findings; \
-	more=; [ $$target = sdp ] || [ ! -d ../shared/vectors/rfc4475 ] || more=../shared/vectors/rfc4475; \
+	more=; [ $$target = sdp ] || [ $$target = capture ] || [ ! -d ../shared/vectors/rfc4475 ] || more=../shared/vectors/rfc4475; \
 	echo "fuzz: $$target for $(FUZZ_SECONDS) s"; \
 	tests/fuzz/target/$$(rustc --print host-tuple)/release/$$target -max_total_time=$(FUZZ_SECONDS) \
 	-timeout=5 -max_len=8192 -dict=tests/fuzz/tokens.dict -print_final_stats=1 \

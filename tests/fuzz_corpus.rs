@@ -30,3 +30,8 @@ fn every_description_of_the_corpus_is_met() {
 fn every_stream_of_the_corpus_is_met() {
     replay("framing", checks::framing);
 }
+
+#[test]
+fn every_capture_of_the_corpus_is_met() {
+    replay("capture", checks::capture);
+}

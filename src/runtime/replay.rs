@@ -158,7 +158,11 @@ pub struct Player {
     leg: Leg,
     policy: Arc<Policy>,
     plan: MediaPlan,
-    names: BTreeMap<u8, (Option<String>, u64)>,
+    codecs: Vec<CodecCount>,
+    /// Place of a payload type among them, under the plan in force.
+    places: BTreeMap<u8, usize>,
+    /// Whether a payload was audio.
+    audible: bool,
     lengths: BTreeMap<u32, u64>,
     sources: Vec<SourceCount>,
     last_source: Option<u32>,
@@ -205,7 +209,9 @@ impl Player {
             leg,
             policy,
             plan,
-            names: BTreeMap::new(),
+            codecs: Vec::new(),
+            places: BTreeMap::new(),
+            audible: false,
             lengths: BTreeMap::new(),
             sources: Vec::new(),
             last_source: None,
@@ -230,6 +236,7 @@ impl Player {
     /// From now on the payload types mean something else.
     pub fn handle_plan(&mut self, plan: MediaPlan) {
         self.session.handle_plan(self.epoch + self.now, plan.clone());
+        self.places.clear();
         self.plan = plan;
     }
 
@@ -261,8 +268,8 @@ impl Player {
 
     fn count(&mut self, packet: &Packet<'_>, name: &dyn Fn(u8) -> Option<String>) {
         let number = packet.payload_type;
-        let known = self.names.entry(number).or_insert_with(|| (name(number), 0));
-        known.1 += 1;
+        let place = self.places.get(&number).copied().unwrap_or_else(|| self.place(number, name));
+        self.codecs[place].packets += 1;
         if let Some(Payload::Audio(codec)) = self.plan.payload(number)
             && let Ok(units) = codec.duration(packet.payload)
             && self.lengths.len() < MOST_SOURCES
@@ -279,6 +286,20 @@ impl Player {
             }
             None => {}
         }
+    }
+
+    /// The place where packets of type `number` are counted from now on.
+    fn place(&mut self, number: u8, name: &dyn Fn(u8) -> Option<String>) -> usize {
+        let (payload, name) = (self.plan.payload(number), name(number));
+        self.audible |= matches!(payload, Some(Payload::Audio(_)));
+        let known = |codec: &CodecCount| (codec.payload_type, &codec.name) == (number, &name);
+        let place = self.codecs.iter().position(known).unwrap_or(self.codecs.len());
+        if place == self.codecs.len() {
+            let heard = payload.is_some();
+            self.codecs.push(CodecCount { payload_type: number, name, packets: 0, heard });
+        }
+        self.places.insert(number, place);
+        place
     }
 
     fn drain(&mut self, analyst: &mut dyn Analyst, judges: &mut Judges) {
@@ -332,23 +353,15 @@ impl Player {
         let mut stats = self.session.stats();
         self.end = self.now.saturating_sub(self.started);
         self.cease(self.end);
-        let plan = &self.plan;
-        let heard = |number| plan.payload(number).is_some();
-        let is_audio = |number| matches!(plan.payload(number), Some(Payload::Audio(_)));
-        if !self.names.keys().any(|&number| is_audio(number)) {
+        if !self.audible {
             // The steps of timestamps that nobody could decode between are no audio.
             (stats.audio_us, stats.speech_us, stats.concealed_us) = (0, 0, 0);
             self.talk.clear();
         }
-        let codecs = self.names.iter().map(|(&payload_type, (name, packets))| CodecCount {
-            payload_type,
-            name: name.clone(),
-            packets: *packets,
-            heard: heard(payload_type),
-        });
+        self.codecs.sort_by_key(|codec| codec.payload_type);
         let usual = self.lengths.iter().max_by_key(|&(length, packets)| (*packets, *length));
         LegReport {
-            codecs: codecs.collect(),
+            codecs: self.codecs,
             ptime_ms: usual.map(|(length, _)| *length).filter(|&length| length > 0),
             started: moment(self.started),
             stats,

@@ -1,10 +1,13 @@
-//! What must hold for any bytes: the fuzzing's three targets, and the replay of what they found.
+//! What must hold for any bytes: the fuzzing's four targets, and the replay of what they found.
 #![allow(dead_code, reason = "each target runs one of them")]
 #![allow(clippy::disallowed_methods, reason = "a check needs one instant to count from")]
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use sidetone::runtime::capture::legs;
+use sidetone::runtime::capture::survey::Survey;
+use sidetone::runtime::replay::Bookkeeper;
 use sidetone::sdp::{Codec, Direction, Local, Offer, Origin};
 use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{Event, Output};
@@ -143,4 +146,22 @@ fn cuts(stream: &[u8], most: usize) -> impl Iterator<Item = &[u8]> {
         rest = after;
         (!piece.is_empty()).then_some(piece)
     })
+}
+
+/// A capture file: it is read twice alike, and every frame of it that was heard was in it.
+pub(crate) fn capture(data: &[u8]) {
+    let analyze = || {
+        let (mut frames, mut octets) = (0, 0);
+        let survey = Survey::read(data, |length| {
+            frames += 1;
+            octets += length;
+        });
+        assert!(octets <= data.len() && survey.network.frames == frames);
+        let legs = legs::play(data, &survey, &mut Bookkeeper, |_| {});
+        let packets: u64 = legs.iter().map(|leg| leg.stats.packets).sum();
+        assert!(packets <= frames, "{packets} packets out of {frames} frames");
+        let flows: Vec<_> = survey.flows().collect();
+        format!("{:?} {:?} {:?} {legs:?} {flows:?}", survey.network, survey.sip(), survey.fault)
+    };
+    assert_eq!(analyze(), analyze(), "the same file, and another result");
 }
