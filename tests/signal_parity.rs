@@ -4,6 +4,7 @@
 
 use std::fs;
 
+use sidetone::audio::decoder::{Codec, Decoder};
 use sidetone::audio::g711;
 use sidetone::audio::mel::{BINS, FilterBank};
 use sidetone::audio::resampler::Upsampler;

@@ -71,7 +71,7 @@ pub(crate) fn ip(
     match (source, destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             let (number, offset, more) = fragment.unwrap_or_default();
-            let place = offset / 8 | u16::from(more) << 13;
+            let place = (offset / 8) | (u16::from(more) << 13);
             let words = [0x4500, 20 + payload.len() as u16, number, place];
             let words = words.map(u16::to_be_bytes).concat();
             let rest = [64, protocol, 0, 0];
