@@ -26,8 +26,8 @@
 //! `audiopus` in [`audio::decoder`], `webrtc-vad` in [`audio::voice_activity`], `realfft` in
 //! [`audio::mel`], `rustls` in [`runtime::transport::tls`], `rcgen` in [`runtime::dtls_identity`],
 //! `hickory-resolver` in [`runtime::transport::resolver`], `ort` in [`runtime::onnx`], `prometheus`
-//! in [`runtime::metrics`], `symphonia` and `rubato` in [`runtime::audio_file`], `ureq` in
-//! [`cli::call`].
+//! in [`runtime::metrics`], `symphonia` and `rubato` in [`runtime::audio_file`], `pcap-parser` in
+//! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`].
 //!
 //! # Machines
 //!
@@ -60,6 +60,18 @@
 //!     conclusion changed
 //! 13. the verdict goes out by [`sip::endpoint::Endpoint::send_info`], to standard output, into the
 //!     metrics and to whoever observes ([`runtime::observation`])
+//!
+//! # One capture, from file to report
+//!
+//! 1. [`runtime::capture::file`] reads frames, [`runtime::capture::network`] makes datagrams and
+//!    segments of them, with [`runtime::capture::fragments`] and [`runtime::capture::tcp`]
+//! 2. [`runtime::capture::survey`] is the first pass: [`runtime::capture::dialogs`] reads the SIP, and
+//!    [`runtime::capture::streams`] looks at what no SDP explains
+//! 3. [`runtime::capture::legs`] is the second: each flow of RTP is one leg, and has a
+//!    [`runtime::replay::Player`], which drives a media session in the capture's own time
+//! 4. [`runtime::analyst`] answers with the models, where they were asked for; a
+//!    [`policy::judge`] concludes as in a call
+//! 5. [`cli::analyze`] prints it; a recording ([`runtime::audio_file`]) comes in at step 3
 //!
 //! # One SIP request, from socket to call
 //!

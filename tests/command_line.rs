@@ -22,6 +22,7 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["serve"], None),
     (&["call"], Some("sidetone call sip:8000@127.0.0.1:5060")),
     (&["check"], None),
+    (&["analyze"], Some("sidetone analyze call.pcapng")),
     (&["enroll"], Some("sidetone enroll --subject customer-4711 --consent")),
     (&["models"], None),
     (&["models", "list"], None),
@@ -171,7 +172,7 @@ fn an_enrolment_that_fails_says_why_and_leaves_nothing_behind() {
     let enroll = |file: &str| site.run(&["enroll", "--subject", "a", "--consent", "c", file]);
 
     let said = refusal(&enroll("policy.toml"));
-    assert_eq!(said, "policy.toml is no WAV or FLAC recording: its format is not known");
+    assert_eq!(said, "policy.toml is no WAV, FLAC or Ogg recording: its format is not known");
     let said = refusal(&enroll("nowhere.wav"));
     assert_eq!(said, "cannot read nowhere.wav: No such file or directory (os error 2)");
 
@@ -208,6 +209,43 @@ fn nobody_is_enrolled_without_consent_or_name() {
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(text.starts_with("error: ") && text.contains(wanted), "{text}");
         assert!(!site.path("voiceprints").exists(), "nothing was begun");
+    }
+}
+
+#[test]
+fn an_analysis_is_not_begun_on_half_an_order() {
+    let site = site();
+    for (arguments, wanted) in [
+        (&[][..], "<FILE>..."),
+        (&["--voiceprint-of", "a", "x.pcap"], "--consent <REF>"),
+        (&["--consent", "c", "x.pcap"], "--voiceprint-of <SUBJECT>"),
+        (&["--voiceprint-of", " ", "--consent", "c", "x.pcap"], "the subject is empty"),
+        (&["--no-models", "--policy", "policy.toml", "x.pcap"], "cannot be used with"),
+    ] {
+        let output = site.run(&[&["analyze"], arguments].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(text.starts_with("error: ") && text.contains(wanted), "{text}");
+    }
+    let said = refusal(&site.run(&["analyze", "--policy", "nowhere.toml", "x.pcap"]));
+    assert!(said.starts_with("cannot read nowhere.toml: "), "{said}");
+    let said = refusal(&site.run(&["analyze", "--policy", "policy.toml", "x.pcap"]));
+    assert!(said.ends_with("run `sidetone models fetch`"), "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_analysed_is_what_the_work_found() {
+    let site = site();
+    for (file, wanted) in [
+        ("nowhere.pcap", "cannot read nowhere.pcap: No such file or directory (os error 2)"),
+        (".", "cannot read .: Is a directory (os error 21)"),
+        ("policy.toml", "policy.toml is no WAV, FLAC or Ogg recording: its format is not known"),
+    ] {
+        let output = site.run(&["analyze", "--json", file]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let document: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(document["files"][0]["fault"], wanted);
+        assert_eq!(document["files"][0]["kind"], "unknown");
     }
 }
 

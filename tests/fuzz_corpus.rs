@@ -52,3 +52,8 @@ fn every_report_of_the_corpus_is_met() {
 fn every_script_of_the_corpus_is_played() {
     replay("session", media_checks::session);
 }
+
+#[test]
+fn every_capture_of_the_corpus_is_met() {
+    replay("capture", checks::capture);
+}

@@ -1,15 +1,14 @@
-//! The signal path against reference data: ITU-T's G.711 vectors, SciPy's resampler, Kaldi's
-//! filterbank, and real RTP captures. Skips what the data folder does not hold.
+//! The signal path against reference data: ITU-T's G.711 vectors, SciPy's resampler and Kaldi's
+//! filterbank. Skips what the data folder does not hold. Real RTP is in `captures.rs`.
 #![expect(clippy::disallowed_methods, reason = "reference data lies on the disk")]
 
 use std::fs;
 
 use sidetone::audio::decoder::{Codec, Decoder};
+use sidetone::audio::g711;
 use sidetone::audio::g722::G722Decoder;
 use sidetone::audio::mel::{BINS, FilterBank};
 use sidetone::audio::resampler::Upsampler;
-use sidetone::audio::{g711, pcm};
-use sidetone::rtp::packet::Packet;
 
 mod npy;
 
@@ -101,28 +100,4 @@ fn the_filterbank_is_kaldis() {
     fbank.subtract_mean();
     let rest: f32 = fbank.energies.iter().sum::<f32>() / fbank.energies.len() as f32;
     assert!(rest.abs() < 1e-4, "{rest}");
-}
-
-#[test]
-fn a_captured_milliwatt_tone_has_its_level_and_pitch() {
-    let Some(capture) = data("vectors/pcap/freeswitch-milliwatt.pcmu.rtp.pcap") else { return };
-    let mut decoder = Decoder::new(Codec::Pcmu);
-    let mut samples = Vec::new();
-    let mut rest = &capture[24..];
-    while rest.len() > 16 {
-        let length = u32::from_le_bytes([rest[8], rest[9], rest[10], rest[11]]) as usize;
-        // Ethernet, IPv4 without options and UDP stand before the RTP header.
-        let packet = Packet::parse(&rest[16 + 42..16 + length]).expect("an RTP packet");
-        assert_eq!(packet.payload_type, 0);
-        samples.extend(decoder.decode(packet.payload).expect("audio"));
-        rest = &rest[16 + length..];
-    }
-    assert!(samples.len() > 8_000);
-    // 0 dBm0 in mu-law is 3.17 dB below its largest sine (G.711 §4), and so -6.18 dBFS;
-    // FreeSWITCH generates tones at -7 dB unless told otherwise.
-    let level = pcm::level_dbfs(&samples);
-    assert!((level + 13.18).abs() < 0.1, "{level}");
-    let rises = samples.windows(2).filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0).count();
-    let hertz = rises as f32 * 8_000.0 / samples.len() as f32;
-    assert!((hertz - 1_004.0).abs() < 5.0, "{hertz}");
 }

@@ -43,6 +43,19 @@ pub enum Payload {
 }
 
 impl MediaPlan {
+    /// For one who only listens in on `payloads` from `rtp`: nothing is sent, no end is waited for.
+    pub fn overhearing(payloads: Vec<(u8, Payload)>, rtp: SocketAddr) -> Self {
+        Self {
+            payloads,
+            rtp: Some(rtp),
+            rtcp: None,
+            patience: None,
+            xr: false,
+            send: None,
+            security: Security::None,
+        }
+    }
+
     /// What a payload type carries; `None` for one that was not agreed.
     pub fn payload(&self, payload_type: u8) -> Option<Payload> {
         self.payloads.iter().find(|(number, _)| *number == payload_type).map(|&(_, what)| what)

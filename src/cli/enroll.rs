@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::call::facts::LONGEST;
-use crate::cli::{Outcome, Places, Refusal, println};
+use crate::cli::{Outcome, Places, Refusal, println, subject};
 use crate::consent::consent::Consent;
 use crate::runtime::enroller::Enroller;
 use crate::runtime::store::voiceprints::Voiceprints;
@@ -26,19 +25,9 @@ pub struct Arguments {
     /// Print the result as one JSON document.
     #[arg(long)]
     json: bool,
-    /// Recordings (WAV, FLAC) of this person alone.
+    /// Recordings (WAV, FLAC, Ogg/Opus) of this person alone.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-}
-
-/// A subject that a call can claim: X-Sidetone-Subject is read without the spaces around it, and
-/// an empty one claims nobody.
-fn subject(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("the subject is empty".to_owned()),
-        text if text.len() > LONGEST => Err(format!("the subject is longer than {LONGEST} bytes")),
-        text => Ok(text.to_owned()),
-    }
 }
 
 /// Hears every file, and keeps the voiceprint only if all of it was good.

@@ -1,6 +1,7 @@
 //! One file per subcommand: arguments -> work -> exit code.
 #![expect(clippy::disallowed_methods, reason = "this is where a person is spoken to")]
 
+pub mod analyze;
 pub mod call;
 pub mod check;
 pub mod demo;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::call::facts::LONGEST;
 use crate::config::{self, Config, ConfigError};
 use crate::policy::rule::Policy;
 use crate::runtime::installed::{Installed, InstalledError};
@@ -30,6 +32,7 @@ use crate::runtime::installed::{Installed, InstalledError};
         sidetone demo\n  \
         sidetone models fetch && sidetone check && sidetone serve\n  \
         sidetone call 8000 --account asterisk --party agent\n  \
+        sidetone analyze call.pcapng recording.ogg\n  \
         sidetone enroll --subject customer-4711 --consent ivr-2026-11-23/88 enrolment.wav"
 )]
 struct Cli {
@@ -47,6 +50,8 @@ enum Command {
     Call(call::Arguments),
     /// Check configuration, policy and models without starting anything.
     Check(check::Arguments),
+    /// Analyse captures and recordings, faster than real time.
+    Analyze(analyze::Arguments),
     /// Make a voiceprint of a person who agreed to it.
     Enroll(enroll::Arguments),
     /// List, fetch and verify the models.
@@ -92,6 +97,16 @@ impl Places {
     }
 }
 
+/// A subject that a call can claim: X-Sidetone-Subject is read without the spaces around it, and
+/// an empty one claims nobody.
+fn subject(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("the subject is empty".to_owned()),
+        text if text.len() > LONGEST => Err(format!("the subject is longer than {LONGEST} bytes")),
+        text => Ok(text.to_owned()),
+    }
+}
+
 /// What a subcommand came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -111,6 +126,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Models(command) => models::run(&command),
     };

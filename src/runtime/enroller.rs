@@ -60,7 +60,7 @@ impl<'a, E: Embedder> Enroller<'a, E> {
         }
     }
 
-    /// Hears a recording (WAV, FLAC); returns the net speech gathered so far.
+    /// Hears a recording (WAV, FLAC, Ogg); returns the net speech gathered so far.
     pub fn hear_file(&mut self, file: &Path) -> Result<Duration, EnrollError> {
         let samples = read_mono(file, TELEPHONE_RATE)?;
         self.hear(&samples)

@@ -4,11 +4,13 @@
     reason = "this is the floor that reads clocks and opens things"
 )]
 
+pub mod analyst;
 pub mod api;
 pub mod appliance;
 pub mod audio_file;
 pub mod batcher;
 pub mod caller;
+pub mod capture;
 pub mod complaints;
 pub mod dtls_identity;
 pub mod enroller;
@@ -26,6 +28,7 @@ pub mod onnx;
 pub mod orders;
 pub mod placed_calls;
 pub mod port_range;
+pub mod replay;
 pub mod signalling;
 pub mod sip_settings;
 pub mod store;

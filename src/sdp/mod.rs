@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod codec;
 pub mod crypto;
+pub mod described;
 pub mod direction;
 pub mod fingerprint;
 pub mod offer;

@@ -2,6 +2,7 @@
 
 use sdp_types::Session;
 
+use crate::sdp::described::Described;
 use crate::sdp::stream::Stream;
 
 /// Their offer, or their answer to ours.
@@ -43,5 +44,10 @@ impl Offer {
             streams.extend(Stream::read(index, media, &session)?);
         }
         Ok(Self { session, streams })
+    }
+
+    /// Every media stream in it that is switched on, encrypted and unknown ones too.
+    pub fn described(&self) -> Vec<Described> {
+        Described::all(&self.session)
     }
 }

@@ -184,7 +184,7 @@ impl Stream {
     }
 }
 
-fn value<'a>(media: &'a Media, name: &'a str) -> Option<&'a str> {
+pub(super) fn value<'a>(media: &'a Media, name: &'a str) -> Option<&'a str> {
     media.get_first_attribute_value(name).flatten()
 }
 

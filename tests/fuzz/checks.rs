@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use sidetone::rtp::srtp::{MasterKey, ReceiveContext, SendContext, Suite};
+use sidetone::runtime::capture::legs;
+use sidetone::runtime::capture::survey::Survey;
+use sidetone::runtime::replay::Bookkeeper;
 use sidetone::sdp::answer::{Protection, Terms};
 use sidetone::sdp::codec::Codec;
 use sidetone::sdp::crypto::{self, InlineKey};
@@ -204,4 +207,22 @@ fn cuts(stream: &[u8], most: usize) -> impl Iterator<Item = &[u8]> {
         rest = after;
         (!piece.is_empty()).then_some(piece)
     })
+}
+
+/// A capture file: it is read twice alike, and every frame of it that was heard was in it.
+pub(crate) fn capture(data: &[u8]) {
+    let analyze = || {
+        let (mut frames, mut octets) = (0, 0);
+        let survey = Survey::read(data, |length| {
+            frames += 1;
+            octets += length;
+        });
+        assert!(octets <= data.len() && survey.network.frames == frames);
+        let legs = legs::play(data, &survey, &mut Bookkeeper, |_| {});
+        let packets: u64 = legs.iter().map(|leg| leg.stats.packets).sum();
+        assert!(packets <= frames, "{packets} packets out of {frames} frames");
+        let flows: Vec<_> = survey.flows().collect();
+        format!("{:?} {:?} {:?} {legs:?} {flows:?}", survey.network, survey.sip(), survey.fault)
+    };
+    assert_eq!(analyze(), analyze(), "the same file, and another result");
 }

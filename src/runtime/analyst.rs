@@ -1,0 +1,104 @@
+//! The real models in the place of the inference threads, for one who can wait: `sidetone analyze`.
+
+use std::sync::Arc;
+
+use crate::audio::mel::FilterBank;
+use crate::call::media_session::{Answer, Infer};
+use crate::call::speaker_watch::SpeakerWatch;
+use crate::consent::consent::Consent;
+use crate::keyword::acoustic_model::AcousticModel;
+use crate::keyword::spotter::Spotter;
+use crate::policy::evidence::Obstacle;
+use crate::policy::judge::Models;
+use crate::policy::rule::{Party, Policy};
+use crate::runtime::inference_thread::embed;
+use crate::runtime::replay::Analyst;
+use crate::speaker::calibration::Calibration;
+use crate::speaker::embedder::Embedder;
+use crate::speaker::verifier::{self, Verifier};
+use crate::speaker::voiceprint::Voiceprint;
+
+/// Who is claimed to be the caller.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Whom.
+    pub subject: String,
+    /// That person's consent: nothing is embedded without one.
+    pub consent: Consent,
+    /// That person's voice, if it was enrolled.
+    pub voiceprint: Option<Voiceprint>,
+    /// Error rates of the decision.
+    pub decision: verifier::Settings,
+}
+
+/// Watched phrases, and what finds them.
+#[derive(Debug)]
+pub struct Phrases<M> {
+    /// Which.
+    pub policy: Arc<Policy>,
+    /// The keyword model.
+    pub model: M,
+    /// What drives it.
+    pub spotter: Spotter,
+}
+
+/// Answers at once, with as many models as were loaded.
+#[derive(Debug)]
+pub struct LoadedAnalyst<E, M> {
+    names: Models,
+    filter_bank: FilterBank,
+    speaker: Option<(Claim, E)>,
+    keyword: Option<Phrases<M>>,
+}
+
+impl<E: Embedder, M: AcousticModel> LoadedAnalyst<E, M> {
+    /// With a voice to compare with and its model, and with phrases to look for; `names` are the
+    /// models'.
+    pub fn new(names: Models, speaker: Option<(Claim, E)>, keyword: Option<Phrases<M>>) -> Self {
+        Self { names, filter_bank: FilterBank::new(), speaker, keyword }
+    }
+
+    /// The claim is about the caller, who is in a mix of both as well.
+    fn claim(&self, party: Party) -> Option<&Claim> {
+        self.speaker.as_ref().map(|(claim, _)| claim).filter(|_| party != Party::Agent)
+    }
+}
+
+impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
+    fn answer(&mut self, work: Infer) -> Answer {
+        match work {
+            Infer::Speaker(window) => {
+                let embedding = self.speaker.as_mut().and_then(|(_, model)| {
+                    embed(&mut self.filter_bank, model, &window.samples).ok()
+                });
+                Answer::Embedding { window, embedding }
+            }
+            Infer::Keyword(segment) => {
+                let hits = self.keyword.as_mut().and_then(|phrases| {
+                    let spotting = phrases.spotter.spot(&mut phrases.model, &segment.samples);
+                    spotting.ok().map(|spotting| spotting.hits)
+                });
+                Answer::Hits { segment, hits }
+            }
+        }
+    }
+
+    fn watch(&self, party: Party) -> Option<Result<SpeakerWatch, Obstacle>> {
+        let claim = self.claim(party)?;
+        let verifier = Verifier::new(Calibration::RESNET34_3S, claim.decision);
+        let voiceprint = claim.voiceprint.clone();
+        Some(SpeakerWatch::new(Some(&claim.consent), voiceprint, &self.names.speaker, verifier))
+    }
+
+    fn subject(&self, party: Party) -> Option<String> {
+        self.claim(party).map(|claim| claim.subject.clone())
+    }
+
+    fn models(&self) -> Models {
+        self.names.clone()
+    }
+
+    fn policy(&self) -> Option<Arc<Policy>> {
+        self.keyword.as_ref().map(|phrases| Arc::clone(&phrases.policy))
+    }
+}

@@ -1,0 +1,7 @@
+//! `checks::capture` under libFuzzer.
+#![no_main]
+
+#[path = "checks.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::capture(data));
