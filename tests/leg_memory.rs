@@ -76,7 +76,10 @@ impl Leg {
                         self.session
                             .handle_answer(Answer::Hits { segment, hits: Some(Vec::new()) });
                     }
-                    Output::Evidence(_) | Output::Silent | Output::Transmit { .. } => {}
+                    Output::Evidence(_)
+                    | Output::Silent
+                    | Output::HandshakeFailed(_)
+                    | Output::Transmit { .. } => {}
                 }
             }
             self.peak = self.peak.max(MEMORY.peak_usage());

@@ -8,6 +8,7 @@ use crate::call::media_stats::MediaStats;
 use crate::policy::line::LineReport;
 use crate::rtp::jitter_buffer::JitterBuffer;
 use crate::rtp::reception::Reception;
+use crate::rtp::security::Guard;
 use crate::rtp::voip_metrics::{LossPattern, VoipMetrics};
 
 /// How long no RTP may come from a party that is to send until its line counts as one-way.
@@ -24,6 +25,7 @@ const PTIME: Duration = Duration::from_millis(20);
 /// same capture gives the same text.
 pub fn report(
     stats: &MediaStats,
+    guard: &Guard,
     reception: &Reception,
     jitter: &JitterBuffer,
     playback: &Playback,
@@ -36,6 +38,7 @@ pub fn report(
     let (level, speech, tone) = (playback.level(), listener.level(), playback.tone());
     LineReport {
         codec: playback.codec().map(crate::audio::decoder::Codec::as_str),
+        encryption: guard.security().as_str(),
         packets: stats.packets,
         lost: stats.lost,
         repaired: stats.repaired,
@@ -46,6 +49,7 @@ pub fn report(
         ),
         late: stats.late,
         duplicates: stats.duplicates,
+        unauthentic: stats.unauthentic + stats.unprotected,
         reordered: stats.reordered,
         restarts: reception.stats().restarts,
         jitter_ms: millis(reception.jitter()),

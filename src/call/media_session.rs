@@ -18,10 +18,12 @@ use crate::call::speaker_watch::SpeakerWatch;
 use crate::keyword::spotter::Hit;
 use crate::policy::evidence::{Evidence, LineEvidence, PhraseEvidence};
 use crate::policy::line::{LineReport, LineState};
+use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::jitter_buffer::{self, Filled, JitterBuffer, Playout};
-use crate::rtp::packet::{Packet, is_rtcp};
+use crate::rtp::packet::{Packet, is_dtls, is_rtcp};
 use crate::rtp::reception::{Arrival, Reception};
 use crate::rtp::report::{self, Reporter};
+use crate::rtp::security::{Guard, GuardError, Security};
 use crate::rtp::sequence::Place;
 use crate::rtp::silence_sender::SilenceSender;
 use crate::rtp::source::{Admission, SourceCheck};
@@ -66,13 +68,15 @@ pub enum Output {
     Evidence(Evidence),
     /// Nothing has come for as long as the plan allows.
     Silent,
+    /// There will never be keys for the audio: the call is deaf.
+    HandshakeFailed(DtlsFailure),
     /// Send this datagram.
     Transmit {
         /// From where.
         socket: Socket,
         /// Where to.
         destination: SocketAddr,
-        /// RTCP, or a silent packet.
+        /// RTCP, a silent packet, or part of a handshake.
         datagram: Vec<u8>,
     },
 }
@@ -90,6 +94,9 @@ pub enum Socket {
 #[derive(Debug)]
 pub struct MediaSession {
     plan: MediaPlan,
+    guard: Guard,
+    /// Where a handshake comes from, and whether its failure was told.
+    handshake: (Option<SocketAddr>, bool),
     source: SourceCheck,
     reporter: Reporter,
     silence: SilenceWatch,
@@ -134,6 +141,8 @@ impl MediaSession {
     ) -> Self {
         let hop = watch.as_ref().and_then(SpeakerWatch::hop);
         let mut session = Self {
+            guard: Guard::new(now, plan.security.clone()),
+            handshake: (None, false),
             source: SourceCheck::new(plan.rtp),
             silence: SilenceWatch::new(now, plan.patience),
             one_way: SilenceWatch::new(now, plan.patience.map(|_| ONE_WAY_AFTER)),
@@ -155,6 +164,7 @@ impl MediaSession {
             stats: MediaStats::default(),
         };
         session.begin_sending(now);
+        session.shake_hands();
         session
     }
 
@@ -163,7 +173,9 @@ impl MediaSession {
         self.source.signal(plan.rtp);
         self.silence.renew(now, plan.patience);
         self.one_way.renew(now, plan.patience.map(|_| ONE_WAY_AFTER));
+        self.guard.handle_plan(now, plan.security.clone());
         let sent = std::mem::replace(&mut self.plan, plan).send;
+        self.shake_hands();
         if sent != self.plan.send {
             self.begin_sending(now);
         }
@@ -179,18 +191,62 @@ impl MediaSession {
 
     /// A datagram came to the RTP or the RTCP socket; what it is, its bytes tell (RFC 5761 §4).
     pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
-        if is_rtcp(datagram) {
-            return self.handle_rtcp(now, source, datagram);
+        if is_dtls(datagram) {
+            return self.handle_handshake(now, source, datagram);
         }
-        let Ok(packet) = Packet::parse(datagram) else {
+        let datagram = match self.guard.handle_datagram(now, datagram) {
+            Ok(Some(datagram)) => datagram,
+            // Counted by the guard; but what is no media at all has no key that could be wrong.
+            Ok(None) | Err(GuardError::Srtp(_) | GuardError::NoKeys) => return,
+            Err(GuardError::NotMedia) => {
+                self.stats.malformed += 1;
+                return;
+            }
+        };
+        if is_rtcp(&datagram) {
+            return self.handle_rtcp(now, source, &datagram);
+        }
+        let Ok(packet) = Packet::parse(&datagram) else {
             self.stats.malformed += 1;
             return;
         };
         match self.source.check(now, source, &packet) {
-            Admission::Accept | Admission::Latched => self.handle_packet(now, datagram, &packet),
+            Admission::Accept | Admission::Latched => self.handle_packet(now, &datagram, &packet),
             Admission::Drop => self.stats.foreign += 1,
         }
         self.play(now);
+    }
+
+    /// Part of a DTLS handshake, as far as it comes from the peer's address.
+    fn handle_handshake(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
+        if !matches!(self.plan.security, Security::Dtls { .. }) {
+            self.stats.malformed += 1;
+        } else if self.source.admits_rtcp(source) {
+            self.handshake.0 = Some(source);
+            let taken = self.guard.handle_datagram(now, datagram);
+            debug_assert_eq!(taken, Ok(None), "DTLS is the guard's own");
+            self.shake_hands();
+        } else {
+            self.stats.foreign += 1;
+        }
+    }
+
+    /// Sends what the handshake has to say, and tells of its failure once.
+    fn shake_hands(&mut self) {
+        while let Some(datagram) = self.guard.poll_transmit() {
+            if let Some(destination) = self.handshake.0.or(self.plan.rtp) {
+                let socket = Socket::Rtp;
+                self.outputs.push_back(Output::Transmit { socket, destination, datagram });
+            }
+        }
+        match self.guard.failure() {
+            Some(_) if self.handshake.1 => {}
+            Some(why) => {
+                self.handshake.1 = true;
+                self.outputs.push_back(Output::HandshakeFailed(why.clone()));
+            }
+            None => self.handshake.1 = false,
+        }
     }
 
     fn handle_rtcp(&mut self, now: Instant, source: SocketAddr, datagram: &[u8]) {
@@ -368,12 +424,15 @@ impl MediaSession {
     /// Moves every due timer: a gap that lasted too long, a receiver report, a silence.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.play(now);
+        self.guard.handle_timeout(now);
+        self.shake_hands();
         if self.reporter.poll_timeout() <= now {
             let heard = self.heard();
             let report = self.reporter.handle_timeout(now, || heard);
             self.transmit(report);
         }
         let silent = self.sender.as_mut().and_then(|sender| sender.handle_timeout(now));
+        let silent = silent.and_then(|packet| self.guard.protect_rtp(packet));
         if let (Some(datagram), Some(destination)) =
             (silent, self.source.latched().or(self.plan.rtp))
         {
@@ -421,7 +480,8 @@ impl MediaSession {
     }
 
     /// Sends a report, from the socket that the peer sends its own to.
-    fn transmit(&mut self, datagram: Option<Vec<u8>>) {
+    fn transmit(&mut self, compound: Option<Vec<u8>>) {
+        let datagram = compound.and_then(|compound| self.guard.protect_rtcp(compound));
         if let (Some(datagram), Some(destination)) = (datagram, self.plan.rtcp) {
             let socket = if self.plan.rtcp == self.plan.rtp { Socket::Rtp } else { Socket::Rtcp };
             self.outputs.push_back(Output::Transmit { socket, destination, datagram });
@@ -439,19 +499,30 @@ impl MediaSession {
         let gap = self.jitter.poll_timeout();
         let silences = [self.silence.poll_timeout(), self.one_way.poll_timeout()];
         let sender = self.sender.as_ref().map(SilenceSender::poll_timeout);
-        let others = silences.into_iter().flatten();
+        let others = silences.into_iter().flatten().chain(self.guard.poll_timeout());
         gap.into_iter().chain(sender).chain(others).fold(report, Instant::min)
     }
 
     /// How the line is, in counts and levels.
     pub fn report(&self) -> LineReport {
-        line::report(&self.stats(), &self.reception, &self.jitter, &self.playback, &self.listener)
+        line::report(
+            &self.stats(),
+            &self.guard,
+            &self.reception,
+            &self.jitter,
+            &self.playback,
+            &self.listener,
+        )
     }
 
     /// The counts so far.
     pub fn stats(&self) -> MediaStats {
         let (reception, jitter) = (self.reception.stats(), self.jitter.stats());
+        let guard = self.guard.stats();
         let mut stats = self.stats;
+        stats.unauthentic = guard.unauthentic;
+        stats.replayed = guard.replayed;
+        stats.unprotected = guard.unprotected;
         stats.lost = jitter.lost;
         stats.late = jitter.late;
         stats.reordered = reception.reordered;

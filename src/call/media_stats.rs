@@ -19,6 +19,12 @@ pub struct MediaStats {
     pub malformed: u64,
     /// Datagrams from somebody else than the peer.
     pub foreign: u64,
+    /// SRTP that was changed, made with another key or in the clear.
+    pub unauthentic: u64,
+    /// SRTP that came before.
+    pub replayed: u64,
+    /// Media before there were keys, and RTCP in the clear.
+    pub unprotected: u64,
     /// Payloads that did not decode.
     pub undecodable: u64,
     /// Keys pressed.

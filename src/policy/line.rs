@@ -31,6 +31,9 @@ pub struct LineReport {
     /// Of the last payload, as SDP names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub codec: Option<&'static str>,
+    /// How it is encrypted: `sdes`, `dtls`; nothing where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<&'static str>,
     /// RTP packets that came from the peer.
     pub packets: u64,
     /// Packets that were sent and not played.
@@ -45,6 +48,8 @@ pub struct LineReport {
     pub late: u64,
     /// Packets that came twice.
     pub duplicates: u64,
+    /// Packets that were changed on their way, in the clear, or made with another key.
+    pub unauthentic: u64,
     /// Packets that others overtook.
     pub reordered: u64,
     /// New sources, and jumps of one.

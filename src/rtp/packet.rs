@@ -83,6 +83,11 @@ pub fn is_rtcp(datagram: &[u8]) -> bool {
     matches!(datagram, [first, 192..=223, ..] if first >> 6 == 2)
 }
 
+/// Whether a datagram on a media port is DTLS (RFC 7983 §7).
+pub fn is_dtls(datagram: &[u8]) -> bool {
+    matches!(datagram, [20..=63, ..])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,6 +52,18 @@ pub enum Security {
     },
 }
 
+impl Security {
+    /// The word in reports; `None` where nothing is encrypted.
+    pub fn as_str(&self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Awaited => Some("awaited"),
+            Self::Sdes { .. } => Some("sdes"),
+            Self::Dtls { .. } => Some("dtls"),
+        }
+    }
+}
+
 /// Why a datagram did not pass.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq, Hash)]
 pub enum GuardError {
@@ -217,6 +229,11 @@ impl Guard {
     /// When [`Self::handle_timeout`] is next due.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.dtls.as_ref().and_then(Dtls::poll_timeout)
+    }
+
+    /// How the leg is encrypted.
+    pub fn security(&self) -> &Security {
+        &self.security
     }
 
     /// Why there will never be keys, if so.

@@ -87,6 +87,16 @@ pub struct SendContext {
 }
 
 impl Suite {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::AesCm128HmacSha1_80,
+        Self::AesCm128HmacSha1_32,
+        Self::Aes256CmHmacSha1_80,
+        Self::Aes256CmHmacSha1_32,
+        Self::AeadAes128Gcm,
+        Self::AeadAes256Gcm,
+    ];
+
     /// Octets of the master key.
     pub fn key_length(self) -> usize {
         match self {
@@ -282,15 +292,6 @@ mod tests {
     use super::*;
     use crate::rtp::packet::Packet;
 
-    const ALL: [Suite; 6] = [
-        Suite::AesCm128HmacSha1_80,
-        Suite::AesCm128HmacSha1_32,
-        Suite::Aes256CmHmacSha1_80,
-        Suite::Aes256CmHmacSha1_32,
-        Suite::AeadAes128Gcm,
-        Suite::AeadAes256Gcm,
-    ];
-
     fn key(suite: Suite, fill: u8, mki: Option<&[u8]>) -> MasterKey {
         let secret = vec![fill; suite.key_length() + suite.salt_length()];
         MasterKey::new(suite, &secret, mki.map(<[u8]>::to_vec)).expect("of that length")
@@ -314,7 +315,7 @@ mod tests {
 
     #[test]
     fn what_is_protected_is_unprotected_in_every_suite() {
-        for suite in ALL {
+        for suite in Suite::ALL {
             let (mut send, mut receive) = contexts(&[key(suite, 7, None)]);
             let datagram = send.protect_rtp(rtp(1, 9)).expect("protected");
             assert!(datagram[..12] == rtp(1, 9)[..12] && datagram[12..] != rtp(1, 9)[12..]);
@@ -326,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_packet_counts_once_and_only_as_it_was_sent() {
-        for suite in ALL {
+        for suite in Suite::ALL {
             let (mut send, mut receive) = contexts(&[key(suite, 7, None)]);
             let datagram = send.protect_rtp(rtp(1, 9)).expect("protected");
             for at in [1, 11, 20, datagram.len() - 1] {
@@ -379,7 +380,7 @@ mod tests {
 
     #[test]
     fn each_of_several_keys_is_found_by_its_name() {
-        for suite in ALL {
+        for suite in Suite::ALL {
             let keys = [key(suite, 1, Some(&[0, 1])), key(suite, 2, Some(&[0, 2]))];
             let mut receive = ReceiveContext::new(&keys).expect("two keys");
             for (n, key) in keys.iter().enumerate() {

@@ -16,6 +16,8 @@ use crate::call::media_session::{Answer, Infer, MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::policy::evidence::Evidence;
+use crate::rtp::dtls::DtlsFailure;
+use crate::rtp::packet::is_dtls;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
 use crate::runtime::metrics::Metrics;
@@ -65,6 +67,8 @@ pub enum MediaEvent {
     Evidence(CallKey, Evidence),
     /// Nothing has come from the peer for as long as it is given.
     Silent(CallKey),
+    /// There will never be keys for the audio.
+    HandshakeFailed(CallKey, DtlsFailure),
     /// The session is over, and every answer is in.
     Closed(CallKey, MediaStats),
 }
@@ -191,7 +195,11 @@ impl Party {
                         self.handle(&Ok(read), &datagram);
                     }
                 }
-                read = self.rtcp.recv_from(&mut control) => self.handle(&read, &control),
+                // A handshake of its own for RTCP (RFC 5764 §4.1) has no answer: who shakes hands
+                // shares one port.
+                read = self.rtcp.recv_from(&mut control) => if !is_dtls(&control) {
+                    self.handle(&read, &control);
+                },
                 answer = self.answers.recv() => self.answer(answer),
                 changed = self.plan.changed() => match changed {
                     Ok(()) => {
@@ -233,6 +241,12 @@ impl Party {
                 }
                 Output::Silent => {
                     if self.events.send(MediaEvent::Silent(self.key)).await.is_err() {
+                        return;
+                    }
+                }
+                Output::HandshakeFailed(why) => {
+                    let event = MediaEvent::HandshakeFailed(self.key, why);
+                    if self.events.send(event).await.is_err() {
                         return;
                     }
                 }

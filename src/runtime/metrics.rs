@@ -272,6 +272,11 @@ impl Metrics {
         self.silent_calls.inc();
     }
 
+    /// There will never be keys for a party's audio.
+    pub fn handshake_failed(&self) {
+        self.media.handshake_failed();
+    }
+
     /// A next hop could not be sent to.
     pub fn unreachable(&self) {
         self.sip_unreachable.inc();

@@ -313,7 +313,7 @@ impl Player {
                 Output::Infer(work) => self.session.handle_answer(analyst.answer(work)),
                 Output::Evidence(evidence) => self.take(&evidence, judges),
                 // Nobody is there to be told, and no dialog to be ended.
-                Output::Silent | Output::Transmit { .. } => {}
+                Output::Silent | Output::HandshakeFailed(_) | Output::Transmit { .. } => {}
             }
         }
     }

@@ -227,6 +227,13 @@ impl Signalling {
                 }
                 self.with(key, |call, _| call.handle_silence());
             }
+            MediaEvent::HandshakeFailed(key, why) => {
+                self.metrics.handshake_failed();
+                if let Some(entry) = self.calls.get(&key) {
+                    let conversation = &entry.facts.conversation;
+                    warn!(conversation, %why, "no keys for the audio: it is not heard");
+                }
+            }
             MediaEvent::Closed(key, stats) => {
                 let Some(entry) = self.calls.get_mut(&key) else { return };
                 entry.silent = true;

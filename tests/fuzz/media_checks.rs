@@ -279,7 +279,7 @@ impl Run {
                 }
                 Output::Evidence(evidence) => format!("{evidence:?}").hash(&mut self.story),
                 Output::Transmit { datagram, .. } => datagram.hash(&mut self.story),
-                Output::Silent => "silent".hash(&mut self.story),
+                Output::Silent | Output::HandshakeFailed(_) => "silent".hash(&mut self.story),
             }
         }
         let stats = self.session.stats();

@@ -13,6 +13,7 @@ use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::consent::Consent;
 use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
+use sidetone::rtp::dtls::DtlsFailure;
 use sidetone::rtp::security::Security;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
@@ -53,6 +54,8 @@ pub(crate) struct Party {
     pub(crate) turns: usize,
     answers: BTreeMap<(Instant, usize), Answer>,
     asked: usize,
+    /// Why there were no keys.
+    pub(crate) unheard: Vec<DtlsFailure>,
     /// How often it was told that nothing comes any more.
     pub(crate) silences: usize,
 }
@@ -124,6 +127,7 @@ impl Party {
             turns: 0,
             answers: BTreeMap::new(),
             asked: 0,
+            unheard: Vec::new(),
             silences: 0,
         }
     }
@@ -231,6 +235,7 @@ impl Party {
                     self.evidence.push(evidence);
                 }
                 Output::Silent => self.silences += 1,
+                Output::HandshakeFailed(why) => self.unheard.push(why),
                 Output::Transmit { destination, datagram, .. } => {
                     self.reports.push((self.now - self.start, destination, datagram));
                 }

@@ -22,6 +22,7 @@ pub(super) struct MediaMetrics {
     reordered: IntCounter,
     keys: IntCounter,
     one_way: IntCounter,
+    handshake_failures: IntCounter,
     audio_seconds: Counter,
     speech_seconds: Counter,
     concealed_seconds: Counter,
@@ -53,7 +54,8 @@ impl MediaMetrics {
             packets: counter("sidetone_rtp_packets_total", "RTP packets received from peers."),
             dropped: counters(
                 "sidetone_rtp_dropped_total",
-                "Datagrams not played: malformed, foreign, late, duplicate, undecodable.",
+                "Datagrams not played: malformed, foreign, late, duplicate, undecodable; of encrypted \
+                 audio unauthentic, replayed, unprotected.",
                 "reason",
             ),
             lost: counter("sidetone_rtp_lost_total", "RTP packets sent to us and not played."),
@@ -66,6 +68,10 @@ impl MediaMetrics {
             one_way: counter(
                 "sidetone_line_one_way_total",
                 "Times that no RTP came for 10 s from a party that was to send.",
+            ),
+            handshake_failures: counter(
+                "sidetone_dtls_failures_total",
+                "Handshakes for keys of the audio that failed.",
             ),
             audio_seconds: seconds("sidetone_audio_seconds_total", "Audio heard."),
             speech_seconds: seconds("sidetone_speech_seconds_total", "Net speech heard."),
@@ -105,7 +111,16 @@ impl MediaMetrics {
             ),
         };
         // Present at zero from the start, so that a rate over them is never "no data".
-        for reason in ["malformed", "foreign", "late", "duplicate", "undecodable"] {
+        for reason in [
+            "malformed",
+            "foreign",
+            "late",
+            "duplicate",
+            "undecodable",
+            "unauthentic",
+            "replayed",
+            "unprotected",
+        ] {
             metrics.dropped.with_label_values(&[reason]);
         }
         for codec in Codec::ALL.map(Codec::as_str).into_iter().chain([NO_AUDIO]) {
@@ -128,6 +143,9 @@ impl MediaMetrics {
             ("late", now.late - before.late),
             ("duplicate", now.duplicates - before.duplicates),
             ("undecodable", now.undecodable - before.undecodable),
+            ("unauthentic", now.unauthentic - before.unauthentic),
+            ("replayed", now.replayed - before.replayed),
+            ("unprotected", now.unprotected - before.unprotected),
         ] {
             self.dropped.with_label_values(&[reason]).inc_by(count);
         }
@@ -135,6 +153,11 @@ impl MediaMetrics {
         self.audio_seconds.inc_by(seconds(now.audio_us - before.audio_us));
         self.speech_seconds.inc_by(seconds(now.speech_us - before.speech_us));
         self.concealed_seconds.inc_by(seconds(now.concealed_us - before.concealed_us));
+    }
+
+    /// There will never be keys for a party's audio.
+    pub(super) fn handshake_failed(&self) {
+        self.handshake_failures.inc();
     }
 
     /// A party's audio is over.
