@@ -47,7 +47,7 @@ impl Phone<'_> {
              ausrc_srate 0\nauplay_srate 0\nsip_listen 127.0.0.1:{port}\n{shown}\
              rtp_ports 27000-27999\nnet_interface 127.0.0.1\nmodule_path {MODULES}\n\
              module g711.so\nmodule g722.so\nmodule opus.so\nmodule aufile.so\nmodule srtp.so\n\
-             module dtls_srtp.so\nmodule_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n\
+             module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\n\
              opus_stereo no\nopus_sprop_stereo no\nopus_bitrate 28000\n",
             heard = own.join("heard.wav").display(),
             recording = self.recording.display(),
