@@ -84,7 +84,7 @@ impl Phone {
             sequence: 65_530,
             timestamp: u32::MAX - 3_000,
             opus: opus.expect("8 kHz mono is a form that Opus has"),
-            g722: G722Encoder::with_options(Bitrate::Mode1_64000, true, false),
+            g722: G722Encoder::with_options(Bitrate::Mode1_64000, false, false),
         }
     }
 
@@ -138,7 +138,8 @@ impl Phone {
             Codec::Pcmu => (PCMU, audio.iter().map(|s| g711::encode_ulaw(linear(s))).collect()),
             Codec::Pcma => (PCMA, audio.iter().map(|s| g711::encode_alaw(linear(s))).collect()),
             Codec::G722 => {
-                let audio: Vec<i16> = audio.iter().map(linear).collect();
+                // Each sample twice: the encoder's own way from 8 kHz loses 24 dB.
+                let audio: Vec<i16> = audio.iter().flat_map(|s| [linear(s); 2]).collect();
                 (G722, self.g722.encode(&audio))
             }
             Codec::L16 => (L16, audio.iter().flat_map(|s| linear(s).to_be_bytes()).collect()),
