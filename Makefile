@@ -17,12 +17,16 @@ FUZZ_TARGETS = message sdp framing rtp rtcp srtp session capture
 LOAD_SECONDS ?= 60
 LOAD_RATE ?= 200
 
-.PHONY: demo test bench load fuzz lint models build build-packages test-packages help
+# Of how many recorded orders `make quality` uses one.
+QUALITY_EVERY ?= 3
+
+.PHONY: demo test bench quality load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make bench   what a packet, a window and a second of speech cost'
+	@echo 'make quality what loss and jitter cost: speaker score, phrases found, spectrum (some minutes)'
 	@echo 'make load    SIPp: 200 calls a second for a minute (LOAD_RATE=200 LOAD_SECONDS=60)'
 	@echo 'make fuzz    ten minutes of chance for each reader of bytes from the network (FUZZ_SECONDS=600)'
 
@@ -42,7 +46,10 @@ lint: build-packages
 	cargo clippy --locked --all-targets -- -D warnings
 
 bench: build-packages models
-	cargo bench --locked
+	cargo bench --locked --bench media --bench models --bench signalling
+
+quality: build-packages models
+	SIDETONE_QUALITY_EVERY=$(QUALITY_EVERY) cargo bench --locked --bench loss
 
 load: build test-packages models
 	SIDETONE_BINARY=$(CURDIR)/target/release/sidetone \

@@ -205,8 +205,8 @@ fn a_segment_without_an_answer_lowers_the_coverage_of_later_phrases() {
 
 // ---- the network
 
-/// Every frame that the detector would cut from `datagrams` if none of them were lost. The first
-/// 20 samples are left out: that far the filter carries the sound of a neighbour.
+/// Every frame that the detector would cut from `datagrams` if none of them were lost. 20 samples
+/// are left out on either side: that far the filter carries the sound of a neighbour.
 fn frames_of(datagrams: &[Datagram]) -> HashSet<Vec<u32>> {
     let (mut decoder, mut upsampler) = (Decoder::new(Codec::Pcmu), Upsampler::new());
     let mut samples = Vec::new();
@@ -220,7 +220,7 @@ fn frames_of(datagrams: &[Datagram]) -> HashSet<Vec<u32>> {
 }
 
 fn inner(frame: &[f32]) -> Vec<u32> {
-    frame[20..].iter().map(|sample| sample.to_bits()).collect()
+    frame[20..FRAME_SAMPLES - 20].iter().map(|sample| sample.to_bits()).collect()
 }
 
 #[test]
@@ -251,7 +251,8 @@ fn lost_packets_are_concealed_and_never_scored() {
         assert_eq!(after.lost, lost);
         assert!(after.concealed_us >= lost * 20_000, "{after:?}");
         assert_eq!(after.audio_us, before.audio_us, "no time is lost");
-        assert!(after.speech_us < before.speech_us * 9 / 10, "{before:?} {after:?}");
+        let left = after.speech_us as f64 / before.speech_us as f64;
+        assert!(left < 0.93, "one in ten is lost, but {left} is left");
         assert!(heard.windows.len() < whole.windows.len());
         let coverage = heard.speaker().last().expect("windows were scored").coverage;
         assert!((0.5..0.92).contains(&coverage), "{coverage}");
@@ -260,12 +261,14 @@ fn lost_packets_are_concealed_and_never_scored() {
 }
 
 #[test]
-fn a_line_that_loses_every_other_packet_decides_nothing() {
+fn a_line_that_loses_every_other_packet_hears_half_of_the_speech_at_most() {
     let sent = said(Codec::Pcmu, &voice(30.0)).into_iter().enumerate();
     let halved = sent.filter(|(n, _)| !after_probation(*n) || n % 2 == 0).map(|(_, d)| d).collect();
     let heard = Party::new().hear(halved);
-    assert_eq!(heard.windows.len(), 0, "every frame is made up in part");
-    assert!(heard.session.stats().concealed_us > 14_000_000);
+    let stats = heard.session.stats();
+    assert!(stats.concealed_us > 14_000_000, "{stats:?}");
+    assert!(stats.speech_us < 15_500_000, "{stats:?}");
+    assert!(heard.speaker().iter().all(|speaker| speaker.coverage < 0.55), "and says so");
 }
 
 #[test]

@@ -92,9 +92,13 @@ impl Listener {
         } else {
             (self.upsampler.push(samples), HELD)
         };
-        // The filters run behind: what comes out first went in before this call.
+        // The filters run behind: what comes out first went in before this call, and is what that
+        // was. On either side of a gap they carry a neighbour's sound over half a millisecond; to
+        // leave out the whole frame before it for that cost as much speech again as was lost, and
+        // chopped the rest: at 5 % random loss 90 and not 95 % of the net speech was left, and the
+        // speaker's cosine fell by .011 and not .008, at 10 % by .036 and not .019.
         let (before, these) = samples.split_at(held.min(samples.len()));
-        self.activity.push(before, concealed || self.holding_concealed);
+        self.activity.push(before, self.holding_concealed);
         self.activity.push(these, concealed);
         self.holding_concealed = concealed || (self.holding_concealed && these.is_empty());
         self.gather();
@@ -250,8 +254,12 @@ mod tests {
         for (n, packet) in voice(6.0).chunks(160).enumerate() {
             listener.hear(packet, 8_000, n % 2 == 1);
         }
-        assert!(listener.concealed_speech() > Duration::from_secs(5), "frames straddle packets");
-        assert!(listener.net_speech() < Duration::from_secs(1));
+        let (made_up, received) = (listener.concealed_speech(), listener.net_speech());
+        assert!(made_up > Duration::from_millis(2_500), "{made_up:?}");
+        assert!(received > Duration::from_millis(2_500), "{received:?}");
+        let windows =
+            std::iter::from_fn(|| listener.poll()).filter(|h| matches!(h, Heard::Window(_)));
+        assert_eq!(windows.count(), 0, "less than 3 s is left");
     }
 
     #[test]
@@ -264,14 +272,14 @@ mod tests {
             listener.hear(&vec![0.1; packet], rate, true);
             listener.hear(&vec![0.0; 4 * packet], rate, false);
             listener.finish();
-            assert_eq!(listener.concealed(), 3 * FRAME, "at {rate} Hz, in the middle");
+            assert_eq!(listener.concealed(), 2 * FRAME, "at {rate} Hz, in the middle");
 
             let mut listener = Listener::new(None, false);
             listener.hear(&vec![0.0; packet + ahead], rate, false);
             listener.hear(&vec![0.1; packet], rate, true);
             listener.skip(Duration::from_millis(100));
             listener.finish();
-            assert_eq!(listener.concealed(), 3 * FRAME, "at {rate} Hz, before a silence");
+            assert_eq!(listener.concealed(), 2 * FRAME, "at {rate} Hz, before a silence");
         }
     }
 }

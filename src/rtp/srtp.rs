@@ -446,7 +446,7 @@ mod tests {
             mut bytes in prop::collection::vec(any::<u8>(), 0..96),
             version in any::<bool>(),
         ) {
-            let key = key(ALL[suite], 7, mki.as_deref());
+            let key = key(Suite::ALL[suite], 7, mki.as_deref());
             let mut receive = ReceiveContext::new(&[key]).expect("a key");
             if version && let Some(first) = bytes.first_mut() {
                 *first = (*first & 0x3f) | 0x80;
@@ -457,7 +457,7 @@ mod tests {
 
         #[test]
         fn a_packet_cut_short_is_refused(suite in 0..6_usize, length in 0..200_usize) {
-            let (mut send, mut receive) = contexts(&[key(ALL[suite], 7, Some(&[9, 9]))]);
+            let (mut send, mut receive) = contexts(&[key(Suite::ALL[suite], 7, Some(&[9, 9]))]);
             let whole = send.protect_rtp(rtp(1, 9)).expect("protected");
             let length = length.min(whole.len() - 1);
             prop_assert!(receive.unprotect_rtp(&whole[..length]).is_err());

@@ -1,6 +1,12 @@
-//! What one RTP packet costs, from datagram to windows and segments, without the models.
+//! What a minute of audio costs one leg, without the models: to 16 kHz samples, to windows and
+//! segments, and, of Opus, what its library alone takes of it.
+//!
+//! An iteration is a minute in packets of 20 ms, an item a second of it.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads its audio and its clock")]
 
+#[path = "../sim/line.rs"]
+#[allow(dead_code, reason = "the measurement of quality asks it more")]
+mod line;
 #[path = "../sim/phone.rs"]
 #[allow(dead_code, reason = "the tests need more of it")]
 mod phone;
@@ -8,15 +14,18 @@ mod phone;
 use std::path::Path;
 use std::time::Instant;
 
+use audiopus::coder::Decoder as OpusDecoder;
+use audiopus::packet::Packet as OpusPacket;
+use audiopus::{Channels, MutSignals, SampleRate};
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use sidetone::audio::concealment::Concealment;
 use sidetone::audio::decoder::Codec;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::consent::Consent;
 use sidetone::rtp::packet::Packet;
-use sidetone::rtp::security::Security;
 use sidetone::rtp::srtp::{MasterKey, ReceiveContext, SendContext, Suite};
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
@@ -24,27 +33,60 @@ use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
 
-use phone::{Phone, RATE, payloads, peer, voice};
+use line::Line;
+use phone::{Datagram, Phone, RATE, payloads, peer, voice};
+
+const SECONDS: usize = 60;
 
 fn main() {
     divan::main();
 }
 
-/// A minute of speech, heard for both models; an item is a packet of 20 ms.
-#[divan::bench(args = [Codec::Pcmu, Codec::G722, Codec::Opus], sample_count = 20)]
-fn packet(bencher: Bencher<'_, '_>, codec: Codec) {
-    let recording = Path::new("models/store/recordings/two_cities.wav");
-    let mut speech = read_mono(recording, RATE as u32).unwrap_or_else(|_| voice(40.0));
-    speech.extend(speech.clone());
-    speech.truncate(60 * RATE);
-    let mut phone = Phone::new(codec);
-    phone.say(&speech);
-    let start = Instant::now();
+/// From datagrams to 16 kHz of telephone bandwidth: reception, jitter buffer, decoder, meters,
+/// resamplers.
+#[divan::bench(args = Codec::ALL, sample_count = 40)]
+fn samples(bencher: Bencher<'_, '_>, codec: Codec) {
+    let (sent, start) = (minute(codec), Instant::now());
+    bencher.counter(ItemsCount::new(SECONDS)).bench_local(|| {
+        let mut line = Line::new(start);
+        for datagram in &sent {
+            line.handle_datagram(start + datagram.at, &datagram.bytes);
+            // As the listener takes it away.
+            divan::black_box(&line.samples);
+            line.samples.clear();
+        }
+        line
+    });
+}
+
+/// libopus on the same payloads, to 16 kHz.
+#[divan::bench(sample_count = 40)]
+fn libopus(bencher: Bencher<'_, '_>) {
+    let sent = minute(Codec::Opus);
+    let payload =
+        |datagram: &Datagram| Packet::parse(&datagram.bytes).expect("a packet").payload.to_vec();
+    let payloads: Vec<Vec<u8>> = sent.iter().map(payload).collect();
+    bencher.counter(ItemsCount::new(SECONDS)).bench_local(|| {
+        let mut decoder = OpusDecoder::new(SampleRate::Hz16000, Channels::Mono).expect("a decoder");
+        let mut samples = [0.0; 320];
+        for payload in &payloads {
+            let packet = OpusPacket::try_from(payload).expect("a packet");
+            let room = MutSignals::try_from(&mut samples[..]).expect("room");
+            decoder.decode_float(Some(packet), room, false).expect("audio");
+            divan::black_box(&samples);
+        }
+    });
+}
+
+/// The whole session, heard for both models: the same and voice activity, windows, segments.
+#[divan::bench(args = Codec::ALL, sample_count = 40)]
+fn session(bencher: Bencher<'_, '_>, codec: Codec) {
+    let (sent, start) = (minute(codec), Instant::now());
     bencher
-        .counter(ItemsCount::new(phone.sent.len()))
-        .with_inputs(|| session(start))
+        .counter(ItemsCount::new(SECONDS))
+        .with_inputs(|| new_session(start))
         .bench_local_values(|mut session| {
-            for datagram in &phone.sent {
+            for datagram in &sent {
                 session.handle_datagram(start + datagram.at, datagram.from, &datagram.bytes);
                 while let Some(output) = session.poll_output() {
                     if let Output::Infer(Infer::Speaker(window)) = output {
@@ -88,16 +130,33 @@ fn decryption(bencher: Bencher<'_, '_>, suite: Suite) {
         });
 }
 
-fn session(start: Instant) -> MediaSession {
-    let plan = MediaPlan {
-        payloads: payloads(),
-        rtp: Some(peer()),
-        rtcp: None,
-        patience: None,
-        xr: false,
-        send: None,
-        security: Security::None,
-    };
+/// A gap of one packet of 20 ms between two others, at so many Hz.
+#[divan::bench(args = [8_000, 16_000])]
+fn gap(bencher: Bencher<'_, '_>, rate: usize) {
+    let speech = recording(rate as u32);
+    let (before, after) = speech[rate..].split_at(rate / 10);
+    let after = &after[rate / 50..][..rate / 50];
+    let mut concealment = Concealment::new(rate);
+    concealment.hear(before);
+    bencher
+        .with_inputs(|| concealment.clone())
+        .bench_local_values(|mut concealment| concealment.bridge(rate / 50, Some(after)));
+}
+
+fn minute(codec: Codec) -> Vec<Datagram> {
+    let speech = recording(RATE as u32);
+    let mut phone = Phone::new(codec);
+    phone.say(&speech.iter().copied().cycle().take(SECONDS * RATE).collect::<Vec<_>>());
+    phone.sent
+}
+
+fn recording(rate: u32) -> Vec<f32> {
+    let recording = Path::new("models/store/recordings/two_cities.wav");
+    read_mono(recording, rate).unwrap_or_else(|_| voice(40.0))
+}
+
+fn new_session(start: Instant) -> MediaSession {
+    let plan = MediaPlan::overhearing(payloads(), peer());
     let rate = |n| ErrorRate::one_in(n).expect("a rate");
     let settings = Settings { false_accept: rate(1_000), false_reject: rate(50) };
     let verifier = Verifier::new(Calibration::RESNET34_3S, settings);

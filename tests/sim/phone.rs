@@ -66,7 +66,7 @@ pub(crate) struct Phone {
     pub(crate) now: Duration,
     sequence: u16,
     timestamp: u32,
-    opus: Encoder,
+    pub(crate) opus: Encoder,
     g722: G722Encoder,
     /// The sample before, from which wideband audio goes on.
     before: f32,

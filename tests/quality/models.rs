@@ -1,0 +1,76 @@
+//! The real models, which remember what they have heard: many networks leave a call as it was.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+
+use sidetone::audio::mel::FilterBank;
+use sidetone::keyword::phrase::Phrase;
+use sidetone::keyword::spotter::{Hit, Settings, Spotter};
+use sidetone::keyword::tokenizer::Tokenizer;
+use sidetone::runtime::inference_thread::embed;
+use sidetone::runtime::onnx::{MoonshineModel, Runtime, SpeakerModel};
+use sidetone::speaker::embedding::Embedding;
+
+use super::speech::PHRASES;
+
+/// Name and version of the voice model, as far as it matters here.
+pub(crate) const MODEL: &str = "m@1";
+
+/// Both models of one thread.
+pub(crate) struct Models {
+    pub(crate) speaker: SpeakerModel,
+    filter_bank: FilterBank,
+    keyword: MoonshineModel,
+    spotter: Spotter,
+    voices: HashMap<u64, Embedding>,
+    phrases: HashMap<u64, Vec<Hit>>,
+}
+
+/// A process has one.
+pub(crate) fn runtime(store: &Path) -> Runtime {
+    Runtime::load(&store.join("onnxruntime/libonnxruntime.so")).expect("the library")
+}
+
+impl Models {
+    #[expect(clippy::disallowed_methods, reason = "a measurement reads its models from disk")]
+    pub(crate) fn load(runtime: &Runtime, store: &Path) -> Self {
+        let file = |name: &str| store.join("moonshine-tiny-en").join(name);
+        let (encoder, decoder) = (file("encoder_model.ort"), file("decoder_model_merged.ort"));
+        let tokens = std::fs::read(file("tokenizer.bin")).expect("the vocabulary");
+        let tokenizer = Arc::new(Tokenizer::parse(&tokens).expect("a sound vocabulary"));
+        let phrases = PHRASES.map(|text| Phrase::new(text).expect("a phrase")).to_vec();
+        let speaker = store.join("wespeaker-resnet34/embedding.ort");
+        Self {
+            speaker: SpeakerModel::load(runtime, &speaker).expect("the model"),
+            filter_bank: FilterBank::new(),
+            keyword: MoonshineModel::load(runtime, &encoder, &decoder).expect("the model"),
+            spotter: Spotter::new(tokenizer, phrases, Settings::default()),
+            voices: HashMap::new(),
+            phrases: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn embed(&mut self, samples: &[f32]) -> Embedding {
+        let Self { speaker, filter_bank, voices, .. } = self;
+        let voice = voices
+            .entry(digest(samples))
+            .or_insert_with(|| embed(filter_bank, speaker, samples).expect("a run"));
+        voice.clone()
+    }
+
+    pub(crate) fn spot(&mut self, samples: &[f32]) -> Vec<Hit> {
+        let Self { keyword, spotter, phrases, .. } = self;
+        let hits = phrases
+            .entry(digest(samples))
+            .or_insert_with(|| spotter.spot(keyword, samples).expect("a run").hits);
+        hits.clone()
+    }
+}
+
+fn digest(samples: &[f32]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    samples.iter().for_each(|sample| sample.to_bits().hash(&mut hasher));
+    hasher.finish()
+}
