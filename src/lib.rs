@@ -39,17 +39,22 @@
 //! # One RTP packet, from socket to SIP INFO
 //!
 //! 1. [`runtime::media_thread`] reads the datagram, and the clock once
-//! 2. [`call::media_session::MediaSession::handle_datagram`]: RTP or RTCP; [`rtp::source`] checks
-//!    where it came from
-//! 3. [`rtp::packet::Packet::parse`]: an error is counted and stops here
-//! 4. [`rtp::reception`] records it: widened numbers, loss, duplicates, jitter, probation
+//! 2. [`call::media_session::MediaSession::handle_datagram`]: [`rtp::security`] decrypts it, where
+//!    [`call::media_plan`] says so, and shakes hands by [`rtp::dtls`]; RTP or RTCP
+//! 3. [`rtp::packet::Packet::parse`]: an error is counted and stops here; [`rtp::source`] checks where
+//!    it came from
+//! 4. [`rtp::reception`] records it: widened numbers, loss, duplicates, jitter, drift, probation
 //! 5. [`rtp::jitter_buffer`] puts it in its place, and gives out `Packet`, `Lost` or `Silence`; there
-//!    is no play-out clock, since nobody listens live: what is in order leaves at once
-//! 6. [`audio::decoder`] decodes, or conceals; concealed audio is marked and never scored
+//!    is no play-out clock, since nobody listens live: what is in order leaves at once, and a gap
+//!    waits for as long as [`rtp::lateness`] has found worth it
+//! 6. [`audio::playback`] has [`audio::decoder`] decode it, and [`audio::concealment`] bridge a gap;
+//!    what is made up is marked and never scored. Keys go by [`rtp::telephone_event`]
 //! 7. [`audio::listener`] makes it 16 kHz of telephone bandwidth, [`audio::voice_activity`] tells
 //!    speech from silence, [`audio::speech_windows`] cuts 3 s of net speech for the speaker model
 //!    and [`audio::segmenter`] whole spurts for the keyword model
-//! 8. `Output::Infer` goes to [`runtime::inference_thread`], whose queue ([`runtime::batcher`]) keeps
+//! 8. [`audio::level`], [`audio::tone`] and [`audio::speech_level`] measure on the way; [`call::line`]
+//!    puts figures and counts into a [`policy::line`]'s report, when the line falls silent, comes back
+//!    or is over. `Output::Infer` goes to [`runtime::inference_thread`], whose queue ([`runtime::batcher`]) keeps
 //!    the newest window of each session, and serves sessions in turn
 //! 9. [`audio::mel`] and [`runtime::onnx`] make an embedding; [`keyword::spotter`] drives the keyword
 //!    model over a segment and finds phrases, [`keyword::locator`] when they were said
@@ -112,6 +117,7 @@
 //!   *strangers*. *Account*: what we register as.
 //! * *Party*: one person's leg, and one SIP call to us. *Conversation*: the parties that belong
 //!   together.
+//! * *Line*: how a party's audio reaches us. *One-way*: nothing comes from who is to send.
 //! * *Stream time*: time since a party's first audio, silences included.
 //! * *Net speech*: speech really received; pauses and concealed audio are not in it.
 //! * *Window*: 3 s of net speech. *Segment*: one spurt of talk of at most 8 s.

@@ -64,10 +64,11 @@ impl LossPattern {
     /// The next packet was not.
     pub fn lost(&mut self) {
         if self.run >= u64::from(GMIN) {
-            if self.losses_in_burst == 1 {
-                self.lost_alone += 1;
-            } else {
-                self.gap_to_burst += 1;
+            // What the losses before this gap were is known now that they are over.
+            match self.losses_in_burst {
+                0 => {}
+                1 => self.lost_alone += 1,
+                _ => self.gap_to_burst += 1,
             }
             self.losses_in_burst = 1;
             self.received_in_gap += self.run;

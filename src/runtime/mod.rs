@@ -18,6 +18,7 @@ pub mod health;
 pub mod http;
 pub mod inference_thread;
 pub mod installed;
+pub mod line_log;
 pub mod locate;
 pub mod media_settings;
 pub mod media_thread;

@@ -18,12 +18,11 @@ use crate::call::notice::notice;
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::policy::evidence::Obstacle;
 use crate::policy::judge::{Judge, Leg, Models};
-use crate::policy::line::{LineReport, LineState};
 use crate::policy::rule::Policy;
-use crate::policy::verdict::{Finding, Verdict};
 use crate::rtp::security::Security;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::health::Health;
+use crate::runtime::line_log;
 use crate::runtime::locate::locate;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::{MediaEvent, MediaSockets, MediaThread, Opening};
@@ -486,9 +485,7 @@ impl Signalling {
                 }
                 Output::Verdict { verdict, inform } => {
                     self.metrics.verdict(&verdict);
-                    if let Finding::Line { state, report } = &verdict.finding {
-                        log_line(&verdict, *state, report);
-                    }
+                    line_log::log(&verdict);
                     if inform {
                         self.endpoint.send_info(now, key, notice(&verdict));
                     }
@@ -563,32 +560,5 @@ impl Signalling {
                 self.judges.remove(&entry.facts.conversation);
             }
         }
-    }
-}
-
-/// One line for each change of a party's line.
-fn log_line(verdict: &Verdict, state: LineState, report: &LineReport) {
-    let (conversation, party) = (&verdict.conversation, verdict.party.as_str());
-    match state {
-        LineState::OneWay => warn!(conversation, party, packets = report.packets, "one-way audio"),
-        LineState::Heard => info!(conversation, party, "audio comes again"),
-        LineState::Closed => info!(
-            conversation,
-            party,
-            codec = report.codec,
-            packets = report.packets,
-            lost = report.lost,
-            repaired = report.repaired,
-            late = report.late,
-            duplicates = report.duplicates,
-            jitter_ms = report.jitter_ms,
-            audio_s = report.audio_s,
-            speech_s = report.speech_s,
-            concealed_s = report.concealed_s,
-            level_dbfs = report.level_dbfs,
-            snr_db = report.snr_db,
-            clipping = report.clipping,
-            "line closed"
-        ),
     }
 }
