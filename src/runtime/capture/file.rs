@@ -17,8 +17,12 @@ const MAGICS: [[u8; 4]; 6] = [
     [0x4d, 0x3c, 0xb2, 0xa1],
     [0xa1, 0xb2, 0x3c, 0x4d],
     [0x34, 0xcd, 0xb2, 0xa1],
-    [0x0a, 0x0d, 0x0d, 0x0a],
+    SECTION,
 ];
+/// Type of the block that begins a section of a pcapng, the same in either byte order.
+const SECTION: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+/// Least length of a block, octets: its type, and its length twice.
+const SHORTEST_BLOCK: u32 = 12;
 /// What is read at once, octets.
 const BUFFER: usize = 256 << 10;
 /// Longest block that is read, octets: a frame of the largest snapshot length that libpcap takes
@@ -85,6 +89,9 @@ pub fn read<'a>(
     let mut capacity = BUFFER;
     let mut state = State::default();
     loop {
+        if state.is_impossible(reader.data()) {
+            return Err(CaptureError::Damaged(reader.consumed() as u64));
+        }
         let wanted = match reader.next() {
             Ok((length, block)) => {
                 state.handle_block(&block, &mut see);
@@ -122,13 +129,31 @@ struct State {
     /// Of the file, where it is a pcap.
     link: i32,
     nanoseconds: bool,
-    /// Of the current section, where it is a pcapng.
+    /// Whether a section has begun: it is a pcapng.
+    in_section: bool,
+    /// Of the current section.
     interfaces: Vec<Interface>,
     big_endian: bool,
     last: Duration,
 }
 
 impl State {
+    /// Whether the block at the beginning of `rest` says that it is shorter than its own frame of type
+    /// and twice its length. pcap-parser 0.17 does not look at it in a process information block, and
+    /// subtracts.
+    fn is_impossible(&self, rest: &[u8]) -> bool {
+        // A section's header says by itself in which order its octets are.
+        if !self.in_section || rest.starts_with(&SECTION) {
+            return false;
+        }
+        let Some(&[_, _, _, _, length @ ..]) = rest.first_chunk::<8>() else { return false };
+        let length = match self.big_endian {
+            true => u32::from_be_bytes(length),
+            false => u32::from_le_bytes(length),
+        };
+        length < SHORTEST_BLOCK
+    }
+
     fn handle_block(&mut self, block: &PcapBlockOwned<'_>, see: &mut impl FnMut(Frame<'_>)) {
         match block {
             PcapBlockOwned::LegacyHeader(header) => {
@@ -142,6 +167,7 @@ impl State {
                 see(Frame { at, link: self.link, bytes: frame.data });
             }
             PcapBlockOwned::NG(Block::SectionHeader(header)) => {
+                self.in_section = true;
                 self.interfaces.clear();
                 self.big_endian = header.big_endian();
             }
@@ -284,6 +310,20 @@ mod tests {
         }
         assert_eq!(frames(&file[..20]).1, Err(CaptureError::Truncated));
         assert_eq!(frames(&pcapng(false)[..20]).1, Err(CaptureError::Unknown));
+    }
+
+    #[test]
+    fn a_block_shorter_than_any_block_is_damage() {
+        for big_endian in [false, true] {
+            let long: fn(u32) -> [u8; 4] =
+                if big_endian { u32::to_be_bytes } else { u32::to_le_bytes };
+            let whole = pcapng(big_endian);
+            // A process information block of 8 octets.
+            let short = [0x8000_0001, 8, 0, 8].map(long).concat();
+            let (caught, end) = frames(&[&whole[..], &short].concat());
+            assert_eq!(caught.len(), frames(&whole).0.len(), "what came before it counts");
+            assert_eq!(end, Err(CaptureError::Damaged(whole.len() as u64)));
+        }
     }
 
     #[test]
