@@ -171,6 +171,37 @@ fn strangers_at_the_rtp_port_are_counted_and_change_no_verdict() {
     assert_alive(appliance);
 }
 
+#[test]
+fn a_caller_of_whom_nothing_comes_is_told_as_verdict_metric_and_log_line() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    site.write("sidetone.toml", site.config());
+    let appliance = Appliance::start(&site);
+    let mut caller = Caller::call(appliance.sip);
+    let told = |body: &String| -> serde_json::Value { serde_json::from_str(body).expect("JSON") };
+    let one_way = |told: &serde_json::Value| told["kind"] == "line" && told["state"] == "one_way";
+    let start = Instant::now();
+    wait_for("the word that nothing comes", || {
+        caller.listen_until(Instant::now() + PACKET_TIME);
+        caller.infos.iter().map(told).find(one_way)
+    });
+    let took = start.elapsed();
+    assert!((9..13).contains(&took.as_secs()), "{took:?}");
+    appliance.wait_for_metric("sidetone_line_one_way_total", 1.0);
+    let verdicts = "sidetone_verdicts_total{decision=\"one_way\",kind=\"line\"}";
+    assert_eq!(appliance.metric(verdicts), 1.0);
+    let log = appliance.log();
+    assert_eq!(
+        log.iter().filter(|l| l.contains(" WARN ") && l.contains("one-way audio")).count(),
+        1
+    );
+    caller.hang_up();
+    appliance.wait_for_metric("sidetone_lines_total{codec=\"none\"}", 1.0);
+    let states: Vec<_> = appliance.lines().iter().map(|l| l["state"].clone()).collect();
+    assert_eq!(states, ["one_way", "closed"]);
+    assert_alive(appliance);
+}
+
 /// One INFO and one line: the voice is accepted, on a whole stream.
 #[track_caller]
 fn assert_accepted(caller: &Caller, appliance: &Appliance) {

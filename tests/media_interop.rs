@@ -3,6 +3,7 @@
 //!
 //! Without the models, baresip or Asterisk these tests say so and pass.
 #![expect(clippy::disallowed_methods, reason = "a test reads a clock and waits")]
+#![expect(clippy::print_stderr, reason = "the figures are for the README")]
 
 mod appliance;
 mod peers;
@@ -192,6 +193,7 @@ impl Bench {
             let line = line.unwrap_or_else(|| panic!("no line with {codec}: {stopped:#?}"));
             let figure = |name: &str| line[name].as_f64().unwrap_or(f64::NAN);
             let (level, pitch) = (figure("tone_dbfs"), figure("tone_hz"));
+            eprintln!("{codec}, {encryption:?}: {level} dBFS for {wanted:.1}, {pitch} Hz");
             assert!((level - wanted).abs() <= DECIBELS, "{codec}: {level} dBFS: {line}");
             assert!((pitch - HERTZ).abs() <= CENTS, "{codec}: {pitch} Hz: {line}");
             assert_eq!(line["encryption"].as_str(), encryption, "{line}");
