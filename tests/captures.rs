@@ -238,15 +238,17 @@ fn opus_out_of_a_capture_is_what_libopus_itself_makes_of_it() {
 #[test]
 fn a_captured_milliwatt_tone_has_its_level_and_pitch() {
     let Some(capture) = vector("freeswitch-milliwatt.pcmu.rtp.pcap") else { return };
-    let samples = heard(&capture, 0, Codec::Pcmu);
-    assert_eq!(samples.len(), 232 * 160);
+    let site = site();
+    site.write("milliwatt.pcap", &capture);
+    let (_, file) = analyzed(&site, &["milliwatt.pcap"]);
+    let line = &file["legs"][0]["line"];
+    let figure = |name: &str| line[name].as_f64().expect("a figure");
     // 0 dBm0 in mu-law is 3.17 dB below its largest sine (G.711 §4), and so -6.18 dBFS;
     // FreeSWITCH generates tones at -7 dB unless told otherwise.
-    let level = pcm::level_dbfs(&samples);
-    assert!((level + 13.18).abs() < 0.1, "{level}");
-    let rises = samples.windows(2).filter(|pair| pair[0] < 0.0 && pair[1] >= 0.0).count();
-    let hertz = rises as f32 * 8_000.0 / samples.len() as f32;
-    assert!((hertz - 1_004.0).abs() < 5.0, "{hertz}");
+    for level in ["level_dbfs", "tone_dbfs"] {
+        assert!((figure(level) + 13.18).abs() < 0.1, "{line}");
+    }
+    assert!((figure("tone_hz") - 1_004.0).abs() < 1.0, "{line}");
 }
 
 /// `count` samples of a tone of 440 Hz at 8 kHz.
