@@ -550,6 +550,17 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_lost_between_two_clocks_has_its_length_however_it_arrives() {
+        let mut bench = Bench::new();
+        bench.arrive(0, Duration::ZERO);
+        // All at once, as after a stall: the wall tells of no time that has passed.
+        bench.push_clocked(Duration::ZERO, 1_002, 9, Filled { units: 960, clock_rate: 48_000 });
+        let story = bench.drain(DEPTH);
+        assert_eq!(story[..2], ["0", "lost 1: 20ms"]);
+        assert_eq!(story.len(), 3, "no silence between them: {story:?}");
+    }
+
+    #[test]
     fn the_wait_follows_the_network() {
         let mut bench = Bench::new();
         let mut story = Vec::new();
