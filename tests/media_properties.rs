@@ -8,10 +8,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use sidetone::audio::decoder::{Codec, Decoder};
-use sidetone::rtp::jitter_buffer::{Filled, JitterBuffer, Playout, Settings};
+use sidetone::rtp::jitter_buffer::{JitterBuffer, Playout, Settings};
 use sidetone::rtp::packet::{Packet, is_rtcp};
 use sidetone::rtp::reception::{Arrival, Reception};
 use sidetone::rtp::report::Reporter;
+use sidetone::rtp::sequence::Filled;
 use sidetone::rtp::source::SourceCheck;
 
 const PTIME: Duration = Duration::from_millis(20);

@@ -10,13 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::rtp::lateness::{self, Lateness};
 use crate::rtp::packet::Packet;
+use crate::rtp::position::{Gap, Next, Position, units};
 use crate::rtp::reception::MAX_DROPOUT;
-use crate::rtp::sequence::Place;
-
-/// How far the timestamps may run ahead of the wall clock before they are taken for a clock that
-/// was set anew (Asterisk does so when it bridges a call again) and not for silence. 1 s is far
-/// above any network's jitter.
-const CLOCK_SLACK: Duration = Duration::from_secs(1);
+use crate::rtp::sequence::{Filled, Place};
 
 /// The buffer's own settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +43,7 @@ pub struct JitterBuffer {
     /// In order of sequence, without repeats.
     ring: VecDeque<Entry>,
     /// What was popped last; `None` before the first packet.
-    last: Option<Last>,
+    last: Option<Position>,
     stats: Stats,
 }
 
@@ -82,16 +78,6 @@ pub enum Playout {
     NotYet,
 }
 
-/// What a payload fills, as its codec knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Filled {
-    /// In timestamp units; 0 for telephone events and comfort noise, whose time then shows as
-    /// [`Playout::Silence`].
-    pub units: u32,
-    /// Units a second.
-    pub clock_rate: u32,
-}
-
 /// Counts of packets since the call began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -123,14 +109,10 @@ struct Entry {
     payload: Box<[u8]>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Last {
-    /// When the stream stood at `expected`, less the last packet's duration.
-    arrived: Instant,
-    /// Of the last packet that had one: what a lost one is assumed to have filled.
-    filled: Filled,
-    /// The next sequence number and the timestamp that goes with it; `None` after a restart.
-    expected: Option<Place>,
+impl Entry {
+    fn next(&self) -> Next {
+        Next { timestamp: self.timestamp, filled: self.filled, arrived: self.arrived }
+    }
 }
 
 impl JitterBuffer {
@@ -191,8 +173,8 @@ impl JitterBuffer {
             if missing > 0 && due.is_some_and(|due| now < due) {
                 return Playout::NotYet;
             }
-            let Gap { lost, silence } = last.gap_before(head, missing);
-            let timestamp = last.no_earlier(head, head.timestamp);
+            let Gap { lost, silence } = last.gap_before(head.next(), missing);
+            let timestamp = last.no_earlier(head.next(), head.timestamp);
             if missing > 0 {
                 // What the lost packets cannot have filled is silence, given next.
                 let timestamp = timestamp.saturating_sub(units(silence, head.filled.clock_rate));
@@ -212,11 +194,11 @@ impl JitterBuffer {
         let (arrived, filled, timestamp) = match self.last {
             // Repeats of a telephone event stand still in time, however late they come.
             Some(last) if head.filled.units == 0 => {
-                (last.arrived, last.filled, last.no_earlier(&head, end))
+                (last.arrived, last.filled, last.no_earlier(head.next(), end))
             }
             Some(_) | None => (head.arrived, head.filled, end),
         };
-        self.last = Some(Last {
+        self.last = Some(Position {
             arrived,
             filled,
             expected: Some(Place { sequence: head.sequence + 1, timestamp }),
@@ -276,67 +258,6 @@ impl JitterBuffer {
         let arrivals = self.ring.iter().map(|entry| entry.arrived);
         arrivals.min().expect("there is a gap only before a packet")
     }
-}
-
-/// What lies between two packets.
-struct Gap {
-    /// Time that the packets in between would have filled.
-    lost: Duration,
-    /// Time for which nothing was sent.
-    silence: Duration,
-}
-
-impl Last {
-    /// Time between the end of this packet and the start of `head`, with `missing` packets in it.
-    fn gap_before(&self, head: &Entry, missing: u64) -> Gap {
-        let one = time(u64::from(self.filled.units), self.filled.clock_rate);
-        let all = one.saturating_mul(u32::try_from(missing).unwrap_or(u32::MAX));
-        let gap = self.time_before(head, one, all);
-        let lost = if one.is_zero() && missing > 0 { gap } else { gap.min(all) };
-        Gap { lost, silence: gap - lost }
-    }
-
-    fn time_before(&self, head: &Entry, one: Duration, all: Duration) -> Duration {
-        let elapsed = head.arrived.saturating_duration_since(self.arrived);
-        let by_wall_clock = elapsed.saturating_sub(one);
-        let Some(expected) = self.expected else { return by_wall_clock };
-        let clock_rate = head.filled.clock_rate;
-        if clock_rate != self.filled.clock_rate {
-            // Two clocks have no difference (RFC 7160 §4.1): the numbers and the wall have to do.
-            return if by_wall_clock > all + CLOCK_SLACK { by_wall_clock } else { all };
-        }
-        match head.timestamp.checked_sub(expected.timestamp).map(|gap| time(gap, clock_rate)) {
-            Some(gap) if gap <= by_wall_clock + CLOCK_SLACK => gap,
-            // Set forward or back by more than the time that passed.
-            Some(_) => by_wall_clock,
-            // Telephone events repeat their start, however long ago that was.
-            None if head.filled.units == 0 => Duration::ZERO,
-            None if time(expected.timestamp - head.timestamp, clock_rate) > CLOCK_SLACK => {
-                by_wall_clock
-            }
-            // Some peers count a frame twice.
-            None => Duration::ZERO,
-        }
-    }
-
-    /// `timestamp` at `head`, for an event no earlier than the stream stands: some peers send a
-    /// key's tone as audio beside its events, which all carry the time of its start.
-    fn no_earlier(&self, head: &Entry, timestamp: u64) -> u64 {
-        match self.expected {
-            Some(place) if head.filled.units == 0 => place.timestamp.max(timestamp),
-            Some(_) | None => timestamp,
-        }
-    }
-}
-
-fn units(time: Duration, clock_rate: u32) -> u64 {
-    // To the nearest: a third of a nanosecond is lost where 48 kHz become time.
-    ((time.as_nanos() * u128::from(clock_rate) + 500_000_000) / 1_000_000_000) as u64
-}
-
-fn time(units: u64, clock_rate: u32) -> Duration {
-    let nanos = u128::from(units) * 1_000_000_000 / u128::from(clock_rate);
-    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

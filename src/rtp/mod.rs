@@ -5,6 +5,7 @@ pub mod dtls;
 pub mod jitter_buffer;
 pub mod lateness;
 pub mod packet;
+mod position;
 pub mod reception;
 pub mod report;
 pub mod security;

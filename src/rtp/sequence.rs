@@ -9,6 +9,16 @@ pub struct Place {
     pub timestamp: u64,
 }
 
+/// What a payload fills, as its codec knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// In timestamp units; 0 for telephone events and comfort noise, whose time then shows as
+    /// silence.
+    pub units: u32,
+    /// Units a second.
+    pub clock_rate: u32,
+}
+
 /// Widens the 16-bit RTP sequence number to 64 bits, so that order is plain `<`.
 ///
 /// The nearest value to the highest one seen wins: a packet up to 32,767 behind is late,

@@ -7,10 +7,10 @@ use sidetone::audio::pcm::{self, SAMPLE_RATE};
 use sidetone::audio::playback::{Origin, Piece, Playback};
 use sidetone::audio::resampler::{Downsampler, Upsampler};
 use sidetone::call::media_plan::Payload;
-use sidetone::rtp::jitter_buffer::{Filled, JitterBuffer, Playout, Settings};
+use sidetone::rtp::jitter_buffer::{JitterBuffer, Playout, Settings};
 use sidetone::rtp::packet::Packet;
 use sidetone::rtp::reception::{Arrival, Reception};
-use sidetone::rtp::sequence::Place;
+use sidetone::rtp::sequence::{Filled, Place};
 
 use crate::phone::payloads;
 
