@@ -123,7 +123,7 @@ pub struct LegReport {
     pub codecs: Vec<CodecCount>,
     /// Length of most packets of audio, milliseconds.
     pub ptime_ms: Option<u32>,
-    /// Who sent; more are not told apart than [`MOST_SOURCES`].
+    /// Who sent; no more than 64 are told apart.
     pub sources: Vec<SourceCount>,
     /// Times that a packet came from another source than the one before.
     pub source_changes: u64,

@@ -54,7 +54,7 @@ pub struct Malformed {
 /// (RFC 4475 §3.3.1): the answer then goes without them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answerable {
-    /// Its fields, for [`Response::to`]; one Via at least.
+    /// Its fields, for [`crate::sip::message::Response::to`]; one Via at least.
     pub headers: Headers,
     /// Where the answer goes; `None` where the topmost Via is unreadable, and the answer can only go
     /// back to where the request came from.
