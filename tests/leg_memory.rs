@@ -1,5 +1,8 @@
 //! What one party's audio may take of memory, whatever its peer sends.
 
+#[path = "sim/party.rs"]
+#[allow(dead_code, reason = "the tests of decisions need more of it")]
+mod party;
 #[path = "sim/phone.rs"]
 #[allow(dead_code, reason = "the tests of decisions need more of it")]
 mod phone;
@@ -11,15 +14,11 @@ use peak_alloc::PeakAlloc;
 use sidetone::audio::decoder::Codec;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
-use sidetone::call::speaker_watch::SpeakerWatch;
-use sidetone::consent::consent::Consent;
 use sidetone::rtp::packet::Packet;
 use sidetone::rtp::security::Security;
-use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
-use sidetone::speaker::verifier::{Settings, Verifier};
-use sidetone::speaker::voiceprint::Voiceprint;
 
+use party::watch;
 use phone::{Datagram, PTIME, Phone, payloads, peer, voice};
 
 #[global_allocator]
@@ -55,7 +54,7 @@ impl Leg {
             send: Some((0, Codec::Pcmu)),
             security: Security::None,
         };
-        let session = MediaSession::new(start, plan, Some(watch()), true, 1, "us@192.0.2.2");
+        let session = MediaSession::new(start, plan, watch(true).ok(), true, 1, "us@192.0.2.2");
         MEMORY.reset_peak_usage();
         Self { start, session, held: Vec::with_capacity(10_000), peak: 0, empty }
     }
@@ -89,22 +88,6 @@ impl Leg {
             }
         }
     }
-}
-
-fn watch() -> SpeakerWatch {
-    let rate = |n| ErrorRate::one_in(n).expect("a rate");
-    let settings = Settings { false_accept: rate(1_000), false_reject: rate(50) };
-    let voiceprint = Voiceprint {
-        subject: "alice".to_owned(),
-        consent: "c-1".to_owned(),
-        model: "m@1".to_owned(),
-        created: jiff::Timestamp::UNIX_EPOCH,
-        net_speech_s: 12.0,
-        embedding: Embedding::from_raw(vec![1.0, 0.0]).expect("a direction"),
-    };
-    let consent = Consent::from_reference("c-1").ok();
-    let verifier = Verifier::new(Calibration::RESNET34_3S, settings);
-    SpeakerWatch::new(consent.as_ref(), Some(voiceprint), "m@1", verifier).expect("a consent")
 }
 
 /// One test, since what it measures is the process's.

@@ -191,6 +191,37 @@ fn a_certificate_that_sdp_did_not_name_is_told_once_and_nothing_is_heard() {
 }
 
 #[test]
+fn a_peer_that_moves_has_its_next_handshake_at_its_new_address() {
+    let (ours, theirs, moved) = (certificate(), certificate(), certificate());
+    let security = |role, theirs: &Certificate| Security::Dtls {
+        role,
+        fingerprint: theirs.fingerprint.clone(),
+        identity: Arc::clone(&ours.identity),
+    };
+    let mut party = Party::new();
+    let first = MediaPlan { security: security(Role::Server, &theirs), ..plan() };
+    party.session.handle_plan(party.now, first);
+    let their_side = Security::Dtls {
+        role: Role::Client,
+        fingerprint: ours.fingerprint.clone(),
+        identity: Arc::clone(&theirs.identity),
+    };
+    let hello = Guard::new(party.now, their_side).poll_transmit().expect("a client begins");
+    party.receive(vec![Datagram { at: Duration::ZERO, from: peer(), bytes: hello }]);
+    assert!(party.reports.iter().all(|(_, destination, _)| *destination == peer()));
+    let answered = party.reports.len();
+    assert!(answered > 0);
+
+    let there = "203.0.113.7:7000".parse().expect("an address");
+    let second = MediaPlan { security: security(Role::Client, &moved), rtp: Some(there), ..plan() };
+    party.session.handle_plan(party.now, second);
+    party.wait_until(Duration::from_secs(2));
+    let hellos: Vec<_> =
+        party.reports[answered..].iter().filter(|(_, _, datagram)| is_dtls(datagram)).collect();
+    assert!(!hellos.is_empty() && hellos.iter().all(|(_, destination, _)| *destination == there));
+}
+
+#[test]
 fn a_strangers_handshake_is_not_answered() {
     let (ours, theirs) = (certificate(), certificate());
     let mut party = Party::new();

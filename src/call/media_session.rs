@@ -174,6 +174,9 @@ impl MediaSession {
         self.silence.renew(now, plan.patience);
         self.one_way.renew(now, plan.patience.map(|_| ONE_WAY_AFTER));
         self.guard.handle_plan(now, plan.security.clone());
+        if plan.rtp != self.plan.rtp {
+            self.handshake.0 = None;
+        }
         let sent = std::mem::replace(&mut self.plan, plan).send;
         self.shake_hands();
         if sent != self.plan.send {
