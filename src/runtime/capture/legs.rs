@@ -10,7 +10,8 @@ use crate::runtime::capture::survey::{FlowKind, Survey};
 use crate::runtime::capture::tcp::begins_message;
 use crate::runtime::replay::{Analyst, Judges, LegName, LegReport, Player};
 
-/// Legs that are played at once: about 100 kB each. One more ends the one that was silent for longest.
+/// Legs that are played at once, at most .84 MB each (`tests/leg_memory.rs`). One more ends the one
+/// that was silent for longest.
 const MOST_OPEN: usize = 1_000;
 /// After so long a silence a leg is over; what comes later is another one. 10 minutes: nobody stays on
 /// hold for longer without music.
