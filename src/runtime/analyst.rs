@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::audio::mel::FilterBank;
 use crate::call::media_session::{Answer, Infer};
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::consent::consent::Consent;
@@ -46,7 +45,6 @@ pub struct Phrases<M> {
 #[derive(Debug)]
 pub struct LoadedAnalyst<E, M> {
     names: Models,
-    filter_bank: FilterBank,
     speaker: Option<(Claim, E)>,
     keyword: Option<Phrases<M>>,
 }
@@ -55,7 +53,7 @@ impl<E: Embedder, M: AcousticModel> LoadedAnalyst<E, M> {
     /// With a voice to compare with and its model, and with phrases to look for; `names` are the
     /// models'.
     pub fn new(names: Models, speaker: Option<(Claim, E)>, keyword: Option<Phrases<M>>) -> Self {
-        Self { names, filter_bank: FilterBank::new(), speaker, keyword }
+        Self { names, speaker, keyword }
     }
 
     /// The claim is about the caller, who is in a mix of both as well.
@@ -68,9 +66,8 @@ impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
     fn answer(&mut self, work: Infer) -> Answer {
         match work {
             Infer::Speaker(window) => {
-                let embedding = self.speaker.as_mut().and_then(|(_, model)| {
-                    embed(&mut self.filter_bank, model, &window.samples).ok()
-                });
+                let embedding =
+                    self.speaker.as_mut().and_then(|(_, model)| embed(model, &window.samples).ok());
                 Answer::Embedding { window, embedding }
             }
             Infer::Keyword(segment) => {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::audio::g711;
 use crate::audio::listener::{Heard, Listener};
-use crate::audio::mel::FilterBank;
 use crate::audio::pcm;
 use crate::consent::consent::Consent;
 use crate::runtime::audio_file::{AudioFileError, read_mono};
@@ -42,7 +41,6 @@ pub enum EnrollError {
 pub struct Enroller<'a, E> {
     model: &'a mut E,
     name: String,
-    filter_bank: FilterBank,
     /// One for all recordings, so that speech from several short ones fills a window.
     listener: Listener,
     enrollment: Enrollment,
@@ -54,7 +52,6 @@ impl<'a, E: Embedder> Enroller<'a, E> {
         Self {
             model,
             name: name.to_owned(),
-            filter_bank: FilterBank::new(),
             listener: Listener::new(Some(HOP), false),
             enrollment: Enrollment::new(subject.to_owned(), consent),
         }
@@ -85,7 +82,7 @@ impl<'a, E: Embedder> Enroller<'a, E> {
     fn take(&mut self) -> Result<(), EnrollError> {
         while let Some(heard) = self.listener.poll() {
             if let Heard::Window(window) = heard {
-                let embedding = embed(&mut self.filter_bank, self.model, &window.samples);
+                let embedding = embed(self.model, &window.samples);
                 self.enrollment.observe(embedding.map_err(EnrollError::Model)?);
             }
         }

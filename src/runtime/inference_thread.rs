@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::audio::mel::FilterBank;
 use crate::audio::segmenter::Segment;
 use crate::audio::speech_windows::SpeechWindow;
 use crate::call::media_session::{Answer, Infer};
@@ -117,10 +116,8 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
     let (queue, backlog) = (Arc::clone(&queues.speaker), queues.backlog());
     thread::Builder::new().name("speaker-model".into()).spawn(move || {
         let _pulse = pulse;
-        let mut filter_bank = FilterBank::new();
         while let Some((window, replies)) = queue.pop() {
-            let embedding = metrics
-                .time(Model::Speaker, || embed(&mut filter_bank, &mut model, &window.samples));
+            let embedding = metrics.time(Model::Speaker, || embed(&mut model, &window.samples));
             reply(&backlog, &replies, Answer::Embedding { window, embedding });
         }
     })
@@ -148,15 +145,9 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
 }
 
 /// The embedding of one window of 16 kHz speech; the error is the model's own sentence.
-pub fn embed<E: Embedder>(
-    filter_bank: &mut FilterBank,
-    model: &mut E,
-    samples: &[f32],
-) -> Result<Embedding, String> {
-    let mut fbank = filter_bank.compute(samples);
-    fbank.subtract_mean();
-    let raw = model.embed(&fbank.energies, fbank.frames).map_err(|e| e.to_string())?;
-    Embedding::from_raw(raw).ok_or_else(|| "the embedding has no direction".to_owned())
+pub fn embed<E: Embedder>(model: &mut E, samples: &[f32]) -> Result<Embedding, String> {
+    let raw = model.embed(&[samples]).map_err(|e| e.to_string())?.pop();
+    raw.and_then(Embedding::from_raw).ok_or_else(|| "the embedding has no direction".to_owned())
 }
 
 /// The channel has room by construction; a session that is gone wants no answer.

@@ -8,11 +8,10 @@ use ort::memory::Allocator;
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, SessionInputValue};
 use ort::value::{DynValue, Tensor};
 
+use crate::audio::mel::{BINS, FilterBank};
 use crate::keyword::acoustic_model::{AcousticModel, BEGIN, FRAME_SAMPLES, Query, TokenId};
 use crate::speaker::embedder::Embedder;
 
-/// Mel bands of the speaker model's front-end.
-const MEL_BANDS: usize = 80;
 /// Moonshine tiny-en's decoder: layers, heads and numbers per head.
 const LAYERS: usize = 6;
 const HEADS: usize = 8;
@@ -43,13 +42,13 @@ pub enum OnnxError {
     /// The model answers otherwise than its card says.
     #[error("the model has no output {0}")]
     NoOutput(String),
-    /// The caller's numbers do not fill the shape that they are said to have.
-    #[error("{found} numbers do not fill a window of {frames} frames of {MEL_BANDS}")]
+    /// The windows of one batch are of several lengths.
+    #[error("a window of {found} samples in a batch of windows of {wanted}")]
     Window {
-        /// Numbers given.
+        /// Samples of the first.
+        wanted: usize,
+        /// Samples of another.
         found: usize,
-        /// Frames announced.
-        frames: usize,
     },
 }
 
@@ -107,34 +106,48 @@ fn one_sentence(reason: &str) -> String {
     reason.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// WeSpeaker ResNet34: `fbank` [1, frames, 80] and `weights` [1, frames] to `embedding` [1, 256].
+/// WeSpeaker ResNet34: `fbank` [batch, frames, 80] and `weights` [batch, frames] to `embedding`
+/// [batch, 256].
 #[derive(Debug)]
 pub struct SpeakerModel {
+    filter_bank: FilterBank,
     session: Session,
 }
 
 impl SpeakerModel {
     /// Loads the model.
     pub fn load(runtime: &Runtime, model: &Path) -> Result<Self, OnnxError> {
-        Ok(Self { session: runtime.session(model)? })
+        Ok(Self { filter_bank: FilterBank::new(), session: runtime.session(model)? })
     }
 }
 
 impl Embedder for SpeakerModel {
     type Error = OnnxError;
 
-    fn embed(&mut self, fbank: &[f32], frames: usize) -> Result<Vec<f32>, OnnxError> {
-        if frames == 0 || fbank.len() != frames * MEL_BANDS {
-            return Err(OnnxError::Window { found: fbank.len(), frames });
+    fn embed(&mut self, windows: &[&[f32]]) -> Result<Vec<Vec<f32>>, OnnxError> {
+        let Some(wanted) = windows.first().map(|window| window.len()) else {
+            return Ok(Vec::new());
+        };
+        let (mut frames, mut energies) = (0, Vec::new());
+        for window in windows {
+            if window.len() != wanted {
+                return Err(OnnxError::Window { wanted, found: window.len() });
+            }
+            let mut fbank = self.filter_bank.compute(window);
+            fbank.subtract_mean();
+            frames = fbank.frames;
+            energies.append(&mut fbank.energies);
         }
+        let batch = windows.len();
         let outputs = self.session.run(ort::inputs! {
-            "fbank" => Tensor::from_array(([1, frames, MEL_BANDS], fbank.to_vec()))?,
+            "fbank" => Tensor::from_array(([batch, frames, BINS], energies))?,
             // 1 keeps a frame; the window holds speech only.
-            "weights" => Tensor::from_array(([1, frames], vec![1.0_f32; frames]))?,
+            "weights" => Tensor::from_array(([batch, frames], vec![1.0_f32; batch * frames]))?,
         })?;
         let embedding =
             outputs.get("embedding").ok_or_else(|| OnnxError::NoOutput("embedding".into()))?;
-        Ok(embedding.try_extract_tensor::<f32>()?.1.to_vec())
+        let numbers = embedding.try_extract_tensor::<f32>()?.1;
+        Ok(numbers.chunks_exact((numbers.len() / batch).max(1)).map(<[f32]>::to_vec).collect())
     }
 }
 

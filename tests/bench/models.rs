@@ -43,8 +43,7 @@ fn speaker_window(bencher: Bencher<'_, '_>) {
     let speech = speech(&store);
     let model = store.join("wespeaker-resnet34/embedding.ort");
     let mut model = SpeakerModel::load(runtime(&store), &model).expect("the model");
-    let mut filter_bank = FilterBank::new();
-    bencher.bench_local(|| embed(&mut filter_bank, &mut model, &speech[..WINDOW_SAMPLES]));
+    bencher.bench_local(|| embed(&mut model, &speech[..WINDOW_SAMPLES]));
 }
 
 /// One segment of so many seconds; an item is a second of speech.

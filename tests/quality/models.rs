@@ -5,7 +5,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
-use sidetone::audio::mel::FilterBank;
 use sidetone::keyword::phrase::Phrase;
 use sidetone::keyword::spotter::{Hit, Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
@@ -21,7 +20,6 @@ pub(crate) const MODEL: &str = "m@1";
 /// Both models of one thread.
 pub(crate) struct Models {
     pub(crate) speaker: SpeakerModel,
-    filter_bank: FilterBank,
     keyword: MoonshineModel,
     spotter: Spotter,
     voices: HashMap<u64, Embedding>,
@@ -44,7 +42,6 @@ impl Models {
         let speaker = store.join("wespeaker-resnet34/embedding.ort");
         Self {
             speaker: SpeakerModel::load(runtime, &speaker).expect("the model"),
-            filter_bank: FilterBank::new(),
             keyword: MoonshineModel::load(runtime, &encoder, &decoder).expect("the model"),
             spotter: Spotter::new(tokenizer, phrases, Settings::default()),
             voices: HashMap::new(),
@@ -53,10 +50,10 @@ impl Models {
     }
 
     pub(crate) fn embed(&mut self, samples: &[f32]) -> Embedding {
-        let Self { speaker, filter_bank, voices, .. } = self;
+        let Self { speaker, voices, .. } = self;
         let voice = voices
             .entry(digest(samples))
-            .or_insert_with(|| embed(filter_bank, speaker, samples).expect("a run"));
+            .or_insert_with(|| embed(speaker, samples).expect("a run"));
         voice.clone()
     }
 
