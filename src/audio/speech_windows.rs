@@ -1,4 +1,4 @@
-//! Net speech in windows of 3 s, for the speaker model.
+//! Net speech on a grid, in windows for the voice models.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,22 +6,33 @@ use std::time::Duration;
 use crate::audio::pcm::Frame;
 use crate::audio::voice_activity::{Activity, FRAME, FRAME_SAMPLES, Heard};
 
-/// Speech in a window: the length at which the speaker model's calibration and the detection of a
-/// change of speaker were measured.
+/// Speech in a whole window: the length at which the decision's calibration was measured.
 pub const WINDOW: Duration = Duration::from_secs(3);
+/// Speech in the newest slice of a window: what the cheap voice model hears at once (GE2E, 160 frames).
+pub const SLICE: Duration = Duration::from_millis(1_600);
+/// Speech from one window's end to the next: two steps and a slice make a whole window.
+pub const STEP: Duration = Duration::from_millis(700);
 /// Samples in a [`WINDOW`].
 pub const WINDOW_SAMPLES: usize = WINDOW_FRAMES * FRAME_SAMPLES;
+/// Samples in a [`SLICE`].
+pub const SLICE_SAMPLES: usize = SLICE_FRAMES * FRAME_SAMPLES;
 
-const WINDOW_FRAMES: usize = (WINDOW.as_millis() / FRAME.as_millis()) as usize;
+const WINDOW_FRAMES: usize = frames_in(WINDOW);
+const SLICE_FRAMES: usize = frames_in(SLICE);
+const STEP_FRAMES: usize = frames_in(STEP);
+
+const fn frames_in(time: Duration) -> usize {
+    (time.as_millis() / FRAME.as_millis()) as usize
+}
 
 /// Puts the speech of one party together and cuts it into overlapping windows.
 ///
 /// Only [`Activity::Speech`] that was really received counts: pauses and concealed frames are left
-/// out without breaking the window.
+/// out without breaking the window. The first window ends with the first [`SLICE`], each further one a
+/// [`STEP`] later, and none is longer than [`WINDOW`]: the grid is the speech's own, so what is
+/// compared does not depend on when packets came or models answered.
 #[derive(Debug)]
 pub struct SpeechWindows {
-    /// In frames.
-    hop: usize,
     /// The last [`WINDOW_FRAMES`] of speech at most.
     speech: VecDeque<Frame>,
     /// Frames of speech since the stream began, and since the window before.
@@ -30,10 +41,10 @@ pub struct SpeechWindows {
     ready: VecDeque<SpeechWindow>,
 }
 
-/// 3 s of speech by one party.
+/// Up to 3 s of speech by one party.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpeechWindow {
-    /// [`WINDOW_SAMPLES`] at 16 kHz.
+    /// From [`SLICE_SAMPLES`] to [`WINDOW_SAMPLES`] at 16 kHz.
     pub samples: Vec<f32>,
     /// Stream time of the first sample.
     pub start: Duration,
@@ -45,25 +56,47 @@ pub struct SpeechWindow {
     pub fresh: Duration,
 }
 
+impl SpeechWindow {
+    /// The newest [`SLICE`] of it.
+    pub fn slice(&self) -> &[f32] {
+        &self.samples[self.samples.len() - SLICE_SAMPLES.min(self.samples.len())..]
+    }
+
+    /// Whether it is as long as a window can be.
+    pub fn is_whole(&self) -> bool {
+        self.samples.len() == WINDOW_SAMPLES
+    }
+
+    /// How far its loud frames stand above its quiet ones, dB: the 95th percentile of the levels of
+    /// its 20 ms frames above the 10th. Noise fills the valleys of speech, so this falls with the
+    /// ratio of speech to noise, and needs no pause to be heard.
+    pub fn range_db(&self) -> f64 {
+        let mut levels: Vec<f64> = self
+            .samples
+            .chunks_exact(FRAME_SAMPLES)
+            .map(|frame| {
+                let power: f64 = frame.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+                10.0 * (power / FRAME_SAMPLES as f64 + QUIETEST).log10()
+            })
+            .collect();
+        levels.sort_by(f64::total_cmp);
+        let at = |share: f64| levels[((levels.len() - 1) as f64 * share).round() as usize];
+        if levels.is_empty() { 0.0 } else { at(0.95) - at(0.10) }
+    }
+}
+
+/// Power of -100 dBFS: below it lies the rounding of 16 bits and nothing of a voice.
+const QUIETEST: f64 = 1e-10;
+
 impl SpeechWindows {
-    /// Nothing heard yet; see [`Self::set_hop`].
-    pub fn new(hop: Duration) -> Self {
-        let mut windows = Self {
-            hop: 1,
+    /// Nothing heard yet.
+    pub fn new() -> Self {
+        Self {
             speech: VecDeque::with_capacity(WINDOW_FRAMES),
             heard: 0,
             fresh: 0,
             ready: VecDeque::new(),
-        };
-        windows.set_hop(hop);
-        windows
-    }
-
-    /// From now on a window begins `hop` of speech after the one before: short while the speaker is
-    /// undecided, long afterwards. In whole frames, at least one; beyond [`WINDOW`] the speech in
-    /// between is not analysed.
-    pub fn set_hop(&mut self, hop: Duration) {
-        self.hop = (hop.as_millis() / FRAME.as_millis()).max(1) as usize;
+        }
     }
 
     /// Takes the next frame of the stream.
@@ -77,14 +110,13 @@ impl SpeechWindows {
         self.speech.push_back(heard.frame.clone());
         self.heard += 1;
         self.fresh += 1;
-        let full = self.speech.len() == WINDOW_FRAMES;
         let first = self.heard == self.fresh;
-        if full && (first || self.fresh >= self.hop as u64) {
+        if self.fresh == if first { SLICE_FRAMES } else { STEP_FRAMES } as u64 {
             self.cut();
         }
     }
 
-    /// The next full window.
+    /// The next window.
     pub fn poll_output(&mut self) -> Option<SpeechWindow> {
         self.ready.pop_front()
     }
@@ -101,9 +133,15 @@ impl SpeechWindows {
             start: first.start,
             end: last.end(),
             net_speech: frames(self.heard),
-            fresh: frames(self.fresh.min(WINDOW_FRAMES as u64)),
+            fresh: frames(self.fresh),
         });
         self.fresh = 0;
+    }
+}
+
+impl Default for SpeechWindows {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -122,7 +160,7 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            Self { windows: SpeechWindows::new(Duration::from_secs(1)), now: Duration::ZERO }
+            Self { windows: SpeechWindows::new(), now: Duration::ZERO }
         }
 
         /// `ms` of frames whose samples tell their start in seconds.
@@ -146,14 +184,21 @@ mod tests {
     }
 
     #[test]
-    fn the_first_window_comes_with_three_seconds_and_the_next_after_a_hop() {
+    fn windows_grow_from_a_slice_to_their_full_length_and_then_move_on() {
         let mut bench = Bench::new();
-        assert_eq!(bench.speak(2_980), []);
+        assert_eq!(bench.speak(1_580), []);
         let first = bench.speak(20);
-        assert_eq!(first[0].samples.len(), WINDOW_SAMPLES);
-        assert_eq!(millis(&first[0]), [0, 3_000, 3_000, 3_000]);
-        assert_eq!(bench.speak(980), []);
-        assert_eq!(millis(&bench.speak(20)[0]), [1_000, 4_000, 4_000, 1_000]);
+        assert_eq!(first[0].samples.len(), SLICE_SAMPLES);
+        assert_eq!(millis(&first[0]), [0, 1_600, 1_600, 1_600]);
+        assert_eq!(bench.speak(680), []);
+        assert_eq!(millis(&bench.speak(20)[0]), [0, 2_300, 2_300, 700]);
+        let whole = bench.speak(700);
+        assert!(whole[0].is_whole());
+        assert_eq!(millis(&whole[0]), [0, 3_000, 3_000, 700]);
+        let next = bench.speak(700);
+        assert_eq!(millis(&next[0]), [700, 3_700, 3_700, 700]);
+        assert_eq!(next[0].slice().len(), SLICE_SAMPLES);
+        assert_eq!(next[0].slice().first(), Some(&2.1));
     }
 
     #[test]
@@ -161,24 +206,28 @@ mod tests {
         let mut bench = Bench::new();
         bench.speak(1_000);
         bench.hear(5_000, Activity::Silence, false);
-        bench.speak(1_000);
+        bench.speak(500);
         bench.hear(240, Activity::Hangover, false);
         bench.hear(60, Activity::Speech, true);
-        let windows = bench.speak(1_000);
-        assert_eq!(millis(&windows[0]), [0, 8_300, 3_000, 3_000]);
+        let windows = bench.speak(100);
+        assert_eq!(millis(&windows[0]), [0, 6_900, 1_600, 1_600]);
         assert_eq!(windows[0].samples[16_000], 6.0, "after the pause");
-        assert_eq!(bench.windows.net_speech(), Duration::from_secs(3));
+        assert_eq!(bench.windows.net_speech(), Duration::from_millis(1_600));
     }
 
     #[test]
-    fn the_hop_may_change_between_windows() {
-        let mut bench = Bench::new();
-        bench.windows.set_hop(Duration::from_secs(10));
-        assert_eq!(bench.speak(3_000).len(), 1, "the first does not wait for a hop");
-        bench.windows.set_hop(Duration::from_secs(3));
-        assert_eq!(bench.speak(2_980), []);
-        assert_eq!(millis(&bench.speak(20)[0]), [3_000, 6_000, 6_000, 3_000]);
-        bench.windows.set_hop(Duration::from_secs(10));
-        assert_eq!(millis(&bench.speak(10_000)[0]), [13_000, 16_000, 16_000, 3_000]);
+    fn noise_fills_the_valleys_of_speech() {
+        let window = |quiet: f32| SpeechWindow {
+            samples: (0..WINDOW_SAMPLES)
+                .map(|at| if (at / 1_600) % 2 == 0 { 0.1 } else { quiet })
+                .collect(),
+            start: Duration::ZERO,
+            end: WINDOW,
+            net_speech: WINDOW,
+            fresh: STEP,
+        };
+        assert!((window(0.001).range_db() - 40.0).abs() < 0.1);
+        assert!((window(0.032).range_db() - 9.9).abs() < 0.1);
+        assert!((window(0.1).range_db()).abs() < 0.1);
     }
 }

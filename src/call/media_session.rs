@@ -9,12 +9,11 @@ use crate::audio::listener::{Heard, Listener};
 use crate::audio::pcm;
 use crate::audio::playback::{Origin, Piece, Playback};
 use crate::audio::segmenter::Segment;
-use crate::audio::speech_windows::SpeechWindow;
 use crate::call::line::{self, ONE_WAY_AFTER};
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_stats::MediaStats;
 use crate::call::silence_watch::SilenceWatch;
-use crate::call::speaker_watch::SpeakerWatch;
+use crate::call::speaker_watch::{SpeakerWatch, VoiceWork};
 use crate::keyword::spotter::Hit;
 use crate::policy::evidence::{Evidence, LineEvidence, PhraseEvidence};
 use crate::policy::line::{LineReport, LineState};
@@ -29,13 +28,14 @@ use crate::rtp::silence_sender::SilenceSender;
 use crate::rtp::source::{Admission, SourceCheck};
 use crate::rtp::telephone_event::TelephoneEvents;
 use crate::rtp::voip_metrics::LossPattern;
+use crate::speaker::embedder::Role;
 use crate::speaker::embedding::Embedding;
 
 /// Work for a model.
 #[derive(Clone, Debug)]
 pub enum Infer {
-    /// A window to be embedded.
-    Speaker(SpeechWindow),
+    /// Speech to be embedded.
+    Speaker(VoiceWork),
     /// A segment to be searched for phrases.
     Keyword(Segment),
 }
@@ -45,8 +45,10 @@ pub enum Infer {
 pub enum Answer {
     /// To [`Infer::Speaker`].
     Embedding {
-        /// The window.
-        window: SpeechWindow,
+        /// Who was asked.
+        by: Role,
+        /// The number of the window.
+        window: u64,
         /// Its voice.
         embedding: Option<Embedding>,
     },
@@ -112,17 +114,11 @@ pub struct MediaSession {
     events: TelephoneEvents,
     listener: Listener,
     watch: Option<SpeakerWatch>,
-    /// Speech offered to the models and speech that they worked on, by model.
-    offered: Coverage,
-    analysed: Coverage,
+    /// Speech offered to the keyword model, and speech that it worked on.
+    offered: Duration,
+    analysed: Duration,
     outputs: VecDeque<Output>,
     stats: MediaStats,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Coverage {
-    speaker: Duration,
-    keyword: Duration,
 }
 
 impl MediaSession {
@@ -139,7 +135,7 @@ impl MediaSession {
         seed: u64,
         cname: &str,
     ) -> Self {
-        let hop = watch.as_ref().and_then(SpeakerWatch::hop);
+        let cutting = watch.as_ref().is_some_and(SpeakerWatch::wants_windows);
         let mut session = Self {
             guard: Guard::new(now, plan.security.clone()),
             handshake: (None, false),
@@ -156,10 +152,10 @@ impl MediaSession {
             sender: None,
             seed,
             events: TelephoneEvents::default(),
-            listener: Listener::new(hop, spotting),
+            listener: Listener::new(cutting, spotting),
             watch,
-            offered: Coverage::default(),
-            analysed: Coverage::default(),
+            offered: Duration::ZERO,
+            analysed: Duration::ZERO,
             outputs: VecDeque::new(),
             stats: MediaStats::default(),
         };
@@ -372,11 +368,15 @@ impl MediaSession {
         while let Some(heard) = self.listener.poll() {
             let output = match heard {
                 Heard::Window(window) => {
-                    self.offered.speaker += window.fresh;
-                    Output::Infer(Infer::Speaker(window))
+                    let concealed = self.listener.concealed_speech();
+                    if let Some(watch) = &mut self.watch {
+                        watch.handle_window(window, concealed);
+                        self.follow_watch();
+                    }
+                    continue;
                 }
                 Heard::Segment(segment) => {
-                    self.offered.keyword += pcm::duration_of(segment.samples.len() as u64);
+                    self.offered += pcm::duration_of(segment.samples.len() as u64);
                     Output::Infer(Infer::Keyword(segment))
                 }
                 Heard::Talk { talking, at } => Output::Evidence(Evidence::Talk { talking, at }),
@@ -385,26 +385,36 @@ impl MediaSession {
         }
     }
 
+    /// Passes on what the comparison with a voiceprint has to say and to ask.
+    fn follow_watch(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        while let Some(work) = watch.poll_work() {
+            self.outputs.push_back(Output::Infer(Infer::Speaker(work)));
+        }
+        while let Some(evidence) = watch.poll_evidence() {
+            self.outputs.push_back(Output::Evidence(Evidence::Speaker(evidence)));
+        }
+        self.listener.cut_windows(watch.wants_windows());
+    }
+
     /// A model's answer to an [`Output::Infer`], or the news that there will be none.
     pub fn handle_answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Embedding { window, embedding: Some(embedding) } => {
-                self.stats.windows += 1;
-                self.analysed.speaker += window.fresh;
-                let Some(watch) = &mut self.watch else { return };
-                let heard = self.offered.speaker + self.listener.concealed_speech();
-                let coverage = share(self.analysed.speaker, heard);
-                let Some(evidence) = watch.observe(&window, &embedding, coverage) else { return };
-                self.listener.set_hop(watch.hop());
-                self.outputs.push_back(Output::Evidence(Evidence::Speaker(evidence)));
+            Answer::Embedding { by, window, embedding } => {
+                match &embedding {
+                    Some(_) => self.stats.windows += 1,
+                    None => self.stats.unanalysed += 1,
+                }
+                if let Some(watch) = &mut self.watch {
+                    watch.handle_embedding(by, window, embedding);
+                    self.follow_watch();
+                }
             }
             Answer::Hits { segment, hits: Some(hits) } => {
                 self.stats.segments += 1;
-                self.analysed.keyword += pcm::duration_of(segment.samples.len() as u64);
-                let coverage = share(
-                    self.analysed.keyword,
-                    self.offered.keyword + self.listener.concealed_speech(),
-                );
+                self.analysed += pcm::duration_of(segment.samples.len() as u64);
+                let heard = self.offered + self.listener.concealed_speech();
+                let coverage = share(self.analysed, heard);
                 for hit in hits {
                     let evidence = PhraseEvidence {
                         phrase: hit.phrase,
@@ -418,9 +428,7 @@ impl MediaSession {
                     self.outputs.push_back(Output::Evidence(Evidence::Phrase(evidence)));
                 }
             }
-            Answer::Embedding { embedding: None, .. } | Answer::Hits { hits: None, .. } => {
-                self.stats.unanalysed += 1;
-            }
+            Answer::Hits { hits: None, .. } => self.stats.unanalysed += 1,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::policy::line::{LineReport, LineState};
-use crate::speaker::verifier::Decision;
+use crate::speaker::verifier::{Decision, Reason};
 
 /// One observation about one party. Times count from the party's first audio.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,19 +52,25 @@ pub struct LineEvidence {
 pub struct SpeakerEvidence {
     /// The decision now.
     pub decision: Decision,
+    /// Since when it stands.
+    pub since: Duration,
     /// End of the newest window.
     pub at: Duration,
     /// Log-likelihood ratio behind the decision, nats.
     pub llr: f64,
     /// Log-likelihood ratio of the newest window alone, nats.
     pub newest_llr: f64,
+    /// Probability (0 to 1) that the claim is true, with what was to be expected before the call.
+    pub probability: f64,
+    /// Why it is inconclusive, where it is.
+    pub reason: Option<Obstacle>,
     /// Net speech heard through the newest window's end.
     pub net_speech: Duration,
     /// Share (0 to 1) of the speech heard that was really analysed.
     pub coverage: f64,
 }
 
-/// Why an identity cannot be checked.
+/// Why an identity is not decided upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
@@ -74,6 +80,19 @@ pub enum Obstacle {
     NoVoiceprint,
     /// The voiceprint was made by another model than the one in use.
     OtherModel,
+    /// Too much noise, or too much that was lost, in what was heard so far.
+    PoorLine,
+    /// The voice is neither like nor unlike enough, after half a minute of speech.
+    Ambiguous,
+}
+
+impl From<Reason> for Obstacle {
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::PoorLine => Self::PoorLine,
+            Reason::Ambiguous => Self::Ambiguous,
+        }
+    }
 }
 
 /// A watched phrase in the audio.

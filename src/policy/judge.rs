@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::policy::evidence::{Evidence, PhraseEvidence};
 use crate::policy::rule::{Party, Policy};
+use crate::speaker::embedder::Embedders;
 use crate::policy::verdict::{Finding, SCHEMA_VERSION, SpeakerDecision, Verdict};
 
 /// How long a phrase is remembered, in the party's own time, so as not to be told twice.
@@ -40,8 +41,8 @@ pub struct Leg {
 /// The models behind the evidence, `name@version`.
 #[derive(Clone, Debug, Default)]
 pub struct Models {
-    /// Makes speaker embeddings.
-    pub speaker: String,
+    /// Make speaker embeddings.
+    pub speaker: Embedders,
     /// Makes transcripts and phrase scores.
     pub keyword: String,
 }
@@ -69,21 +70,31 @@ impl Judge {
         match evidence {
             Evidence::Speaker(speaker) => {
                 let decision = SpeakerDecision::from(speaker.decision);
-                let unsaid = decision != SpeakerDecision::Undecided && leg.told != Some(decision);
+                let unsaid = decision != SpeakerDecision::Collecting && leg.told != Some(decision);
                 let subject = leg.subject.clone().filter(|_| unsaid)?;
                 leg.told = Some(decision);
-                let llr = Some(rounded(speaker.llr, 100.0));
-                let finding = Finding::Speaker { subject, decision, llr, reason: None };
-                let model = Some(leg.models.speaker.clone());
+                let finding = Finding::Speaker {
+                    subject,
+                    decision,
+                    llr: Some(rounded(speaker.llr, 100.0)),
+                    probability: Some(rounded(speaker.probability, 10_000.0)),
+                    reason: speaker.reason,
+                };
+                let model = Some(leg.models.speaker.to_string());
                 let heard = (speaker.net_speech, speaker.coverage);
-                Some(self.verdict(leg, finding, speaker.at, heard, model))
+                Some(self.verdict(leg, finding, speaker.since, heard, model))
             }
             Evidence::NoSpeakerCheck(obstacle) => {
                 let decision = SpeakerDecision::Inconclusive;
                 let subject = leg.subject.clone().filter(|_| leg.told != Some(decision))?;
                 leg.told = Some(decision);
-                let finding =
-                    Finding::Speaker { subject, decision, llr: None, reason: Some(*obstacle) };
+                let finding = Finding::Speaker {
+                    subject,
+                    decision,
+                    llr: None,
+                    probability: None,
+                    reason: Some(*obstacle),
+                };
                 Some(self.verdict(leg, finding, Duration::ZERO, (Duration::ZERO, 0.0), None))
             }
             Evidence::Phrase(phrase) => {
@@ -190,9 +201,12 @@ mod tests {
     fn speaker(decision: Decision) -> Evidence {
         Evidence::Speaker(SpeakerEvidence {
             decision,
+            since: Duration::from_secs(4),
             at: Duration::from_secs(4),
             llr: 8.7,
             newest_llr: 6.5,
+            probability: 0.999,
+            reason: None,
             net_speech: Duration::from_secs(4),
             coverage: 1.0,
         })
@@ -202,7 +216,7 @@ mod tests {
     fn only_a_change_of_the_decision_is_a_verdict() {
         let (mut judge, mut leg) = (judge(), leg(Some("alice")));
         let decisions = [
-            Decision::Undecided,
+            Decision::Collecting,
             Decision::Accepted,
             Decision::Accepted,
             Decision::Changed,

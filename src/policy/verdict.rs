@@ -54,6 +54,9 @@ pub enum Finding {
         /// Calibrated log-likelihood ratio, nats: above 0 speaks for the claim.
         #[serde(skip_serializing_if = "Option::is_none")]
         llr: Option<f64>,
+        /// Probability (0 to 1) that the claim is true, with the configured prior.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        probability: Option<f64>,
         /// Why there is no conclusion.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Obstacle>,
@@ -89,6 +92,8 @@ pub enum SpeakerDecision {
     Undecided,
     /// The caller is the claimed speaker.
     Accepted,
+    /// The caller was accepted, and of late sounds like somebody else.
+    Suspect,
     /// The caller is somebody else.
     Rejected,
     /// Somebody else has taken over.
@@ -100,8 +105,10 @@ pub enum SpeakerDecision {
 impl From<Decision> for SpeakerDecision {
     fn from(decision: Decision) -> Self {
         match decision {
-            Decision::Undecided => Self::Undecided,
+            Decision::Collecting => Self::Undecided,
             Decision::Accepted => Self::Accepted,
+            Decision::Suspect => Self::Suspect,
+            Decision::Inconclusive => Self::Inconclusive,
             Decision::Rejected => Self::Rejected,
             Decision::Changed => Self::Changed,
         }
@@ -114,6 +121,7 @@ impl SpeakerDecision {
         match self {
             Self::Undecided => "undecided",
             Self::Accepted => "accepted",
+            Self::Suspect => "suspect",
             Self::Rejected => "rejected",
             Self::Changed => "changed",
             Self::Inconclusive => "inconclusive",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::call::media_session::{Answer, Infer};
-use crate::call::speaker_watch::SpeakerWatch;
+use crate::call::speaker_watch::{SpeakerWatch, VoiceWork};
 use crate::consent::consent::Consent;
 use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::spotter::Spotter;
@@ -13,7 +13,7 @@ use crate::policy::rule::{Party, Policy};
 use crate::runtime::inference_thread::embed;
 use crate::runtime::replay::Analyst;
 use crate::speaker::calibration::Calibration;
-use crate::speaker::embedder::Embedder;
+use crate::speaker::embedder::{Embedder, Role};
 use crate::speaker::verifier::{self, Verifier};
 use crate::speaker::voiceprint::Voiceprint;
 
@@ -41,18 +41,27 @@ pub struct Phrases<M> {
     pub spotter: Spotter,
 }
 
+/// The embedders that compare a claim.
+#[derive(Debug)]
+pub struct Voices<E> {
+    /// That which decides.
+    pub decide: E,
+    /// That which watches.
+    pub watch: Option<E>,
+}
+
 /// Answers at once, with as many models as were loaded.
 #[derive(Debug)]
 pub struct LoadedAnalyst<E, M> {
     names: Models,
-    speaker: Option<(Claim, E)>,
+    speaker: Option<(Claim, Voices<E>)>,
     keyword: Option<Phrases<M>>,
 }
 
 impl<E: Embedder, M: AcousticModel> LoadedAnalyst<E, M> {
-    /// With a voice to compare with and its model, and with phrases to look for; `names` are the
+    /// With a voice to compare with and its models, and with phrases to look for; `names` are the
     /// models'.
-    pub fn new(names: Models, speaker: Option<(Claim, E)>, keyword: Option<Phrases<M>>) -> Self {
+    pub fn new(names: Models, speaker: Option<(Claim, Voices<E>)>, keyword: Option<Phrases<M>>) -> Self {
         Self { names, speaker, keyword }
     }
 
@@ -65,10 +74,14 @@ impl<E: Embedder, M: AcousticModel> LoadedAnalyst<E, M> {
 impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
     fn answer(&mut self, work: Infer) -> Answer {
         match work {
-            Infer::Speaker(window) => {
-                let embedding =
-                    self.speaker.as_mut().and_then(|(_, model)| embed(model, &window.samples).ok());
-                Answer::Embedding { window, embedding }
+            Infer::Speaker(VoiceWork { by, window, samples, .. }) => {
+                let voices = self.speaker.as_mut().map(|(_, voices)| voices);
+                let model = voices.and_then(|voices| match by {
+                    Role::Decide => Some(&mut voices.decide),
+                    Role::Watch => voices.watch.as_mut(),
+                });
+                let embedding = model.and_then(|model| embed(model, &samples).ok());
+                Answer::Embedding { by, window, embedding }
             }
             Infer::Keyword(segment) => {
                 let hits = self.keyword.as_mut().and_then(|phrases| {
@@ -82,8 +95,8 @@ impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
 
     fn watch(&self, party: Party) -> Option<Result<SpeakerWatch, Obstacle>> {
         let claim = self.claim(party)?;
-        let verifier = Verifier::new(Calibration::RESNET34_3S, claim.decision);
-        let voiceprint = claim.voiceprint.clone();
+        let verifier = Verifier::new(Calibration::RESNET34_GE2E, claim.decision);
+        let voiceprint = claim.voiceprint.as_ref();
         Some(SpeakerWatch::new(Some(&claim.consent), voiceprint, &self.names.speaker, verifier))
     }
 

@@ -5,26 +5,39 @@ use std::thread;
 
 use tokio::sync::Notify;
 
+use crate::speaker::embedder::Role;
+
 /// Failed runs in a row from which a model counts as broken.
 const FAILURES_UNREADY: u32 = 5;
 
 /// A model, as metrics and health name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Model {
-    /// Speaker embedding.
+    /// Speaker embeddings that decide.
     Speaker,
+    /// Speaker embeddings that watch.
+    SpeakerWatch,
     /// Transcripts and phrase scores.
     Keyword,
 }
 
 impl Model {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::Speaker, Self::Keyword];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Speaker, Self::SpeakerWatch, Self::Keyword];
+
+    /// The embedder for `role`.
+    pub fn of(role: Role) -> Self {
+        match role {
+            Role::Decide => Self::Speaker,
+            Role::Watch => Self::SpeakerWatch,
+        }
+    }
 
     /// The word in labels and log lines.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Speaker => "speaker",
+            Self::SpeakerWatch => "speaker_watch",
             Self::Keyword => "keyword",
         }
     }
@@ -42,7 +55,7 @@ struct State {
     started: bool,
     draining: bool,
     /// Failed runs in a row, by model.
-    failures: [u32; 2],
+    failures: [u32; Model::ALL.len()],
     /// A thread that all calls share panicked.
     dead: Option<&'static str>,
 }
@@ -99,6 +112,8 @@ impl Health {
             Some("a thread has died")
         } else if state.failures[Model::Speaker as usize] >= FAILURES_UNREADY {
             Some("the speaker model fails")
+        } else if state.failures[Model::SpeakerWatch as usize] >= FAILURES_UNREADY {
+            Some("the speaker model that watches fails")
         } else if state.failures[Model::Keyword as usize] >= FAILURES_UNREADY {
             Some("the keyword model fails")
         } else {

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use crate::audio::segmenter::Segment;
-use crate::audio::speech_windows::SpeechWindow;
 use crate::call::media_session::{Answer, Infer};
+use crate::call::speaker_watch::VoiceWork;
 use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::spotter::Spotter;
 use crate::runtime::batcher::Batcher;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::metrics::Metrics;
 use crate::sip::event::CallKey;
-use crate::speaker::embedder::Embedder;
+use crate::speaker::embedder::{Embedder, Role};
 use crate::speaker::embedding::Embedding;
 
 /// Segments of one session that may wait at once.
@@ -25,9 +25,15 @@ use crate::speaker::embedding::Embedding;
 /// A segment is at most 8 s long and costs some 0.3 s of CPU, so four of them are half a minute
 /// of speech: whoever waits longer would alarm too late, and the spotter is told of the gap.
 pub const SEGMENTS_WAITING: u64 = 4;
-/// Answers that one session may have outstanding: a window and a segment being worked on, a window
-/// and [`SEGMENTS_WAITING`] segments in the queues. A channel of this size is never full.
-pub const ANSWERS_OUTSTANDING: usize = 3 + SEGMENTS_WAITING as usize;
+/// Answers that one session may have outstanding: a piece of speech for each embedder and a segment
+/// being worked on, one more of each and [`SEGMENTS_WAITING`] segments in the queues. A channel of this
+/// size is never full.
+pub const ANSWERS_OUTSTANDING: usize = 5 + SEGMENTS_WAITING as usize;
+/// Slices that the cheap embedder takes at once: a batch of eight costs it half as much a slice as one.
+const SLICES_AT_ONCE: usize = 8;
+/// How long a slice waits for company. A call has one every 0.7 s of speech: at twelve calls there is
+/// always some, and with fewer there is time.
+const SLICE_LINGERS: Duration = Duration::from_millis(50);
 
 /// Where the answers of one session go.
 type Replies = mpsc::Sender<Answer>;
@@ -43,25 +49,29 @@ impl Backlog {
     }
 }
 
-/// Both queues, for the media threads to fill.
+/// The queues, for the media threads to fill.
 #[derive(Clone, Debug)]
 pub struct InferenceQueues {
     backlog: Arc<Backlog>,
-    speaker: Arc<Queue<CallKey, (SpeechWindow, Replies)>>,
+    decide: Arc<Queue<CallKey, (VoiceWork, Replies)>>,
+    watch: Arc<Queue<CallKey, (VoiceWork, Replies)>>,
     keyword: Arc<Queue<(CallKey, u64), (Segment, Replies)>>,
 }
 
 impl InferenceQueues {
-    /// Two empty queues.
+    /// Empty queues.
     pub fn new() -> Self {
         Self {
             backlog: Arc::default(),
-            speaker: Arc::new(Queue::new()),
-            keyword: Arc::new(Queue::new()),
+            // ResNet34 costs the same per window at any batch size, and four segments at once cost
+            // Moonshine's encoder four times one.
+            decide: Arc::new(Queue::new(1, Duration::ZERO)),
+            watch: Arc::new(Queue::new(SLICES_AT_ONCE, SLICE_LINGERS)),
+            keyword: Arc::new(Queue::new(1, Duration::ZERO)),
         }
     }
 
-    /// What both models have before them.
+    /// What all models have before them.
     pub fn backlog(&self) -> Arc<Backlog> {
         Arc::clone(&self.backlog)
     }
@@ -78,10 +88,10 @@ impl InferenceQueues {
     ) -> Option<Infer> {
         self.backlog.0.fetch_add(1, Ordering::Relaxed);
         let replaced = match work {
-            Infer::Speaker(window) => self
-                .speaker
-                .push(now, call, (window, replies.clone()))
-                .map(|(window, _)| Infer::Speaker(window)),
+            Infer::Speaker(work) => self
+                .of(work.by)
+                .push(now, call, (work, replies.clone()))
+                .map(|(work, _)| Infer::Speaker(work)),
             Infer::Keyword(segment) => self
                 .keyword
                 .push(now, (call, count % SEGMENTS_WAITING), (segment, replies.clone()))
@@ -93,9 +103,17 @@ impl InferenceQueues {
         replaced
     }
 
-    /// Lets both threads end once they have done what waits.
+    fn of(&self, role: Role) -> &Arc<Queue<CallKey, (VoiceWork, Replies)>> {
+        match role {
+            Role::Decide => &self.decide,
+            Role::Watch => &self.watch,
+        }
+    }
+
+    /// Lets all threads end once they have done what waits.
     pub fn close(&self) {
-        self.speaker.close();
+        self.decide.close();
+        self.watch.close();
         self.keyword.close();
     }
 }
@@ -106,19 +124,29 @@ impl Default for InferenceQueues {
     }
 }
 
-/// Starts the thread that owns the speaker model.
+/// Starts the thread that owns the embedder for `role`.
 pub fn spawn_speaker<E: Embedder + Send + 'static>(
     queues: &InferenceQueues,
+    role: Role,
     mut model: E,
     metrics: Arc<Metrics>,
     pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
-    let (queue, backlog) = (Arc::clone(&queues.speaker), queues.backlog());
-    thread::Builder::new().name("speaker-model".into()).spawn(move || {
+    let (queue, backlog) = (Arc::clone(queues.of(role)), queues.backlog());
+    let name = match role {
+        Role::Decide => "speaker-model",
+        Role::Watch => "watch-model",
+    };
+    thread::Builder::new().name(name.into()).spawn(move || {
         let _pulse = pulse;
-        while let Some((window, replies)) = queue.pop() {
-            let embedding = metrics.time(Model::Speaker, || embed(&mut model, &window.samples));
-            reply(&backlog, &replies, Answer::Embedding { window, embedding });
+        while let Some(batch) = queue.pop() {
+            let windows: Vec<&[f32]> = batch.iter().map(|(work, _)| &work.samples[..]).collect();
+            let embeddings = metrics.time(Model::of(role), || embed_all(&mut model, &windows));
+            let embeddings = embeddings.unwrap_or_else(|| vec![None; batch.len()]);
+            for ((work, replies), embedding) in batch.into_iter().zip(embeddings) {
+                let VoiceWork { by, window, .. } = work;
+                reply(&backlog, &replies, Answer::Embedding { by, window, embedding });
+            }
         }
     })
 }
@@ -134,12 +162,14 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
     let (queue, backlog) = (Arc::clone(&queues.keyword), queues.backlog());
     thread::Builder::new().name("keyword-model".into()).spawn(move || {
         let _pulse = pulse;
-        while let Some((segment, replies)) = queue.pop() {
-            let spotting =
-                metrics.time(Model::Keyword, || spotter.spot(&mut model, &segment.samples));
-            // The transcript ends here: what was said around a phrase is nobody's business.
-            let hits = spotting.map(|spotting| spotting.hits);
-            reply(&backlog, &replies, Answer::Hits { segment, hits });
+        while let Some(batch) = queue.pop() {
+            for (segment, replies) in batch {
+                let spotting =
+                    metrics.time(Model::Keyword, || spotter.spot(&mut model, &segment.samples));
+                // The transcript ends here: what was said around a phrase is nobody's business.
+                let hits = spotting.map(|spotting| spotting.hits);
+                reply(&backlog, &replies, Answer::Hits { segment, hits });
+            }
         }
     })
 }
@@ -150,6 +180,14 @@ pub fn embed<E: Embedder>(model: &mut E, samples: &[f32]) -> Result<Embedding, S
     raw.and_then(Embedding::from_raw).ok_or_else(|| "the embedding has no direction".to_owned())
 }
 
+/// The embeddings of equally long windows, each `None` where it has no direction.
+fn embed_all<E: Embedder>(
+    model: &mut E,
+    windows: &[&[f32]],
+) -> Result<Vec<Option<Embedding>>, E::Error> {
+    Ok(model.embed(windows)?.into_iter().map(Embedding::from_raw).collect())
+}
+
 /// The channel has room by construction; a session that is gone wants no answer.
 fn reply(backlog: &Backlog, replies: &Replies, answer: Answer) {
     backlog.0.fetch_sub(1, Ordering::Relaxed);
@@ -158,9 +196,7 @@ fn reply(backlog: &Backlog, replies: &Replies, answer: Answer) {
     }
 }
 
-/// A [`Batcher`] between threads: batches of one, since neither model gains by more (ResNet34 costs the
-/// same per window at any batch size, and four segments at once cost Moonshine's encoder four times
-/// one).
+/// A [`Batcher`] between threads.
 #[derive(Debug)]
 struct Queue<K, T> {
     state: Mutex<QueueState<K, T>>,
@@ -174,8 +210,8 @@ struct QueueState<K, T> {
 }
 
 impl<K: Copy + Eq + Hash, T> Queue<K, T> {
-    fn new() -> Self {
-        let state = QueueState { batcher: Batcher::new(1, Duration::ZERO), closed: false };
+    fn new(at_once: usize, linger: Duration) -> Self {
+        let state = QueueState { batcher: Batcher::new(at_once, linger), closed: false };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -185,17 +221,26 @@ impl<K: Copy + Eq + Hash, T> Queue<K, T> {
         replaced
     }
 
-    /// Waits for the next item; `None` once the queue is closed and empty.
-    fn pop(&self) -> Option<T> {
+    /// Waits for the next batch; `None` once the queue is closed and empty.
+    fn pop(&self) -> Option<Vec<T>> {
+        const WHOLE: &str = "nothing panics while it holds this lock";
         let mut state = self.lock();
         loop {
-            if let Some((_, item)) = state.batcher.pop(Instant::now()).pop() {
-                return Some(item);
+            let now = Instant::now();
+            let due = state.batcher.poll_timeout();
+            // Nothing more comes once it is closed: what lingers goes at once.
+            let batch = state.batcher.pop(if state.closed { due.unwrap_or(now) } else { now });
+            if !batch.is_empty() {
+                return Some(batch.into_iter().map(|(_, item)| item).collect());
             }
-            if state.closed {
-                return None;
-            }
-            state = self.changed.wait(state).expect("nothing panics while it holds this lock");
+            state = match due {
+                Some(due) => {
+                    let wait = due.saturating_duration_since(now);
+                    self.changed.wait_timeout(state, wait).expect(WHOLE).0
+                }
+                None if state.closed => return None,
+                None => self.changed.wait(state).expect(WHOLE),
+            };
         }
     }
 
@@ -215,12 +260,24 @@ mod tests {
 
     #[test]
     fn what_waits_is_done_before_the_end() {
-        let queue = Queue::new();
+        let queue = Queue::new(1, Duration::ZERO);
         let now = Instant::now();
         assert_eq!(queue.push(now, 'a', 1), None);
         assert_eq!(queue.push(now, 'b', 2), None);
         assert_eq!(queue.push(now, 'a', 3), Some(1));
         queue.close();
-        assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(3), Some(2), None]);
+        assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some(vec![3]), Some(vec![2]), None]);
+    }
+
+    #[test]
+    fn slices_of_several_calls_go_together_and_a_lone_one_does_not_wait_for_ever() {
+        let queue = Queue::new(2, Duration::from_millis(20));
+        let now = Instant::now();
+        queue.push(now, 'a', 1);
+        queue.push(now, 'b', 2);
+        queue.push(now, 'c', 3);
+        assert_eq!(queue.pop(), Some(vec![1, 2]));
+        assert_eq!(queue.pop(), Some(vec![3]));
+        assert!(now.elapsed() >= Duration::from_millis(20));
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::sleep_until;
 use crate::call::media_plan::MediaPlan;
 use crate::call::media_session::{Answer, Infer, MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
-use crate::call::speaker_watch::SpeakerWatch;
+use crate::call::speaker_watch::{SpeakerWatch, VoiceWork};
 use crate::policy::evidence::Evidence;
 use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::packet::is_dtls;
@@ -271,8 +271,8 @@ impl Party {
             return;
         };
         let (model, answer) = match replaced {
-            Infer::Speaker(window) => {
-                (Model::Speaker, Answer::Embedding { window, embedding: None })
+            Infer::Speaker(VoiceWork { by, window, .. }) => {
+                (Model::of(by), Answer::Embedding { by, window, embedding: None })
             }
             Infer::Keyword(segment) => (Model::Keyword, Answer::Hits { segment, hits: None }),
         };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_session::{Answer, Infer, MediaSession, Output};
 use crate::call::media_stats::MediaStats;
-use crate::call::speaker_watch::SpeakerWatch;
+use crate::call::speaker_watch::{SpeakerWatch, VoiceWork};
 use crate::policy::evidence::{Evidence, Obstacle};
 use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::line::LineReport;
@@ -49,7 +49,9 @@ pub struct Bookkeeper;
 impl Analyst for Bookkeeper {
     fn answer(&mut self, work: Infer) -> Answer {
         match work {
-            Infer::Speaker(window) => Answer::Embedding { window, embedding: None },
+            Infer::Speaker(VoiceWork { by, window, .. }) => {
+                Answer::Embedding { by, window, embedding: None }
+            }
             Infer::Keyword(segment) => Answer::Hits { segment, hits: None },
         }
     }

@@ -422,8 +422,8 @@ impl Signalling {
                 None
             }),
         };
-        let verifier = Verifier::new(Calibration::RESNET34_3S, self.decision);
-        SpeakerWatch::new(facts.consent.as_ref(), voiceprint, &self.models.speaker, verifier)
+        let verifier = Verifier::new(Calibration::RESNET34_GE2E, self.decision);
+        SpeakerWatch::new(facts.consent.as_ref(), voiceprint.as_ref(), &self.models.speaker, verifier)
     }
 
     fn handle_info(&mut self, key: CallKey, outcome: InfoOutcome) {

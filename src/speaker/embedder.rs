@@ -1,13 +1,36 @@
 //! What the speaker wing asks of a voice model; `runtime/onnx.rs` answers it.
 
-/// Turns windows of speech into points whose directions tell the voices.
-///
-/// It takes samples: what is computed from them first, a spectrum or nothing, belongs to the model.
+/// Turns windows of speech into points whose directions tell the voice.
 pub trait Embedder {
-    /// Why a run failed. The windows are dropped and counted; the call goes on.
+    /// Why a run failed. Its windows are dropped and counted; the call goes on.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// `windows`: speech, 16 kHz, full scale -1 to 1, all of one length.
-    /// Returns the raw (not normalised) embedding of each, in order.
+    /// The raw (not normalised) embeddings of `windows`: equally long stretches of 16 kHz samples
+    /// in [-1, 1] at telephone bandwidth. The front-end is the model's own affair.
     fn embed(&mut self, windows: &[&[f32]]) -> Result<Vec<Vec<f32>>, Self::Error>;
+}
+
+/// What an embedder is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The strong one, over whole windows: speaks where a decision is near.
+    Decide,
+    /// The cheap one, over slices: hears everything.
+    Watch,
+}
+
+/// Names of the embedders in use, `name@version`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Embedders {
+    /// That which decides.
+    pub decide: String,
+    /// That which watches, if there is one.
+    pub watch: Option<String>,
+}
+
+impl std::fmt::Display for Embedders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.decide)?;
+        self.watch.iter().try_for_each(|watch| write!(f, " {watch}"))
+    }
 }
