@@ -116,7 +116,7 @@ impl Bench {
     /// A voiceprint of the speech in `files`; `None` if that is too little.
     fn enrol(&mut self, files: &[PathBuf]) -> Option<Voiceprint> {
         let consent = Consent::from_reference("readers").expect("a reference");
-        let mut enroller = Enroller::new(&mut self.model, "m@1", "reader", consent);
+        let mut enroller = Enroller::new(&mut self.model, "m@1", "reader", &consent);
         for file in files {
             enroller.hear_file(file).expect("a recording");
         }
@@ -142,7 +142,7 @@ impl Bench {
                 let embedding = known
                     .entry((file.to_owned(), window.net_speech))
                     .or_insert_with(|| embed(filter_bank, model, &window.samples).expect("a run"));
-                let cosine = embedding.cosine(&claimed.embedding).expect("one model");
+                let cosine = embedding.cosine(&claimed.references[0].embedding).expect("one model");
                 let fresh = window.fresh.as_secs_f64() / WINDOW.as_secs_f64();
                 let decision = verifier.observe(cosine, fresh);
                 if decision != Decision::Undecided && decided.is_zero() {

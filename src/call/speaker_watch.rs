@@ -12,7 +12,7 @@ use crate::speaker::voiceprint::Voiceprint;
 /// The comparison of one caller's voice with a voiceprint: there is none without a consent.
 #[derive(Debug)]
 pub struct SpeakerWatch {
-    voiceprint: Voiceprint,
+    reference: Embedding,
     verifier: Verifier,
 }
 
@@ -27,10 +27,8 @@ impl SpeakerWatch {
     ) -> Result<Self, Obstacle> {
         consent.ok_or(Obstacle::NoConsent)?;
         let voiceprint = voiceprint.ok_or(Obstacle::NoVoiceprint)?;
-        if voiceprint.model != model {
-            return Err(Obstacle::OtherModel);
-        }
-        Ok(Self { voiceprint, verifier })
+        let reference = voiceprint.reference(model).ok_or(Obstacle::OtherModel)?;
+        Ok(Self { reference: reference.embedding.clone(), verifier })
     }
 
     /// New speech between one window and the next; `None` once nothing more is to be embedded.
@@ -45,8 +43,8 @@ impl SpeakerWatch {
         embedding: &Embedding,
         coverage: f64,
     ) -> Option<SpeakerEvidence> {
-        // Equal dimensions: the voiceprint is of the model in use, as `new` saw to.
-        let cosine = embedding.cosine(&self.voiceprint.embedding)?;
+        // Equal dimensions: the reference is of the model in use, as `new` saw to.
+        let cosine = embedding.cosine(&self.reference)?;
         let fresh = window.fresh.as_secs_f64() / WINDOW.as_secs_f64();
         let decision = self.verifier.observe(cosine, fresh);
         Some(SpeakerEvidence {

@@ -85,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     };
     let mut model = installed.speaker()?;
     let consent = Consent::from_reference(script::CONSENT)?;
-    let mut enroller = Enroller::new(&mut model, &installed.models().speaker, SUBJECT, consent);
+    let mut enroller = Enroller::new(&mut model, &installed.models().speaker, SUBJECT, &consent);
     let narrator = recording("two_cities.wav")?;
     let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;
     Voiceprints::open(&config.store.folder)?.save(&enroller.finish()?)?;
