@@ -24,6 +24,13 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["check"], None),
     (&["analyze"], Some("sidetone analyze call.pcapng")),
     (&["enroll"], Some("sidetone enroll --subject customer-4711 --consent")),
+    (&["voiceprint"], None),
+    (&["voiceprint", "list"], Some("sidetone voiceprint list --json")),
+    (&["voiceprint", "show"], Some("sidetone voiceprint show --subject")),
+    (&["voiceprint", "erase"], Some("sidetone voiceprint erase --subject")),
+    (&["voiceprint", "export"], Some("sidetone voiceprint export --subject")),
+    (&["voiceprint", "revert"], Some("sidetone voiceprint revert --subject")),
+    (&["voiceprint", "migrate"], Some("sidetone voiceprint migrate --to")),
     (&["models"], None),
     (&["models", "list"], None),
     (&["models", "fetch"], None),
@@ -180,8 +187,11 @@ fn an_enrolment_that_fails_says_why_and_leaves_nothing_behind() {
     short.truncate(5 * RATE as usize);
     write_wav(&site.path("short.wav"), &short);
     let output = site.run(&["enroll", "--json", "--subject", "a", "--consent", "c", "short.wav"]);
-    let said = refusal(&output);
-    let found = said.strip_suffix(" s of net speech found, at least 10 s needed").expect(&said);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&told["subject"], &told["enrolled"]), (&"a".into(), &false.into()));
+    let said = told["reason"].as_str().expect("a sentence");
+    let found = said.strip_suffix(" s of net speech found, at least 10 s needed").expect(said);
     let found: f64 = found.parse().expect("seconds");
     assert!((1.0..5.0).contains(&found), "{found} s of 5 s");
     // A good file does not save a bad one after it.

@@ -144,14 +144,13 @@ fn verifier() -> Verifier {
 }
 
 fn alice() -> Voiceprint {
-    Voiceprint {
-        subject: "alice".to_owned(),
-        consent: "c-1".to_owned(),
-        model: SPEAKER_MODEL.to_owned(),
-        created: jiff::Timestamp::UNIX_EPOCH,
-        net_speech_s: 12.0,
-        embedding: Embedding::from_raw(vec![1.0, 0.0]).expect("a direction"),
-    }
+    Voiceprint::of_embedding(
+        "alice",
+        "c-1",
+        jiff::Timestamp::UNIX_EPOCH,
+        12.0,
+        (SPEAKER_MODEL, Embedding::from_raw(vec![1.0, 0.0]).expect("a direction")),
+    )
 }
 
 fn speaker(decision: Decision, at_s: u64, llr: f64) -> Evidence {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use sidetone::audio::g711;
 use sidetone::audio::listener::{Heard, Listener};
+use sidetone::audio::mel::FilterBank;
 use sidetone::audio::pcm;
 use sidetone::audio::speech_windows::WINDOW;
 use sidetone::consent::consent::Consent;
@@ -44,6 +45,7 @@ fn impostors_are_turned_away_and_the_true_speaker_is_not() {
     let model = store.join("wespeaker-resnet34/embedding.ort");
     let mut bench = Bench {
         model: SpeakerModel::load(&runtime, &model).expect("the model"),
+        filter_bank: FilterBank::new(),
         known: HashMap::new(),
     };
     // Each reader twice: enrolled on the first utterances and tried with the last, and the reverse.
@@ -104,6 +106,7 @@ impl Tally {
 
 struct Bench {
     model: SpeakerModel,
+    filter_bank: FilterBank,
     /// Embeddings by recording and by the net speech at the window's end, since many claims meet
     /// the same recording.
     known: HashMap<(PathBuf, Duration), Embedding>,
@@ -113,7 +116,7 @@ impl Bench {
     /// A voiceprint of the speech in `files`; `None` if that is too little.
     fn enrol(&mut self, files: &[PathBuf]) -> Option<Voiceprint> {
         let consent = Consent::from_reference("readers").expect("a reference");
-        let mut enroller = Enroller::new(&mut self.model, "m@1", "reader", consent);
+        let mut enroller = Enroller::new(&mut self.model, "m@1", "reader", &consent);
         for file in files {
             enroller.hear_file(file).expect("a recording");
         }
@@ -135,11 +138,11 @@ impl Bench {
             listener.hear(&coded, RATE, false);
             while let Some(heard) = listener.poll() {
                 let Heard::Window(window) = heard else { continue };
-                let Self { model, known } = self;
+                let Self { model, filter_bank, known } = self;
                 let embedding = known
                     .entry((file.to_owned(), window.net_speech))
-                    .or_insert_with(|| embed(model, &window.samples).expect("a run"));
-                let cosine = embedding.cosine(&claimed.embedding).expect("one model");
+                    .or_insert_with(|| embed(filter_bank, model, &window.samples).expect("a run"));
+                let cosine = embedding.cosine(&claimed.references[0].embedding).expect("one model");
                 let fresh = window.fresh.as_secs_f64() / WINDOW.as_secs_f64();
                 let decision = verifier.observe(cosine, fresh);
                 if decision != Decision::Undecided && decided.is_zero() {

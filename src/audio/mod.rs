@@ -1,5 +1,6 @@
 //! From codec payloads to windows and segments of clean speech, without IO.
 
+pub mod bandwidth;
 pub mod concealment;
 pub mod decoder;
 pub mod g711;

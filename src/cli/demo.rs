@@ -31,7 +31,6 @@ use crate::runtime::caller::{CallPlan, CallReport, place};
 use crate::runtime::enroller::Enroller;
 use crate::runtime::installed::Installed;
 use crate::runtime::store::voiceprints::Voiceprints;
-use crate::speaker::calibration::ErrorRate;
 use crate::speaker::verifier;
 
 /// How much faster than real time `--fast` plays at most, one call after another. The callers wait
@@ -83,13 +82,13 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             println!("{line}");
         }
     };
-    let mut model = installed.speaker()?;
+    let mut voices = installed.voices()?;
     let consent = Consent::from_reference(script::CONSENT)?;
-    let mut enroller = Enroller::new(&mut model, &installed.models().speaker, SUBJECT, consent);
+    let mut enroller = Enroller::new(&mut voices, &installed.models().speaker, SUBJECT, &consent);
     let narrator = recording("two_cities.wav")?;
     let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;
     Voiceprints::open(&config.store.folder)?.save(&enroller.finish()?)?;
-    drop(model);
+    drop(voices);
     say(format!(
         "enrolled {SUBJECT} on the first {:.0} s of two_cities.wav: {:.1} s of net speech",
         ENROLMENT.as_secs_f64(),
@@ -192,7 +191,6 @@ async fn play(
 
 /// The appliance as the demonstration wants it: loopback, any free port, nothing left behind.
 fn config(store: PathBuf, models: &std::path::Path) -> Config {
-    let rate = |n| ErrorRate::one_in(n).expect("a rate");
     Config {
         sip: Sip::on_loopback(16),
         rtp: Rtp {
@@ -203,7 +201,7 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
             codec_order: CodecOrder::Offer,
         },
         models: Models { folder: models.to_owned() },
-        speaker: verifier::Settings { false_accept: rate(1000), false_reject: rate(50) },
+        speaker: verifier::Settings::default(),
         keyword: Keyword { policy: PathBuf::new(), forced_threshold: -1.5 },
         store: Store { folder: store },
         http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },

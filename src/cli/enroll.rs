@@ -3,16 +3,27 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
 use crate::cli::{Outcome, Places, Refusal, println, subject};
 use crate::consent::consent::Consent;
-use crate::runtime::enroller::Enroller;
+use crate::runtime::audio_file::AudioFileError;
+use crate::runtime::enroller::{EnrollError, Enroller};
 use crate::runtime::store::voiceprints::Voiceprints;
+use crate::speaker::embedder::Embedder;
+use crate::speaker::gathering::Gathering;
+use crate::speaker::voiceprint::Voiceprint;
 
 /// Arguments of `sidetone enroll`.
 #[derive(Debug, Args)]
-#[command(after_help = "At least 10 s of net speech are needed, in all files together.\n\n\
-    Example:\n  sidetone enroll --subject customer-4711 --consent ivr-2026-11-23/88 first.wav second.flac")]
+#[command(
+    after_help = "At least 10 s of net speech by one person alone are needed, in all files together, \
+    without clipping and with little noise; what is not good enough is told (exit code 1), and nothing \
+    is kept of it.\n\n\
+    Examples:\n  \
+    sidetone enroll --subject customer-4711 --consent ivr-2026-11-23/88 first.wav second.flac\n  \
+    sidetone enroll --add --subject customer-4711 --consent ivr-2026-11-23/88 weeks-later.wav"
+)]
 pub struct Arguments {
     #[command(flatten)]
     places: Places,
@@ -22,6 +33,10 @@ pub struct Arguments {
     /// Reference of the person's consent; without one nothing is computed.
     #[arg(long, value_name = "REF", value_parser = |text: &str| Consent::from_reference(text))]
     consent: Consent,
+    /// Add the files to the voiceprint that there is, as another session of the same voice, rather
+    /// than put a new one in its place.
+    #[arg(long)]
+    add: bool,
     /// Print the result as one JSON document.
     #[arg(long)]
     json: bool,
@@ -34,28 +49,72 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let (config, _) = arguments.places.load()?;
     let installed = arguments.places.installed(&config)?;
-    let mut model = installed.speaker()?;
-    let name = &installed.models().speaker;
-    let mut enroller =
-        Enroller::new(&mut model, name, &arguments.subject, arguments.consent.clone());
+    let mut voices = installed.voices()?;
+    let names = &installed.models().speaker;
+    let gathering = if arguments.add {
+        earlier(&Voiceprints::open(&config.store.folder)?, arguments)?
+    } else {
+        Gathering::new(&arguments.subject, &arguments.consent)
+    };
+    let enroller = Enroller::onto(&mut voices, names, gathering);
+    let voiceprint = match hear(enroller, arguments) {
+        Ok(voiceprint) => voiceprint,
+        // Which file to name is the caller's mistake; what is in it is what was to be found out.
+        Err(EnrollError::File(error)) if !matches!(error, AudioFileError::Empty { .. }) => {
+            return Err(error.into());
+        }
+        Err(error) => {
+            if arguments.json {
+                let subject = &arguments.subject;
+                let reason = error.to_string();
+                println!("{}", json!({ "subject": subject, "enrolled": false, "reason": reason }));
+            } else {
+                println!("not enrolled: {error}");
+            }
+            return Ok(Outcome::Problem);
+        }
+    };
+    Voiceprints::open(&config.store.folder)?.save(&voiceprint)?;
+    if arguments.json {
+        println!("{}", enrolled(&voiceprint, &names.decide));
+    } else {
+        println!("enrolled {} under consent {}", voiceprint.subject, voiceprint.consent);
+    }
+    Ok(Outcome::Done)
+}
+
+/// What the voiceprint that there is was made from.
+fn earlier(store: &Voiceprints, arguments: &Arguments) -> Result<Gathering, Refusal> {
+    let subject = &arguments.subject;
+    let voiceprint = store.load(subject)?;
+    let voiceprint = voiceprint.ok_or_else(|| format!("no voiceprint of {subject} to add to"))?;
+    let gathering = Gathering::of(&voiceprint, &arguments.consent);
+    Ok(gathering.ok_or_else(|| {
+        format!("the voiceprint of {subject} keeps no windows to compare with: enrol without --add")
+    })?)
+}
+
+fn hear<E: Embedder>(
+    mut enroller: Enroller<'_, E>,
+    arguments: &Arguments,
+) -> Result<Voiceprint, EnrollError> {
     for file in &arguments.files {
         let net_speech = enroller.hear_file(file)?;
         if !arguments.json {
             println!("{}: {:.1} s of net speech so far", file.display(), net_speech.as_secs_f64());
         }
     }
-    let voiceprint = enroller.finish()?;
-    Voiceprints::open(&config.store.folder)?.save(&voiceprint)?;
-    if arguments.json {
-        let result = serde_json::json!({
-            "subject": voiceprint.subject,
-            "consent": voiceprint.consent,
-            "model": voiceprint.model,
-            "net_speech_s": voiceprint.net_speech_s,
-        });
-        println!("{result}");
-    } else {
-        println!("enrolled {} under consent {}", voiceprint.subject, voiceprint.consent);
-    }
-    Ok(Outcome::Done)
+    enroller.finish()
+}
+
+fn enrolled(voiceprint: &Voiceprint, model: &str) -> serde_json::Value {
+    json!({
+        "subject": voiceprint.subject,
+        "enrolled": true,
+        "consent": voiceprint.consent,
+        "model": model,
+        "net_speech_s": voiceprint.net_speech_s,
+        "session": voiceprint.sessions.last(),
+        "spread": voiceprint.reference(model).and_then(|reference| reference.spread),
+    })
 }

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod enroll;
 pub mod models;
 pub mod serve;
+pub mod voiceprint;
 
 use std::fmt;
 use std::io::{ErrorKind, Write};
@@ -54,6 +55,9 @@ enum Command {
     Analyze(analyze::Arguments),
     /// Make a voiceprint of a person who agreed to it.
     Enroll(enroll::Arguments),
+    /// List, show, erase, export, revert and migrate what is kept of voices.
+    #[command(subcommand)]
+    Voiceprint(voiceprint::Command),
     /// List, fetch and verify the models.
     #[command(subcommand)]
     Models(models::Command),
@@ -128,6 +132,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
+        Command::Voiceprint(command) => voiceprint::run(&command),
         Command::Models(command) => models::run(&command),
     };
     match outcome {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::policy::evidence::{Evidence, PhraseEvidence};
 use crate::policy::rule::{Party, Policy};
-use crate::speaker::embedder::Embedders;
 use crate::policy::verdict::{Finding, SCHEMA_VERSION, SpeakerDecision, Verdict};
+use crate::speaker::embedder::Embedders;
 
 /// How long a phrase is remembered, in the party's own time, so as not to be told twice.
 ///
@@ -70,7 +70,7 @@ impl Judge {
         match evidence {
             Evidence::Speaker(speaker) => {
                 let decision = SpeakerDecision::from(speaker.decision);
-                let unsaid = decision != SpeakerDecision::Collecting && leg.told != Some(decision);
+                let unsaid = decision != SpeakerDecision::Undecided && leg.told != Some(decision);
                 let subject = leg.subject.clone().filter(|_| unsaid)?;
                 leg.told = Some(decision);
                 let finding = Finding::Speaker {

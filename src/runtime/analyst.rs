@@ -10,10 +10,10 @@ use crate::keyword::spotter::Spotter;
 use crate::policy::evidence::Obstacle;
 use crate::policy::judge::Models;
 use crate::policy::rule::{Party, Policy};
-use crate::runtime::inference_thread::embed;
 use crate::runtime::replay::Analyst;
+use crate::runtime::voices::Voices;
 use crate::speaker::calibration::Calibration;
-use crate::speaker::embedder::{Embedder, Role};
+use crate::speaker::embedder::Embedder;
 use crate::speaker::verifier::{self, Verifier};
 use crate::speaker::voiceprint::Voiceprint;
 
@@ -41,15 +41,6 @@ pub struct Phrases<M> {
     pub spotter: Spotter,
 }
 
-/// The embedders that compare a claim.
-#[derive(Debug)]
-pub struct Voices<E> {
-    /// That which decides.
-    pub decide: E,
-    /// That which watches.
-    pub watch: Option<E>,
-}
-
 /// Answers at once, with as many models as were loaded.
 #[derive(Debug)]
 pub struct LoadedAnalyst<E, M> {
@@ -61,7 +52,11 @@ pub struct LoadedAnalyst<E, M> {
 impl<E: Embedder, M: AcousticModel> LoadedAnalyst<E, M> {
     /// With a voice to compare with and its models, and with phrases to look for; `names` are the
     /// models'.
-    pub fn new(names: Models, speaker: Option<(Claim, Voices<E>)>, keyword: Option<Phrases<M>>) -> Self {
+    pub fn new(
+        names: Models,
+        speaker: Option<(Claim, Voices<E>)>,
+        keyword: Option<Phrases<M>>,
+    ) -> Self {
         Self { names, speaker, keyword }
     }
 
@@ -76,11 +71,7 @@ impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
         match work {
             Infer::Speaker(VoiceWork { by, window, samples, .. }) => {
                 let voices = self.speaker.as_mut().map(|(_, voices)| voices);
-                let model = voices.and_then(|voices| match by {
-                    Role::Decide => Some(&mut voices.decide),
-                    Role::Watch => voices.watch.as_mut(),
-                });
-                let embedding = model.and_then(|model| embed(model, &samples).ok());
+                let embedding = voices.and_then(|voices| voices.embed(by, &samples).ok());
                 Answer::Embedding { by, window, embedding }
             }
             Infer::Keyword(segment) => {

@@ -34,8 +34,10 @@ use crate::runtime::transport::listener::{Bound, ListenError};
 use crate::runtime::transport::resolver::Resolver;
 use crate::runtime::transport::tls::{Tls, TlsError};
 use crate::runtime::transport::transports::Transports;
+use crate::runtime::voices::Voices;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::transport::Transport;
+use crate::speaker::embedder::Role;
 
 /// Evidence that may wait for the signalling thread; a media thread that finds it full waits.
 const EVIDENCE_WAITING: usize = 1024;
@@ -140,24 +142,27 @@ impl Appliance {
         let http_task = tokio::spawn(serving);
 
         let loading = Instant::now();
-        let speaker = installed.speaker()?;
+        let Voices { decide, watch } = installed.voices()?;
         let moonshine = installed.moonshine()?;
         let spotter = installed.spotter(&policy, config.keyword.forced_threshold)?;
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
         let queues = InferenceQueues::new();
-        let inference = vec![
-            spawn_speaker(&queues, speaker, Arc::clone(&metrics), health.pulse("speaker-model"))
+        let embedders = [(Role::Decide, Some(decide)), (Role::Watch, watch)];
+        let mut inference = embedders
+            .into_iter()
+            .filter_map(|(role, model)| Some((role, model?)))
+            .map(|(role, model)| {
+                let pulse = health.pulse("speaker-model");
+                spawn_speaker(&queues, role, model, Arc::clone(&metrics), pulse)
+            })
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(StartError::Thread)?;
+        let pulse = health.pulse("keyword-model");
+        inference.push(
+            spawn_keyword(&queues, moonshine, spotter, Arc::clone(&metrics), pulse)
                 .map_err(StartError::Thread)?,
-            spawn_keyword(
-                &queues,
-                moonshine,
-                spotter,
-                Arc::clone(&metrics),
-                health.pulse("keyword-model"),
-            )
-            .map_err(StartError::Thread)?,
-        ];
+        );
         let (events, inbox) = mpsc::channel(EVIDENCE_WAITING);
         let media = (0..config.rtp.threads)
             .map(|n| {

@@ -44,6 +44,12 @@ pub enum AudioFileError {
         /// What the reader stumbled over.
         why: String,
     },
+    /// A recording of nothing.
+    #[error("{} holds no samples", .file.display())]
+    Empty {
+        /// Which file.
+        file: PathBuf,
+    },
     /// It goes on for too long.
     #[error("{} is longer than {} minutes", .file.display(), LONGEST_S / 60)]
     TooLong {
@@ -143,7 +149,7 @@ pub fn read(file: &Path) -> Result<Recording, AudioFileError> {
         }
     };
     if packets.is_empty() && channels.first().is_none_or(Vec::is_empty) {
-        return Err(no_audio("it holds no samples".to_owned()));
+        return Err(AudioFileError::Empty { file: file.to_owned() });
     }
     Ok(match decoder {
         Some(_) => Recording::Samples { channels, rate, codec, fault },

@@ -229,7 +229,8 @@ impl<K: Copy + Eq + Hash, T> Queue<K, T> {
             let now = Instant::now();
             let due = state.batcher.poll_timeout();
             // Nothing more comes once it is closed: what lingers goes at once.
-            let batch = state.batcher.pop(if state.closed { due.unwrap_or(now) } else { now });
+            let by = if state.closed { due.unwrap_or(now) } else { now };
+            let batch = state.batcher.pop(by);
             if !batch.is_empty() {
                 return Some(batch.into_iter().map(|(_, item)| item).collect());
             }

@@ -11,6 +11,8 @@ use crate::policy::judge::Models;
 use crate::policy::rule::Policy;
 use crate::runtime::models::{Manifest, Role, Status};
 use crate::runtime::onnx::{MoonshineModel, OnnxError, Runtime, SpeakerModel};
+use crate::runtime::voices::Voices;
+use crate::speaker::embedder::Embedders;
 
 /// The manifest that this binary was built with.
 pub const MANIFEST: &str = include_str!("../../models/manifest.toml");
@@ -107,7 +109,10 @@ impl Installed {
                 &library.unwrap_or_else(|| store.join("onnxruntime/libonnxruntime.so")),
             )?,
             store: store.to_owned(),
-            models: Models { speaker: name(Role::Embedder), keyword: name(Role::AcousticModel) },
+            models: Models {
+                speaker: Embedders { decide: name(Role::Embedder), watch: None },
+                keyword: name(Role::AcousticModel),
+            },
         })
     }
 
@@ -121,9 +126,10 @@ impl Installed {
         self.store.join("recordings").join(file)
     }
 
-    /// Loads the speaker model.
-    pub fn speaker(&self) -> Result<SpeakerModel, InstalledError> {
-        Ok(SpeakerModel::load(&self.runtime, &self.store.join("wespeaker-resnet34/embedding.ort"))?)
+    /// Loads the speaker models.
+    pub fn voices(&self) -> Result<Voices<SpeakerModel>, InstalledError> {
+        let decide = self.store.join("wespeaker-resnet34/embedding.ort");
+        Ok(Voices { decide: SpeakerModel::load(&self.runtime, &decide)?, watch: None })
     }
 
     /// Loads the keyword model.

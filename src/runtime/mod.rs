@@ -34,3 +34,4 @@ pub mod signalling;
 pub mod sip_settings;
 pub mod store;
 pub mod transport;
+pub mod voices;

@@ -423,7 +423,12 @@ impl Signalling {
             }),
         };
         let verifier = Verifier::new(Calibration::RESNET34_GE2E, self.decision);
-        SpeakerWatch::new(facts.consent.as_ref(), voiceprint.as_ref(), &self.models.speaker, verifier)
+        SpeakerWatch::new(
+            facts.consent.as_ref(),
+            voiceprint.as_ref(),
+            &self.models.speaker,
+            verifier,
+        )
     }
 
     fn handle_info(&mut self, key: CallKey, outcome: InfoOutcome) {

@@ -1,5 +1,9 @@
 //! A voice as a point on the unit sphere.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A unit-length speaker embedding; its dimension is the model's (256 for the ResNet34).
 ///
 /// Biometric data: `Debug` shows the dimension only, so no log line can leak a voice.
@@ -27,6 +31,16 @@ impl Embedding {
         Self::from_raw(sum)
     }
 
+    /// The direction of `(1 - share) * self + share * other`; `None` if their dimensions differ or
+    /// they cancel out.
+    pub fn towards(&self, other: &Self, share: f64) -> Option<Self> {
+        let share = share as f32;
+        let between = |(own, other): (&f32, &f32)| (1.0 - share) * own + share * other;
+        (self.0.len() == other.0.len())
+            .then(|| self.0.iter().zip(&other.0).map(between).collect())
+            .and_then(Self::from_raw)
+    }
+
     /// Cosine of the angle between two voices, in [-1, 1]; `None` if their dimensions differ.
     pub fn cosine(&self, other: &Self) -> Option<f32> {
         (self.0.len() == other.0.len())
@@ -36,6 +50,31 @@ impl Embedding {
     /// The coordinates, for storage.
     pub fn as_slice(&self) -> &[f32] {
         &self.0
+    }
+}
+
+/// As text: base64 of the coordinates, 32 bits each, least significant byte first; they come back as
+/// they were.
+impl Serialize for Embedding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|x| x.to_le_bytes()).collect();
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Embedding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wrong = |why| serde::de::Error::custom(format!("an embedding is {why}"));
+        let bytes = STANDARD.decode(String::deserialize(deserializer)?);
+        let bytes = bytes.map_err(|_| wrong("base64"))?;
+        let (numbers, rest) = bytes.as_chunks::<4>();
+        let numbers: Vec<f32> = numbers.iter().map(|n| f32::from_le_bytes(*n)).collect();
+        // Of unit length already: to scale it again would change its last bits.
+        let length = numbers.iter().map(|x| x * x).sum::<f32>().sqrt();
+        if !rest.is_empty() || (length - 1.0).abs() > 1e-3 || !length.is_finite() {
+            return Err(wrong("a direction, of 32-bit numbers and unit length"));
+        }
+        Ok(Self(numbers))
     }
 }
 
@@ -68,6 +107,17 @@ mod tests {
         let a = Embedding::from_raw(vec![1.0]).expect("a direction");
         let b = Embedding::from_raw(vec![1.0, 0.0]).expect("a direction");
         assert_eq!(a.cosine(&b), None);
+    }
+
+    #[test]
+    fn half_way_between_two_voices_is_between_them() {
+        let a = Embedding::from_raw(vec![1.0, 0.0]).expect("a direction");
+        let b = Embedding::from_raw(vec![0.0, 1.0]).expect("a direction");
+        let between = a.towards(&b, 0.5).expect("a direction");
+        assert!((between.cosine(&a).expect("one model") - 0.5_f32.sqrt()).abs() < 1e-6);
+        assert_eq!(a.towards(&b, 0.0), Some(a.clone()));
+        let opposite = Embedding::from_raw(vec![-1.0, 0.0]).expect("a direction");
+        assert_eq!(a.towards(&opposite, 0.5), None);
     }
 
     #[test]

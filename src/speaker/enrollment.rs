@@ -1,106 +1,221 @@
-//! Makes a voiceprint out of enough speech, or says how much is missing.
+//! One session's speech, on its way into a voiceprint: gathered window by window, then judged.
 
 use std::time::Duration;
 
-use crate::consent::consent::Consent;
+use crate::audio::pcm::duration_of;
+use crate::audio::speech_windows::SpeechWindow;
 use crate::speaker::embedding::Embedding;
-use crate::speaker::voiceprint::Voiceprint;
+use crate::speaker::one_voice::{Agreement, Part};
+use crate::speaker::quality::{NoiseFloor, Quality, Shortcoming};
+use crate::speaker::slices::{SLICE, Slice};
+use crate::speaker::voiceprint::{Kept, Session, Source};
 
-/// Least net speech for a voiceprint. 10 s: the length that the calibration's trials enrolled on.
-pub const LEAST_SPEECH: Duration = Duration::from_secs(10);
+/// Windows of one model that a session takes: a minute and a half of them. What is not good enough by
+/// then does not become so.
+const MOST_WINDOWS: usize = 120;
 
-/// Gathers the embeddings of one person's speech.
-#[derive(Debug)]
-pub struct Enrollment {
-    subject: String,
-    consent: Consent,
-    embeddings: Vec<Embedding>,
+/// A window, and what one model heard in it.
+#[derive(Clone, Debug)]
+pub struct Embedded<'a> {
+    /// The model, `name@version`.
+    pub model: &'a str,
+    /// The speech.
+    pub window: &'a SpeechWindow,
+    /// Its voice.
+    pub embedding: Embedding,
 }
 
-/// Why no voiceprint was made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EnrollmentError {
-    /// Less speech than a voiceprint needs.
-    #[error(
-        "{:.1} s of net speech found, at least {:.0} s needed",
-        .found.as_secs_f64(),
-        LEAST_SPEECH.as_secs_f64()
-    )]
-    TooLittleSpeech {
-        /// Net speech found.
-        found: Duration,
-    },
-    /// The model gave no usable direction.
-    #[error("the speaker model gave no usable embedding")]
-    NoDirection,
+/// Gathers what the models hear of one person in one session.
+#[derive(Clone, Debug)]
+pub struct Enrollment {
+    when: jiff::Timestamp,
+    source: Source,
+    /// Tells one voice from several: the model, `name@version`, and its bounds.
+    judge: (String, Agreement),
+    /// Windows by model, each in the order of the models' first.
+    models: Vec<(String, Vec<Part>)>,
+    slices: Vec<Part>,
+    noise: NoiseFloor,
+    analysed: Duration,
+}
+
+/// A session that is good enough, and what each model heard in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sitting {
+    /// How it was.
+    pub session: Session,
+    /// Windows by model.
+    pub windows: Vec<(String, Vec<Kept>)>,
 }
 
 impl Enrollment {
-    /// An enrolment of `subject`, who agreed to it under `consent`.
-    pub fn new(subject: String, consent: Consent) -> Self {
-        Self { subject, consent, embeddings: Vec::new() }
-    }
-
-    /// Takes one window's embedding.
-    pub fn observe(&mut self, embedding: Embedding) {
-        self.embeddings.push(embedding);
-    }
-
-    /// The voiceprint of all `net_speech` heard, made by `model` (`name@version`) at `created`.
-    pub fn finish(
-        self,
-        net_speech: Duration,
-        model: String,
-        created: jiff::Timestamp,
-    ) -> Result<Voiceprint, EnrollmentError> {
-        if net_speech < LEAST_SPEECH {
-            return Err(EnrollmentError::TooLittleSpeech { found: net_speech });
+    /// A session that began at `when`. `judge`, `name@version`, tells one voice from several, by
+    /// its bounds.
+    pub fn new(when: jiff::Timestamp, source: Source, judge: (&str, Agreement)) -> Self {
+        Self {
+            when,
+            source,
+            judge: (judge.0.to_owned(), judge.1),
+            models: Vec::new(),
+            slices: Vec::new(),
+            noise: NoiseFloor::default(),
+            analysed: Duration::ZERO,
         }
-        let embedding = Embedding::mean(&self.embeddings).ok_or(EnrollmentError::NoDirection)?;
-        Ok(Voiceprint {
-            subject: self.subject,
-            consent: self.consent.reference().to_owned(),
-            model,
-            created,
-            net_speech_s: net_speech.as_secs_f64(),
-            embedding,
-        })
+    }
+
+    /// Hears the next window itself; what the models make of it comes by [`Self::observe`].
+    pub fn hear(&mut self, window: &SpeechWindow) {
+        let fresh = (window.fresh.as_secs_f64() * 16_000.0).round() as usize;
+        self.noise.hear(&window.samples[window.samples.len().saturating_sub(fresh)..]);
+        self.analysed += window.fresh;
+    }
+
+    /// Takes what one model heard in one window.
+    pub fn observe(&mut self, embedded: Embedded<'_>) {
+        let Embedded { model, window, embedding } = embedded;
+        let place = self.models.iter().position(|(name, _)| name == model);
+        let place = place.unwrap_or_else(|| {
+            self.models.push((model.to_owned(), Vec::new()));
+            self.models.len() - 1
+        });
+        let windows = &mut self.models[place].1;
+        if windows.len() < MOST_WINDOWS {
+            let length = duration_of(window.samples.len() as u64);
+            windows.push(Part { until: window.net_speech, length, embedding });
+        }
+    }
+
+    /// Takes what the judging model heard in a slice.
+    pub fn observe_slice(&mut self, slice: &Slice, embedding: Embedding) {
+        if self.slices.len() < 2 * MOST_WINDOWS {
+            self.slices.push(Part { until: slice.until, length: SLICE, embedding });
+        }
+    }
+
+    /// Net speech that was heard for the models.
+    pub fn analysed(&self) -> Duration {
+        self.analysed
+    }
+
+    /// Whether it has had all the speech that it takes.
+    pub fn is_full(&self) -> bool {
+        self.models.iter().any(|(_, windows)| windows.len() >= MOST_WINDOWS)
+    }
+
+    /// Ratio of voice to noise so far, dB.
+    pub fn snr_db(&self) -> Option<f64> {
+        self.noise.snr_db()
+    }
+
+    /// The session as it stands, or what is wrong with it. Its length is judged with that of the
+    /// others, by [`crate::speaker::gathering`].
+    pub fn conclude(&self, quality: &Quality) -> Result<Sitting, Shortcoming> {
+        quality.check()?;
+        let (judge, bounds) = &self.judge;
+        if let Some((_, windows)) = self.models.iter().find(|(model, _)| model == judge) {
+            // The slices first: they tell more, where there are any.
+            bounds.slices.check(&self.slices)?;
+            bounds.windows.check(windows)?;
+        }
+        let session = Session {
+            when: self.when,
+            source: self.source,
+            net_speech_s: quality.net_speech.as_secs_f64(),
+            snr_db: quality.snr_db,
+            clipping: quality.clipping,
+            band: quality.band,
+            coverage: quality.coverage,
+        };
+        let kept = |part: &Part| Kept { session: self.when, embedding: part.embedding.clone() };
+        let of_model = |(model, parts): &(String, Vec<Part>)| {
+            (model.clone(), parts.iter().map(kept).collect())
+        };
+        Ok(Sitting { session, windows: self.models.iter().map(of_model).collect() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::speaker::quality::Band;
 
-    fn enrollment() -> Enrollment {
-        let consent = Consent::from_reference("c-1").expect("a reference");
-        Enrollment::new("alice".to_owned(), consent)
+    fn window(second: u64, amplitude: f32) -> SpeechWindow {
+        SpeechWindow {
+            samples: vec![amplitude; 48_000],
+            start: Duration::from_secs(second - 3),
+            end: Duration::from_secs(second),
+            net_speech: Duration::from_secs(second),
+            fresh: Duration::from_secs(if second == 3 { 3 } else { 1 }),
+        }
     }
 
-    fn voice(x: f32) -> Embedding {
-        Embedding::from_raw(vec![1.0, x]).expect("a direction")
+    fn voice(degrees: f32) -> Embedding {
+        let (sine, cosine) = degrees.to_radians().sin_cos();
+        Embedding::from_raw(vec![cosine, sine]).expect("a direction")
     }
 
-    fn finish(enrollment: Enrollment, ms: u64) -> Result<Voiceprint, EnrollmentError> {
-        let net_speech = Duration::from_millis(ms);
-        enrollment.finish(net_speech, "m@1".to_owned(), jiff::Timestamp::UNIX_EPOCH)
+    fn heard(degrees: impl Fn(u64) -> f32) -> Enrollment {
+        let judge = ("m@1", Agreement::RESNET34);
+        let mut enrollment = Enrollment::new(jiff::Timestamp::UNIX_EPOCH, Source::File, judge);
+        for second in 3..=12 {
+            let (window, embedding) = (window(second, 0.1), voice(degrees(second)));
+            enrollment.hear(&window);
+            enrollment.observe(Embedded { model: "m@1", window: &window, embedding });
+            let embedding = voice(90.0);
+            enrollment.observe(Embedded { model: "m@2", window: &window, embedding });
+        }
+        enrollment
+    }
+
+    fn quality() -> Quality {
+        Quality {
+            net_speech: Duration::from_secs(12),
+            snr_db: Some(30.0),
+            clipping: 0.0,
+            band: Band::Wide,
+            coverage: 1.0,
+            tone: None,
+        }
     }
 
     #[test]
-    fn too_little_speech_is_refused_with_what_was_found() {
-        let mut enrollment = enrollment();
-        enrollment.observe(voice(0.0));
-        let error = finish(enrollment, 9_900).expect_err("9.9 s are too little");
-        assert_eq!(error.to_string(), "9.9 s of net speech found, at least 10 s needed");
+    fn each_model_has_its_windows_and_the_session_its_figures() {
+        let enrollment = heard(|second| (second % 2) as f32 * 45.0);
+        assert_eq!(enrollment.analysed(), Duration::from_secs(12));
+        let sitting = enrollment.conclude(&quality()).expect("one voice");
+        let counts: Vec<_> = sitting.windows.iter().map(|(m, w)| (m.as_str(), w.len())).collect();
+        assert_eq!(counts, [("m@1", 10), ("m@2", 10)]);
+        assert_eq!((sitting.session.band, sitting.session.net_speech_s), (Band::Wide, 12.0));
     }
 
     #[test]
-    fn a_voiceprint_is_the_mean_direction_and_keeps_its_consent() {
-        let mut enrollment = enrollment();
-        enrollment.observe(voice(1.0));
-        enrollment.observe(voice(-1.0));
-        let print = finish(enrollment, 10_000).expect("10 s are enough");
-        assert!((print.embedding.as_slice()[0] - 1.0).abs() < 1e-6);
-        assert_eq!((print.consent.as_str(), print.subject.as_str()), ("c-1", "alice"));
+    fn two_voices_one_after_the_other_are_found() {
+        let enrollment = heard(|second| if second < 8 { 0.0 } else { 85.0 });
+        let error = enrollment.conclude(&quality()).expect_err("two voices");
+        assert!(matches!(error, Shortcoming::SeveralVoices { .. }), "{error}");
+    }
+
+    #[test]
+    fn short_turns_show_in_the_slices() {
+        let mut enrollment = heard(|second| (second % 2) as f32 * 45.0);
+        for n in 0..12_u64 {
+            let until = SLICE + Duration::from_millis(750 * n);
+            let slice = Slice { until, samples: Vec::new() };
+            enrollment.observe_slice(&slice, voice(if n % 4 < 2 { 0.0 } else { 120.0 }));
+        }
+        let error = enrollment.conclude(&quality()).expect_err("turns");
+        assert!(matches!(error, Shortcoming::SeveralVoices { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_session_without_end_takes_two_minutes() {
+        let judge = ("m@1", Agreement::RESNET34);
+        let mut enrollment = Enrollment::new(jiff::Timestamp::UNIX_EPOCH, Source::Call, judge);
+        for second in 3..=1_000 {
+            let window = window(second, 0.1);
+            enrollment.observe(Embedded { model: "m@1", window: &window, embedding: voice(0.0) });
+        }
+        assert!(enrollment.is_full());
+        assert_eq!(enrollment.models[0].1.len(), MOST_WINDOWS);
     }
 }

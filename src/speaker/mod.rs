@@ -1,8 +1,15 @@
 //! Who speaks: embeddings, voiceprints, evidence and decisions, without IO.
 
+pub mod adaptation;
 pub mod calibration;
 pub mod embedder;
 pub mod embedding;
 pub mod enrollment;
+pub mod gathering;
+pub mod migration;
+pub mod one_voice;
+pub mod quality;
+pub mod slices;
 pub mod verifier;
 pub mod voiceprint;
+pub mod voiceprint_format;

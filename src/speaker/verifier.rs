@@ -33,7 +33,7 @@ const DOUBTFUL: f64 = 2.0;
 
 /// What the decision keeps to.
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How often an impostor may be accepted.
     pub false_accept: ErrorRate,
@@ -43,6 +43,18 @@ pub struct Settings {
     pub prior: ErrorRate,
     /// Net speech between two looks of the strong embedder at an accepted caller, seconds.
     pub decide_every_s: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let one_in = |n| ErrorRate::one_in(n).expect("a rate within bounds");
+        Self {
+            false_accept: one_in(1000),
+            false_reject: one_in(50),
+            prior: one_in(50),
+            decide_every_s: 20,
+        }
+    }
 }
 
 /// Where the question stands.

@@ -90,7 +90,7 @@ fn session(bencher: Bencher<'_, '_>, codec: Codec) {
                 session.handle_datagram(start + datagram.at, datagram.from, &datagram.bytes);
                 while let Some(output) = session.poll_output() {
                     if let Output::Infer(Infer::Speaker(window)) = output {
-                        let embedding = Some(voiceprint().embedding);
+                        let embedding = Some(voiceprint().references[0].embedding.clone());
                         session.handle_answer(Answer::Embedding { window, embedding });
                     }
                 }
@@ -166,12 +166,11 @@ fn new_session(start: Instant) -> MediaSession {
 }
 
 fn voiceprint() -> Voiceprint {
-    Voiceprint {
-        subject: "alice".to_owned(),
-        consent: "c-1".to_owned(),
-        model: "m@1".to_owned(),
-        created: jiff::Timestamp::UNIX_EPOCH,
-        net_speech_s: 12.0,
-        embedding: Embedding::from_raw(vec![1.0; 256]).expect("a direction"),
-    }
+    Voiceprint::of_embedding(
+        "alice",
+        "c-1",
+        jiff::Timestamp::UNIX_EPOCH,
+        12.0,
+        ("m@1", Embedding::from_raw(vec![1.0; 256]).expect("a direction")),
+    )
 }

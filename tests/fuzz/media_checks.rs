@@ -319,14 +319,13 @@ fn watch() -> SpeakerWatch {
     let rate = |n| ErrorRate::one_in(n).expect("a rate");
     let settings = verifier::Settings { false_accept: rate(1_000), false_reject: rate(50) };
     let verifier = Verifier::new(Calibration::RESNET34_3S, settings);
-    let voiceprint = Voiceprint {
-        subject: "alice".to_owned(),
-        consent: "c-1".to_owned(),
-        model: "m@1".to_owned(),
-        created: jiff::Timestamp::UNIX_EPOCH,
-        net_speech_s: 12.0,
-        embedding: Embedding::from_raw(vec![1.0, 0.0]).expect("a direction"),
-    };
+    let voiceprint = Voiceprint::of_embedding(
+        "alice",
+        "c-1",
+        jiff::Timestamp::UNIX_EPOCH,
+        12.0,
+        ("m@1", Embedding::from_raw(vec![1.0, 0.0]).expect("a direction")),
+    );
     let consent = Consent::from_reference("c-1").ok();
     SpeakerWatch::new(consent.as_ref(), Some(voiceprint), "m@1", verifier).expect("a consent")
 }

@@ -176,7 +176,9 @@ fn heard(
                     {
                         let voice = models.embed(&window.samples);
                         let cosine = |print: &usize| {
-                            voice.cosine(&voiceprints[*print].embedding).expect("one model")
+                            voice
+                                .cosine(&voiceprints[*print].references[0].embedding)
+                                .expect("one model")
                         };
                         outcome.same.extend(same.iter().map(cosine));
                         outcome.others.extend(others.iter().map(cosine));

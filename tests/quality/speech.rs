@@ -74,7 +74,7 @@ pub(crate) fn voiceprints(models: &mut Models) -> Vec<Voiceprint> {
         .iter()
         .map(|half| {
             let consent = Consent::from_reference("readers").expect("a reference");
-            let mut enroller = Enroller::new(&mut models.speaker, MODEL, "reader", consent);
+            let mut enroller = Enroller::new(&mut models.speaker, MODEL, "reader", &consent);
             for file in half {
                 enroller.hear_file(file).expect("a recording");
             }

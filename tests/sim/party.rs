@@ -87,14 +87,13 @@ pub(crate) fn embedding(cosine: f32) -> Embedding {
 }
 
 pub(crate) fn voiceprint(model: &str) -> Voiceprint {
-    Voiceprint {
-        subject: "alice".to_owned(),
-        consent: "c-1".to_owned(),
-        model: model.to_owned(),
-        created: jiff::Timestamp::UNIX_EPOCH,
-        net_speech_s: 12.0,
-        embedding: embedding(1.0),
-    }
+    Voiceprint::of_embedding(
+        "alice",
+        "c-1",
+        jiff::Timestamp::UNIX_EPOCH,
+        12.0,
+        (model, embedding(1.0)),
+    )
 }
 
 /// The watch that a claim leads to, with or without a consent.

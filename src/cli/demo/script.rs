@@ -138,7 +138,7 @@ pub fn samples(time: Duration) -> usize {
 
 /// Net speech as the appliance would count it.
 fn net_speech(audio: &[f32]) -> Duration {
-    let mut listener = Listener::new(None, false);
+    let mut listener = Listener::new(false, false);
     listener.hear(audio, RATE, false);
     listener.finish();
     listener.net_speech()

@@ -1,6 +1,7 @@
 //! The calls as they go on, one line an event, for a person to read.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 
@@ -14,7 +15,10 @@ use crate::sip::event::CallKey;
 use crate::speaker::verifier::Decision;
 
 /// Half the width of the score's bar, characters; as many nats as a window can give, rounded.
-const BAR: usize = 7;
+const BAR: usize = 9;
+
+/// Net speech between two scores that are shown.
+const SCORES_APART: Duration = Duration::from_secs(2);
 
 /// Pauses shorter than this belong to fluent speech, seconds.
 const PAUSE_S: f64 = 0.6;
@@ -37,6 +41,8 @@ struct Shown {
     unanswered: VecDeque<u64>,
     /// Since when it pauses, while the pause is too short to be worth a line.
     pause: Option<f64>,
+    /// Net speech at the score shown last, and the decision then.
+    scored: (Duration, Decision),
 }
 
 impl Timeline {
@@ -54,7 +60,13 @@ impl Timeline {
         match observation {
             Observation::Started { call, conversation, .. } => {
                 let letter = self.letters.get(conversation).copied().unwrap_or('?');
-                let shown = Shown { letter, now_s: 0.0, unanswered: VecDeque::new(), pause: None };
+                let shown = Shown {
+                    letter,
+                    now_s: 0.0,
+                    unanswered: VecDeque::new(),
+                    pause: None,
+                    scored: (Duration::ZERO, Decision::Collecting),
+                };
                 shown.print(Style::new(), "call answered");
                 self.calls.insert(*call, shown);
             }
@@ -101,6 +113,12 @@ impl Shown {
                 }
             }
             Evidence::Speaker(speaker) => {
+                // Every score would be a line for each 0.7 s of speech; one in a while tells as much.
+                let (shown, decision) = self.scored;
+                if speaker.decision == decision && speaker.net_speech < shown + SCORES_APART {
+                    return;
+                }
+                self.scored = (speaker.net_speech, speaker.decision);
                 self.settle_pause(speaker.at.as_secs_f64());
                 self.now_s = speaker.at.as_secs_f64();
                 let word = SpeakerDecision::from(speaker.decision).as_str();
@@ -111,7 +129,8 @@ impl Shown {
                     speaker.net_speech.as_secs_f64()
                 );
                 let style = match speaker.decision {
-                    Decision::Undecided => dim,
+                    Decision::Collecting | Decision::Inconclusive => dim,
+                    Decision::Suspect => color(AnsiColor::Yellow),
                     Decision::Accepted if speaker.newest_llr < 0.0 => color(AnsiColor::Yellow),
                     Decision::Accepted => color(AnsiColor::Green),
                     Decision::Rejected | Decision::Changed => color(AnsiColor::Red),
@@ -131,9 +150,9 @@ impl Shown {
                 let style = match decision {
                     SpeakerDecision::Accepted => color(AnsiColor::Green),
                     SpeakerDecision::Rejected | SpeakerDecision::Changed => color(AnsiColor::Red),
-                    SpeakerDecision::Undecided | SpeakerDecision::Inconclusive => {
-                        color(AnsiColor::Yellow)
-                    }
+                    SpeakerDecision::Undecided
+                    | SpeakerDecision::Suspect
+                    | SpeakerDecision::Inconclusive => color(AnsiColor::Yellow),
                 };
                 let llr = llr.map(|llr| format!(", LLR {llr:+.1}")).unwrap_or_default();
                 (style, format!("{}{llr}", decision.as_str().to_uppercase()))
