@@ -67,9 +67,10 @@ impl Leg {
             drop(bytes);
             while let Some(output) = self.session.poll_output() {
                 match output {
-                    Output::Infer(Infer::Speaker(window)) => {
+                    Output::Infer(Infer::Speaker(work)) => {
                         let embedding = Embedding::from_raw(vec![0.5, 0.86]);
-                        self.session.handle_answer(Answer::Embedding { window, embedding });
+                        let (by, window) = (work.by, work.window);
+                        self.session.handle_answer(Answer::Embedding { by, window, embedding });
                     }
                     Output::Infer(Infer::Keyword(segment)) => {
                         self.session

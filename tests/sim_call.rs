@@ -22,7 +22,8 @@ use sidetone::policy::rule::Policy;
 use sidetone::policy::verdict::Verdict;
 use sidetone::sip::client_call::Placing;
 use sidetone::sip::event::{CallKey, End, Event, InfoFailure, InfoSkip, Invitation};
-use sidetone::speaker::calibration::{Calibration, ErrorRate};
+use sidetone::speaker::calibration::{Calibration, Comparison, Conditions, Likeness};
+use sidetone::speaker::embedder::Embedders;
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{self, Decision, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
@@ -82,12 +83,11 @@ impl Sidecar {
         let facts = Facts::read(&invitation.headers, &invitation.call_id).expect("good headers");
         let watch = facts.subject.as_ref().map(|subject| {
             let voiceprint = (subject == "alice").then(alice);
-            SpeakerWatch::new(facts.consent.as_ref(), voiceprint, SPEAKER_MODEL, verifier())
+            let consent = facts.consent.as_ref();
+            SpeakerWatch::new(consent, voiceprint.as_ref(), &embedders(), verifier())
         });
-        let models = Models {
-            speaker: SPEAKER_MODEL.to_owned(),
-            keyword: "moonshine-tiny-en@ba9876543210".to_owned(),
-        };
+        let models =
+            Models { speaker: embedders(), keyword: "moonshine-tiny-en@ba9876543210".to_owned() };
         let started = "2026-11-23T10:00:00Z".parse().expect("a time");
         let leg = Leg::new(facts.party, facts.subject.clone(), started, models);
         let local = "192.0.2.2:20000".parse().expect("an address");
@@ -138,9 +138,11 @@ impl Sidecar {
 }
 
 fn verifier() -> Verifier {
-    let rate = |n| ErrorRate::one_in(n).expect("a rate");
-    let settings = verifier::Settings { false_accept: rate(1_000), false_reject: rate(50) };
-    Verifier::new(Calibration::RESNET34_3S, settings)
+    Verifier::new(Calibration::RESNET34_GE2E, verifier::Settings::default())
+}
+
+fn embedders() -> Embedders {
+    Embedders { decide: SPEAKER_MODEL.to_owned(), watch: None }
 }
 
 fn alice() -> Voiceprint {
@@ -156,9 +158,18 @@ fn alice() -> Voiceprint {
 fn speaker(decision: Decision, at_s: u64, llr: f64) -> Evidence {
     Evidence::Speaker(SpeakerEvidence {
         decision,
+        since: Duration::from_secs(at_s) + Duration::from_millis(340),
         at: Duration::from_secs(at_s) + Duration::from_millis(340),
         llr,
+        newest: Comparison {
+            likeness: Likeness { decide: Some(0.75), watch: None },
+            conditions: Conditions { range_db: 28.0, concealed: 0.0 },
+            net_speech: Duration::from_secs(at_s),
+            fresh: 1.0,
+        },
         newest_llr: llr.signum() * 6.5,
+        probability: 0.999_87,
+        reason: None,
         net_speech: Duration::from_secs(at_s),
         coverage: 0.98765,
     })
@@ -265,7 +276,7 @@ fn each_changed_conclusion_is_one_info_with_the_next_number() {
         ours,
         &[
             Evidence::Talk { talking: true, at: Duration::ZERO },
-            speaker(Decision::Undecided, 3, 6.5),
+            speaker(Decision::Collecting, 3, 6.5),
             speaker(Decision::Accepted, 4, 8.67),
             speaker(Decision::Accepted, 7, 8.67),
             phrase(8_000),
@@ -296,7 +307,7 @@ fn a_verdict_reads_like_this() {
     // The contract with dialplans and dashboards, schema version 1: fields may be added to it.
     let expected = [
         r#"{"version":1,"sequence":1,"conversation":"k7","party":"caller","kind":"speaker",
-            "subject":"alice","decision":"accepted","llr":8.67,"since":"2026-11-23T10:00:04.34Z",
+            "subject":"alice","decision":"accepted","llr":8.67,"probability":0.9999,"since":"2026-11-23T10:00:04.34Z",
             "since_s":4.34,"net_speech_s":4.0,"coverage":0.988,
             "model":"wespeaker-resnet34@0123456789ab","policy":"sales@3"}"#,
         r#"{"version":1,"sequence":2,"conversation":"k7","party":"caller","kind":"keyword",

@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(talk, [true, false]);
         let windows = heard.iter().filter(|h| matches!(h, Heard::Window(_))).count();
         let segments = heard.iter().filter(|h| matches!(h, Heard::Segment(_))).count();
-        assert_eq!((windows, segments), (5, 1));
+        assert_eq!((windows, segments), (6, 1));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! From codec payloads to windows and segments of clean speech, without IO.
 
 pub mod bandwidth;
+pub mod channel;
+pub mod channel_noise;
 pub mod concealment;
 pub mod decoder;
 pub mod g711;
@@ -8,6 +10,7 @@ pub mod g722;
 pub mod level;
 pub mod listener;
 pub mod mel;
+pub mod opus_encoder;
 pub mod pcm;
 pub mod playback;
 pub mod resampler;

@@ -34,8 +34,10 @@ pub struct VoiceWork {
     pub window: u64,
     /// 16 kHz.
     pub samples: Vec<f32>,
-    /// New speech that is lost with it.
-    pub fresh: Duration,
+    /// Where the window ends: in stream time, and in speech heard.
+    pub end: Duration,
+    /// See `end`.
+    pub net_speech: Duration,
 }
 
 /// The comparison of one caller's voice with a voiceprint: there is none without a consent.
@@ -70,7 +72,8 @@ struct Step {
     number: u64,
     window: SpeechWindow,
     conditions: Conditions,
-    /// Concealed speech by then.
+    /// Speech offered and concealed by then.
+    offered: Duration,
     concealed: Duration,
     slice: Slot,
     whole: Slot,
@@ -137,7 +140,7 @@ impl SpeakerWatch {
         self.windows += 1;
         let slice = match &self.watch {
             Some(_) => {
-                self.ask(Role::Watch, number, window.slice().to_vec(), window.fresh);
+                self.ask(Role::Watch, number, &window, window.slice());
                 Slot::Asked
             }
             None => Slot::Answered(None),
@@ -148,8 +151,15 @@ impl SpeakerWatch {
         }
         let conditions =
             Conditions { range_db: window.range_db(), concealed: share(lost, lost + window.fresh) };
-        let whole = Slot::Unasked;
-        self.waiting.push_back(Step { number, window, conditions, concealed, slice, whole });
+        self.waiting.push_back(Step {
+            number,
+            window,
+            conditions,
+            offered: self.offered,
+            concealed,
+            slice,
+            whole: Slot::Unasked,
+        });
         self.advance();
     }
 
@@ -188,8 +198,7 @@ impl SpeakerWatch {
                 && step.window.is_whole()
                 && self.verifier.wants_decision(&comparison)
             {
-                let (samples, fresh) = (step.window.samples.clone(), step.window.fresh);
-                self.ask(Role::Decide, step.number, samples, fresh);
+                self.ask(Role::Decide, step.number, &step.window, &step.window.samples);
                 step.whole = Slot::Asked;
                 self.waiting.push_front(step);
                 return;
@@ -201,8 +210,15 @@ impl SpeakerWatch {
         }
     }
 
-    fn ask(&mut self, by: Role, window: u64, samples: Vec<f32>, fresh: Duration) {
-        self.work.push_back(VoiceWork { by, window, samples, fresh });
+    fn ask(&mut self, by: Role, number: u64, window: &SpeechWindow, samples: &[f32]) {
+        let SpeechWindow { end, net_speech, .. } = *window;
+        self.work.push_back(VoiceWork {
+            by,
+            window: number,
+            samples: samples.to_vec(),
+            end,
+            net_speech,
+        });
     }
 
     fn hear_slice(&mut self, slice: Option<Embedding>) {
@@ -246,11 +262,12 @@ impl SpeakerWatch {
             since: self.verifier.since(),
             at: step.window.end,
             llr: self.verifier.llr(),
+            newest: comparison,
             newest_llr: self.verifier.newest_llr(),
             probability: self.verifier.probability(),
             reason: self.verifier.reason().map(Obstacle::from),
             net_speech: step.window.net_speech,
-            coverage: share(self.compared, self.offered + step.concealed),
+            coverage: share(self.compared, step.offered + step.concealed),
         });
     }
 

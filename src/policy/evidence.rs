@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::policy::line::{LineReport, LineState};
+use crate::speaker::calibration::Comparison;
 use crate::speaker::verifier::{Decision, Reason};
 
 /// One observation about one party. Times count from the party's first audio.
@@ -58,6 +59,8 @@ pub struct SpeakerEvidence {
     pub at: Duration,
     /// Log-likelihood ratio behind the decision, nats.
     pub llr: f64,
+    /// What the newest window showed.
+    pub newest: Comparison,
     /// Log-likelihood ratio of the newest window alone, nats.
     pub newest_llr: f64,
     /// Probability (0 to 1) that the claim is true, with what was to be expected before the call.

@@ -172,6 +172,7 @@ fn rounded(x: f64, steps: f64) -> f64 {
 mod tests {
     use super::*;
     use crate::policy::evidence::{Obstacle, SpeakerEvidence};
+    use crate::speaker::calibration::{Comparison, Conditions, Likeness};
     use crate::speaker::verifier::Decision;
 
     fn judge() -> Judge {
@@ -198,12 +199,22 @@ mod tests {
         })
     }
 
+    fn comparison() -> Comparison {
+        Comparison {
+            likeness: Likeness { decide: Some(0.75), watch: None },
+            conditions: Conditions { range_db: 28.0, concealed: 0.0 },
+            net_speech: Duration::from_secs(4),
+            fresh: 1.0,
+        }
+    }
+
     fn speaker(decision: Decision) -> Evidence {
         Evidence::Speaker(SpeakerEvidence {
             decision,
             since: Duration::from_secs(4),
             at: Duration::from_secs(4),
             llr: 8.7,
+            newest: comparison(),
             newest_llr: 6.5,
             probability: 0.999,
             reason: None,

@@ -79,6 +79,7 @@ pub struct Enroller<'a, E> {
     slices: Slices,
     enrollment: Enrollment,
     gathering: Gathering,
+    limit: Option<Duration>,
 }
 
 impl<'a, E: Embedder> Enroller<'a, E> {
@@ -105,7 +106,14 @@ impl<'a, E: Embedder> Enroller<'a, E> {
             slices: Slices::default(),
             enrollment: Enrollment::new(jiff::Timestamp::now(), Source::File, judge),
             gathering,
+            limit: None,
         }
+    }
+
+    /// Hears no more than `limit` of net speech, however much it is given.
+    #[must_use]
+    pub fn limited(self, limit: Duration) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 
     /// Hears a recording (WAV, FLAC, Ogg); returns the net speech gathered so far.
@@ -144,6 +152,9 @@ impl<'a, E: Embedder> Enroller<'a, E> {
     /// telephone.
     fn take(&mut self, samples: &[f32]) -> Result<Duration, EnrollError> {
         for packet in pcm::to_i16(samples).chunks(PACKET) {
+            if self.limit.is_some_and(|limit| self.listener.net_speech() >= limit) {
+                return Ok(self.listener.net_speech());
+            }
             let coded = packet
                 .iter()
                 .map(|&sample| f32::from(g711::decode_ulaw(g711::encode_ulaw(sample))) / 32_768.0);

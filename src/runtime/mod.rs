@@ -15,6 +15,7 @@ pub mod complaints;
 pub mod dtls_identity;
 pub mod enroller;
 pub mod health;
+pub mod heard;
 pub mod http;
 pub mod inference_thread;
 pub mod installed;

@@ -77,6 +77,28 @@ pub struct Calibration {
     doubt: Scale,
     /// Largest evidence, either way, that one window may give, nats.
     cap: f64,
+    /// What the site's own trials made of it.
+    site: Recalibration,
+}
+
+/// A line that maps log-likelihood ratios to better ones, `slope * llr + offset`, nats.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recalibration {
+    /// Factor, above 0.
+    pub slope: f64,
+    /// Nats.
+    pub offset: f64,
+}
+
+impl Recalibration {
+    /// Changes nothing.
+    pub const NONE: Self = Self { slope: 1.0, offset: 0.0 };
+
+    /// The better ratio.
+    pub fn apply(&self, llr: f64) -> f64 {
+        self.slope * llr + self.offset
+    }
 }
 
 /// A calibration that is affine in the likeness on either side of 0, with
@@ -149,7 +171,14 @@ impl Calibration {
             upwards: 1.0,
         },
         cap: 9.0,
+        site: Recalibration::NONE,
     };
+
+    /// The same, corrected by a site's own trials.
+    #[must_use]
+    pub fn at_site(self, site: Recalibration) -> Self {
+        Self { site, ..self }
+    }
 
     /// Log-likelihood ratio (nats) of "the claimed speaker, as enrolled" against "somebody else", by what
     /// was compared; `None` if nothing was, or the line is too poor.
@@ -162,7 +191,8 @@ impl Calibration {
             (None, Some(_)) => &self.watch,
             (None, None) => return None,
         };
-        Some(scale.llr(*likeness, conditions).clamp(-self.cap, self.cap))
+        let llr = self.site.apply(scale.llr(*likeness, conditions));
+        Some(llr.clamp(-self.cap, self.cap))
     }
 
     /// What a window says that the strong embedder heard, before anything is decided.

@@ -309,3 +309,200 @@ impl Verifier {
         matches!(self.state, State::Changed { .. } | State::Rejected { .. })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::speech_windows::{STEP, WINDOW};
+    use crate::speaker::calibration::{Conditions, Likeness};
+
+    const SAME: (f32, f32) = (0.75, 0.88);
+    const OTHER: (f32, f32) = (0.10, 0.62);
+
+    /// A caller of whom one comparison comes after the other, a step apart.
+    struct Caller {
+        verifier: Verifier,
+        steps: u32,
+        range_db: f64,
+    }
+
+    impl Caller {
+        fn new() -> Self {
+            let verifier = Verifier::new(Calibration::RESNET34_GE2E, Settings::default());
+            Self { verifier, steps: 0, range_db: 28.0 }
+        }
+
+        fn net_speech(&self) -> Duration {
+            WINDOW + STEP * self.steps.saturating_sub(1)
+        }
+
+        fn hear(&mut self, (decide, watch): (f32, f32), by_both: bool, fresh: bool) -> Decision {
+            self.steps += 1;
+            let first = self.steps == 1;
+            let share = if first { 1.0 } else { STEP.as_secs_f64() / WINDOW.as_secs_f64() };
+            let comparison = Comparison {
+                likeness: Likeness { decide: by_both.then_some(decide), watch: Some(watch) },
+                conditions: Conditions { range_db: self.range_db, concealed: 0.0 },
+                net_speech: self.net_speech(),
+                fresh: if fresh { share } else { 0.0 },
+            };
+            self.verifier.observe(&comparison, self.net_speech())
+        }
+
+        fn speaks(&mut self, voice: (f32, f32)) -> Decision {
+            self.hear(voice, true, true)
+        }
+
+        fn accepted() -> Self {
+            let mut caller = Self::new();
+            while caller.speaks(SAME) != Decision::Accepted {}
+            caller
+        }
+    }
+
+    #[test]
+    fn a_clear_voice_is_accepted_at_its_first_whole_window() {
+        let mut caller = Caller::new();
+        assert_eq!(caller.speaks(SAME), Decision::Accepted);
+        assert!(caller.verifier.llr() >= 6.9 && caller.verifier.llr() <= 9.0);
+        assert!(caller.verifier.probability() > 0.999);
+    }
+
+    #[test]
+    fn the_bound_moves_with_the_error_rate() {
+        let strict = Settings {
+            false_accept: ErrorRate::one_in(1_000_000).expect("a rate"),
+            ..Settings::default()
+        };
+        let mut caller = Caller::new();
+        caller.verifier = Verifier::new(Calibration::RESNET34_GE2E, strict);
+        for _ in 0..100 {
+            assert_ne!(caller.speaks(SAME), Decision::Accepted, "no speech is worth that much");
+        }
+        assert_eq!(caller.verifier.decision(), Decision::Inconclusive);
+    }
+
+    #[test]
+    fn a_voice_that_is_alike_without_being_the_same_is_not_accepted_by_talking_on() {
+        // One window of it says 5.4 nats, which four hundred do not make 6.9.
+        let mut caller = Caller::new();
+        for _ in 0..400 {
+            assert_ne!(caller.speaks((0.56, 0.922)), Decision::Accepted);
+        }
+        let llr = caller.verifier.llr();
+        assert!(llr > 4.0 && llr < 6.9, "{llr}");
+    }
+
+    #[test]
+    fn speech_heard_twice_counts_once() {
+        let mut once = Caller::new();
+        once.speaks((0.5, 0.9));
+        let llr = once.verifier.llr();
+        for _ in 0..20 {
+            once.hear((0.5, 0.9), true, false);
+        }
+        assert!((once.verifier.llr() - llr).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_impostor_is_rejected_not_before_five_seconds_and_stays_so() {
+        let mut caller = Caller::new();
+        while caller.verifier.decision() == Decision::Collecting {
+            caller.speaks((-0.02, 0.55));
+        }
+        assert_eq!(caller.verifier.decision(), Decision::Rejected);
+        assert!(caller.net_speech() >= LEAST_TO_REJECT && caller.net_speech().as_secs() < 8);
+        assert_eq!(caller.verifier.since(), caller.net_speech());
+        assert_eq!(caller.speaks(SAME), Decision::Rejected);
+        assert!(caller.verifier.is_final());
+    }
+
+    #[test]
+    fn who_may_be_the_true_speaker_in_a_rage_is_not_rejected_but_left_open() {
+        let mut caller = Caller::new();
+        for _ in 0..60 {
+            assert_ne!(caller.speaks((0.3, 0.72)), Decision::Rejected);
+        }
+        assert_eq!(caller.verifier.decision(), Decision::Inconclusive);
+        assert_eq!(caller.verifier.reason(), Some(Reason::Ambiguous));
+        assert_eq!(caller.speaks((0.3, 0.72)), Decision::Inconclusive, "and nothing is final");
+    }
+
+    #[test]
+    fn a_poor_line_is_named_as_what_it_is() {
+        let mut caller = Caller::new();
+        caller.range_db = 4.0;
+        for _ in 0..60 {
+            caller.speaks(SAME);
+        }
+        assert_eq!(caller.verifier.decision(), Decision::Inconclusive);
+        assert_eq!(caller.verifier.reason(), Some(Reason::PoorLine));
+        caller.range_db = 28.0;
+        let mut more = 0;
+        while caller.speaks(SAME) != Decision::Accepted {
+            more += 1;
+            assert!(more < 10, "a line may become good");
+        }
+    }
+
+    #[test]
+    fn a_takeover_goes_by_suspicion_to_the_alarm() {
+        let mut caller = Caller::accepted();
+        assert_eq!(caller.speaks(OTHER), Decision::Accepted);
+        assert_eq!(caller.speaks(OTHER), Decision::Suspect);
+        let since = caller.verifier.since();
+        assert_eq!(caller.speaks(OTHER), Decision::Changed);
+        assert!(since < caller.verifier.since());
+        assert!(caller.verifier.llr() <= -ALARM);
+        assert_eq!(caller.speaks(SAME), Decision::Changed);
+    }
+
+    #[test]
+    fn suspicion_holds_until_the_voice_is_itself_again() {
+        let mut caller = Caller::accepted();
+        caller.speaks(OTHER);
+        assert_eq!(caller.speaks(OTHER), Decision::Suspect);
+        // Down by 4 from 10: below where it began, and not yet calm.
+        assert_eq!(caller.speaks(SAME), Decision::Suspect);
+        assert_eq!(caller.speaks(SAME), Decision::Accepted);
+    }
+
+    #[test]
+    fn two_bad_windows_are_forgiven() {
+        let mut caller = Caller::accepted();
+        for _ in 0..50 {
+            caller.speaks(OTHER);
+            caller.speaks(OTHER);
+            for _ in 0..3 {
+                caller.speaks(SAME);
+            }
+            assert_eq!(caller.verifier.decision(), Decision::Accepted);
+        }
+    }
+
+    #[test]
+    fn the_strong_embedder_is_asked_where_a_decision_is_near_and_once_in_a_while() {
+        let compared = |net_s: u64, watch: f32| Comparison {
+            likeness: Likeness { decide: None, watch: Some(watch) },
+            conditions: Conditions { range_db: 28.0, concealed: 0.0 },
+            net_speech: Duration::from_secs(net_s),
+            fresh: 0.0,
+        };
+        let caller = Caller::new();
+        assert!(caller.verifier.wants_decision(&compared(3, 0.9)), "nothing is decided");
+        let mut caller = Caller::accepted();
+        assert!(!caller.verifier.wants_decision(&compared(10, 0.9)));
+        assert!(caller.verifier.wants_decision(&compared(10, 0.7)), "it sounds like another");
+        assert!(caller.verifier.wants_decision(&compared(23, 0.9)), "twenty seconds have gone by");
+        caller.speaks(OTHER);
+        assert!(caller.verifier.wants_decision(&compared(10, 0.9)), "something was amiss");
+    }
+
+    #[test]
+    fn settings_are_read_as_they_are_written() {
+        let settings: Settings = toml::from_str("false_accept = '1 in 500'").expect("settings");
+        assert_eq!(settings.false_accept.to_string(), "1 in 500");
+        assert_eq!(settings.decide_every_s, 20);
+        assert!(toml::from_str::<Settings>("false_acept = '1 in 500'").is_err());
+    }
+}

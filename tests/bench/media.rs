@@ -28,7 +28,8 @@ use sidetone::consent::consent::Consent;
 use sidetone::rtp::packet::Packet;
 use sidetone::rtp::srtp::{MasterKey, ReceiveContext, SendContext, Suite};
 use sidetone::runtime::audio_file::read_mono;
-use sidetone::speaker::calibration::{Calibration, ErrorRate};
+use sidetone::speaker::calibration::Calibration;
+use sidetone::speaker::embedder::Embedders;
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
@@ -89,9 +90,10 @@ fn session(bencher: Bencher<'_, '_>, codec: Codec) {
             for datagram in &sent {
                 session.handle_datagram(start + datagram.at, datagram.from, &datagram.bytes);
                 while let Some(output) = session.poll_output() {
-                    if let Output::Infer(Infer::Speaker(window)) = output {
+                    if let Output::Infer(Infer::Speaker(work)) = output {
                         let embedding = Some(voiceprint().references[0].embedding.clone());
-                        session.handle_answer(Answer::Embedding { window, embedding });
+                        let (by, window) = (work.by, work.window);
+                        session.handle_answer(Answer::Embedding { by, window, embedding });
                     }
                 }
             }
@@ -157,11 +159,10 @@ fn recording(rate: u32) -> Vec<f32> {
 
 fn new_session(start: Instant) -> MediaSession {
     let plan = MediaPlan::overhearing(payloads(), peer());
-    let rate = |n| ErrorRate::one_in(n).expect("a rate");
-    let settings = Settings { false_accept: rate(1_000), false_reject: rate(50) };
-    let verifier = Verifier::new(Calibration::RESNET34_3S, settings);
+    let verifier = Verifier::new(Calibration::RESNET34_GE2E, Settings::default());
     let consent = Consent::from_reference("c-1").ok();
-    let watch = SpeakerWatch::new(consent.as_ref(), Some(voiceprint()), "m@1", verifier);
+    let models = Embedders { decide: "m@1".to_owned(), watch: None };
+    let watch = SpeakerWatch::new(consent.as_ref(), Some(&voiceprint()), &models, verifier);
     MediaSession::new(start, plan, watch.ok(), true, 1, "bench@192.0.2.2")
 }
 

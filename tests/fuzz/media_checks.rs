@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sidetone::audio::decoder::Codec;
-use sidetone::audio::speech_windows::WINDOW_SAMPLES;
+use sidetone::audio::speech_windows::{SLICE_SAMPLES, WINDOW_SAMPLES};
 use sidetone::call::media_plan::{MediaPlan, Payload};
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
 use sidetone::call::media_stats::MediaStats;
-use sidetone::call::speaker_watch::SpeakerWatch;
+use sidetone::call::speaker_watch::{SpeakerWatch, VoiceWork};
 use sidetone::consent::consent::Consent;
 use sidetone::policy::evidence::Evidence;
 use sidetone::policy::line::LineState;
@@ -21,7 +21,8 @@ use sidetone::rtp::reception::{Arrival, Reception};
 use sidetone::rtp::report::Reporter;
 use sidetone::rtp::security::Security;
 use sidetone::rtp::sequence::Filled;
-use sidetone::speaker::calibration::{Calibration, ErrorRate};
+use sidetone::speaker::calibration::Calibration;
+use sidetone::speaker::embedder::{Embedders, Role};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{self, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
@@ -187,6 +188,7 @@ struct Run {
     waiting: Vec<Infer>,
     before: MediaStats,
     last_window: Duration,
+    last_slice: Duration,
     closed: usize,
     story: DefaultHasher,
 }
@@ -202,6 +204,7 @@ impl Run {
             waiting: Vec::new(),
             before: MediaStats::default(),
             last_window: Duration::ZERO,
+            last_slice: Duration::ZERO,
             closed: 0,
             story: DefaultHasher::new(),
         }
@@ -237,9 +240,9 @@ impl Run {
             return;
         }
         let answer = match self.waiting.remove(0) {
-            Infer::Speaker(window) => {
+            Infer::Speaker(VoiceWork { by, window, .. }) => {
                 let embedding = well.then(|| Embedding::from_raw(vec![0.8, 0.6]).expect("one"));
-                Answer::Embedding { window, embedding }
+                Answer::Embedding { by, window, embedding }
             }
             Infer::Keyword(segment) => Answer::Hits { segment, hits: well.then(Vec::new) },
         };
@@ -258,13 +261,17 @@ impl Run {
     fn check(&mut self) {
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Infer(Infer::Speaker(window)) => {
-                    assert_eq!(window.samples.len(), WINDOW_SAMPLES);
-                    assert!(window.samples.iter().all(|sample| sample.is_finite()));
-                    assert!(self.last_window < window.end && window.start < window.end);
-                    self.last_window = window.end;
-                    (window.start, window.end, window.net_speech).hash(&mut self.story);
-                    self.waiting.push(Infer::Speaker(window));
+                Output::Infer(Infer::Speaker(work)) => {
+                    let (length, last) = match work.by {
+                        Role::Watch => (SLICE_SAMPLES, &mut self.last_slice),
+                        Role::Decide => (WINDOW_SAMPLES, &mut self.last_window),
+                    };
+                    assert_eq!(work.samples.len(), length);
+                    assert!(work.samples.iter().all(|sample| sample.is_finite()));
+                    assert!(*last < work.end);
+                    *last = work.end;
+                    (work.end, work.net_speech).hash(&mut self.story);
+                    self.waiting.push(Infer::Speaker(work));
                 }
                 Output::Infer(Infer::Keyword(segment)) => {
                     assert!(segment.samples.len() <= LONGEST_SEGMENT);
@@ -316,16 +323,18 @@ fn plan(how: u8) -> MediaPlan {
 }
 
 fn watch() -> SpeakerWatch {
-    let rate = |n| ErrorRate::one_in(n).expect("a rate");
-    let settings = verifier::Settings { false_accept: rate(1_000), false_reject: rate(50) };
-    let verifier = Verifier::new(Calibration::RESNET34_3S, settings);
-    let voiceprint = Voiceprint::of_embedding(
+    let verifier = Verifier::new(Calibration::RESNET34_GE2E, verifier::Settings::default());
+    let mut voiceprint = Voiceprint::of_embedding(
         "alice",
         "c-1",
         jiff::Timestamp::UNIX_EPOCH,
         12.0,
         ("m@1", Embedding::from_raw(vec![1.0, 0.0]).expect("a direction")),
     );
+    let mut watch = voiceprint.references[0].clone();
+    "m@2".clone_into(&mut watch.model);
+    voiceprint.references.push(watch);
     let consent = Consent::from_reference("c-1").ok();
-    SpeakerWatch::new(consent.as_ref(), Some(voiceprint), "m@1", verifier).expect("a consent")
+    let models = Embedders { decide: "m@1".to_owned(), watch: Some("m@2".to_owned()) };
+    SpeakerWatch::new(consent.as_ref(), Some(&voiceprint), &models, verifier).expect("a consent")
 }

@@ -18,7 +18,7 @@ use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::consent::Consent;
 use sidetone::policy::evidence::Evidence;
 use sidetone::policy::line::LineState;
-use sidetone::speaker::calibration::{Calibration, ErrorRate};
+use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::verifier::{Settings, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
 
@@ -26,15 +26,15 @@ use crate::line::Line;
 use crate::network::Network;
 use crate::phone::{Datagram, Phone, payloads, peer};
 use figures::Outcome;
-use models::{MODEL, Models};
+use models::{Models, embedders};
 use spectrum::distance;
 use speech::{Call, Question, Sample};
 
 /// Bits a second of Opus: what softphones send of a voice.
 const OPUS_RATE: i32 = 24_000;
-/// A window is embedded for every so many that are cut, a second apart: 3 s windows need not overlap
-/// by more than a third.
-const WINDOWS_APART: usize = 2;
+/// A window is embedded for every so many that are cut, 0.7 s apart: 3 s windows need not overlap by more
+/// than a third.
+const WINDOWS_APART: usize = 3;
 
 /// How a call comes to us.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -170,11 +170,11 @@ fn heard(
     let mut drain = |session: &mut MediaSession| {
         while let Some(output) = session.poll_output() {
             match output {
-                Output::Infer(Infer::Speaker(window)) => {
+                Output::Infer(Infer::Speaker(work)) => {
                     if windows % WINDOWS_APART == 0
                         && let Question::Voice { same, others } = &call.question
                     {
-                        let voice = models.embed(&window.samples);
+                        let voice = models.embed(&work.samples);
                         let cosine = |print: &usize| {
                             voice
                                 .cosine(&voiceprints[*print].references[0].embedding)
@@ -184,8 +184,9 @@ fn heard(
                         outcome.others.extend(others.iter().map(cosine));
                     }
                     windows += 1;
-                    // Nothing is decided, so the windows go on coming a second apart.
-                    session.handle_answer(Answer::Embedding { window, embedding: None });
+                    // Nothing is decided, so every window goes on being asked about.
+                    let (by, window) = (work.by, work.window);
+                    session.handle_answer(Answer::Embedding { by, window, embedding: None });
                 }
                 Output::Infer(Infer::Keyword(segment)) => {
                     let hits = Some(models.spot(&segment.samples));
@@ -226,9 +227,7 @@ fn heard(
 }
 
 fn watch(voiceprints: &[Voiceprint]) -> Option<SpeakerWatch> {
-    let rate = |n| ErrorRate::one_in(n).expect("a rate");
-    let settings = Settings { false_accept: rate(1_000), false_reject: rate(50) };
-    let verifier = Verifier::new(Calibration::RESNET34_3S, settings);
+    let verifier = Verifier::new(Calibration::RESNET34_GE2E, Settings::default());
     let consent = Consent::from_reference("readers").expect("a reference");
-    SpeakerWatch::new(Some(&consent), voiceprints.first().cloned(), MODEL, verifier).ok()
+    SpeakerWatch::new(Some(&consent), voiceprints.first(), &embedders(), verifier).ok()
 }

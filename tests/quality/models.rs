@@ -8,8 +8,9 @@ use std::sync::Arc;
 use sidetone::keyword::phrase::Phrase;
 use sidetone::keyword::spotter::{Hit, Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
-use sidetone::runtime::inference_thread::embed;
 use sidetone::runtime::onnx::{MoonshineModel, Runtime, SpeakerModel};
+use sidetone::runtime::voices::Voices;
+use sidetone::speaker::embedder::{Embedders, Role};
 use sidetone::speaker::embedding::Embedding;
 
 use super::speech::PHRASES;
@@ -17,9 +18,14 @@ use super::speech::PHRASES;
 /// Name and version of the voice model, as far as it matters here.
 pub(crate) const MODEL: &str = "m@1";
 
+/// The strong embedder alone: what is measured is what a line costs its likeness.
+pub(crate) fn embedders() -> Embedders {
+    Embedders { decide: MODEL.to_owned(), watch: None }
+}
+
 /// Both models of one thread.
 pub(crate) struct Models {
-    pub(crate) speaker: SpeakerModel,
+    pub(crate) speaker: Voices<SpeakerModel>,
     keyword: MoonshineModel,
     spotter: Spotter,
     voices: HashMap<u64, Embedding>,
@@ -41,7 +47,10 @@ impl Models {
         let phrases = PHRASES.map(|text| Phrase::new(text).expect("a phrase")).to_vec();
         let speaker = store.join("wespeaker-resnet34/embedding.ort");
         Self {
-            speaker: SpeakerModel::load(runtime, &speaker).expect("the model"),
+            speaker: Voices {
+                decide: SpeakerModel::load(runtime, &speaker).expect("the model"),
+                watch: None,
+            },
             keyword: MoonshineModel::load(runtime, &encoder, &decoder).expect("the model"),
             spotter: Spotter::new(tokenizer, phrases, Settings::default()),
             voices: HashMap::new(),
@@ -53,7 +62,7 @@ impl Models {
         let Self { speaker, voices, .. } = self;
         let voice = voices
             .entry(digest(samples))
-            .or_insert_with(|| embed(speaker, samples).expect("a run"));
+            .or_insert_with(|| speaker.embed(Role::Decide, samples).expect("a run"));
         voice.clone()
     }
 

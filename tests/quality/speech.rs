@@ -8,7 +8,7 @@ use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::enroller::Enroller;
 use sidetone::speaker::voiceprint::Voiceprint;
 
-use super::models::{MODEL, Models};
+use super::models::{Models, embedders};
 use crate::phone::RATE;
 
 /// Where the recordings are.
@@ -74,7 +74,8 @@ pub(crate) fn voiceprints(models: &mut Models) -> Vec<Voiceprint> {
         .iter()
         .map(|half| {
             let consent = Consent::from_reference("readers").expect("a reference");
-            let mut enroller = Enroller::new(&mut models.speaker, MODEL, "reader", &consent);
+            let names = embedders();
+            let mut enroller = Enroller::new(&mut models.speaker, &names, "reader", &consent);
             for file in half {
                 enroller.hear_file(file).expect("a recording");
             }

@@ -6,16 +6,16 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sidetone::audio::segmenter::Segment;
-use sidetone::audio::speech_windows::SpeechWindow;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
-use sidetone::call::speaker_watch::SpeakerWatch;
+use sidetone::call::speaker_watch::{SpeakerWatch, VoiceWork};
 use sidetone::consent::consent::Consent;
 use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
 use sidetone::rtp::dtls::DtlsFailure;
 use sidetone::rtp::security::Security;
-use sidetone::speaker::calibration::{Calibration, ErrorRate};
+use sidetone::speaker::calibration::Calibration;
+use sidetone::speaker::embedder::{Embedders, Role};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
@@ -26,13 +26,16 @@ pub(crate) const MODEL: &str = "fake@1";
 /// Cosines in the middle of the same and of other speakers.
 pub(crate) const SAME: f32 = 0.78;
 pub(crate) const OTHER: f32 = 0.15;
-/// How long the models take. Less than the shortest hop: what a window is cut from does not depend
-/// on when the answer to the one before came.
+/// The cheap embedder.
+pub(crate) const WATCH: &str = "fake-watch@1";
+/// How long the models take.
 const SPEAKER_TAKES: Duration = Duration::from_millis(200);
 const KEYWORD_TAKES: Duration = Duration::from_millis(700);
 
-/// What the speaker model finds in a window, given how many it had before; `None` fails.
-pub(crate) type Ear = Box<dyn FnMut(usize, &SpeechWindow) -> Option<f32>>;
+/// What the speaker models find in a window, given how many pieces of speech they had before; `None`
+/// fails. It is the strong one's cosine; the cheap one, to whom all people sound more alike, is as far
+/// from 1 by half.
+pub(crate) type Ear = Box<dyn FnMut(usize, &VoiceWork) -> Option<f32>>;
 
 pub(crate) struct Party {
     pub(crate) start: Instant,
@@ -41,7 +44,8 @@ pub(crate) struct Party {
     pub(crate) ear: Ear,
     /// Whether the keyword model fails on a segment.
     pub(crate) deaf: Box<dyn FnMut(&Segment) -> bool>,
-    pub(crate) windows: Vec<SpeechWindow>,
+    /// Speech that was to be embedded, by either embedder.
+    pub(crate) windows: Vec<VoiceWork>,
     pub(crate) segments: Vec<Segment>,
     pub(crate) evidence: Vec<Evidence>,
     /// What became of the line. It is about the network, so it is no part of the story.
@@ -52,6 +56,8 @@ pub(crate) struct Party {
     pub(crate) story: Vec<String>,
     /// How often it was woken.
     pub(crate) turns: usize,
+    /// How long a speaker model takes, given how many pieces of speech it had before.
+    pub(crate) takes: Box<dyn FnMut(usize) -> Duration>,
     answers: BTreeMap<(Instant, usize), Answer>,
     asked: usize,
     /// Why there were no keys.
@@ -73,11 +79,7 @@ pub(crate) fn plan() -> MediaPlan {
 }
 
 pub(crate) fn verifier() -> Verifier {
-    let settings = Settings {
-        false_accept: ErrorRate::one_in(1_000).expect("a rate"),
-        false_reject: ErrorRate::one_in(50).expect("a rate"),
-    };
-    Verifier::new(Calibration::RESNET34_3S, settings)
+    Verifier::new(Calibration::RESNET34_GE2E, Settings::default())
 }
 
 /// A voice at `cosine` to the enrolled one.
@@ -86,20 +88,35 @@ pub(crate) fn embedding(cosine: f32) -> Embedding {
     Embedding::from_raw(vec![cosine, across]).expect("a direction")
 }
 
+/// One more of the many voices at `cosine` to the enrolled one: no two are the same speech.
+fn one_of_many(cosine: f32, number: u64) -> Embedding {
+    let mut random = fastrand::Rng::with_seed(number);
+    let across: Vec<f32> = (0..31).map(|_| random.f32() - 0.5).collect();
+    let norm = across.iter().map(|x| x * x).sum::<f32>().sqrt();
+    let scale = (1.0 - cosine * cosine).max(0.0).sqrt() / norm;
+    let coordinates = std::iter::once(cosine).chain(across.iter().map(|x| x * scale));
+    Embedding::from_raw(coordinates.collect()).expect("a direction")
+}
+
+/// A voiceprint that both embedders made.
 pub(crate) fn voiceprint(model: &str) -> Voiceprint {
-    Voiceprint::of_embedding(
-        "alice",
-        "c-1",
-        jiff::Timestamp::UNIX_EPOCH,
-        12.0,
-        (model, embedding(1.0)),
-    )
+    let made = jiff::Timestamp::UNIX_EPOCH;
+    let mut voiceprint =
+        Voiceprint::of_embedding("alice", "c-1", made, 12.0, (model, one_of_many(1.0, 0)));
+    let mut watch = voiceprint.references[0].clone();
+    (watch.model, watch.embedding) = (WATCH.to_owned(), embedding(1.0));
+    voiceprint.references.push(watch);
+    voiceprint
+}
+
+pub(crate) fn embedders() -> Embedders {
+    Embedders { decide: MODEL.to_owned(), watch: Some(WATCH.to_owned()) }
 }
 
 /// The watch that a claim leads to, with or without a consent.
 pub(crate) fn watch(consent: bool) -> Result<SpeakerWatch, Obstacle> {
     let consent = consent.then(|| Consent::from_reference("c-1").expect("a reference"));
-    SpeakerWatch::new(consent.as_ref(), Some(voiceprint(MODEL)), MODEL, verifier())
+    SpeakerWatch::new(consent.as_ref(), Some(&voiceprint(MODEL)), &embedders(), verifier())
 }
 
 impl Party {
@@ -124,6 +141,7 @@ impl Party {
             reports: Vec::new(),
             story: Vec::new(),
             turns: 0,
+            takes: Box::new(|_| SPEAKER_TAKES),
             answers: BTreeMap::new(),
             asked: 0,
             unheard: Vec::new(),
@@ -132,7 +150,7 @@ impl Party {
     }
 
     /// A party whose windows sound as `ear` says.
-    pub(crate) fn heard_as(ear: impl FnMut(usize, &SpeechWindow) -> Option<f32> + 'static) -> Self {
+    pub(crate) fn heard_as(ear: impl FnMut(usize, &VoiceWork) -> Option<f32> + 'static) -> Self {
         Self { ear: Box::new(ear), ..Self::new() }
     }
 
@@ -244,10 +262,14 @@ impl Party {
 
     fn ask(&mut self, work: Infer) {
         let (takes, answer) = match work {
-            Infer::Speaker(window) => {
-                let cosine = (self.ear)(self.windows.len(), &window);
-                self.windows.push(window.clone());
-                (SPEAKER_TAKES, Answer::Embedding { window, embedding: cosine.map(embedding) })
+            Infer::Speaker(work) => {
+                let (by, window) = (work.by, work.window);
+                let embedding = (self.ear)(self.windows.len(), &work).map(|cosine| match by {
+                    Role::Decide => one_of_many(cosine, window),
+                    Role::Watch => embedding((1.0 + cosine) / 2.0),
+                });
+                self.windows.push(work);
+                ((self.takes)(self.windows.len()), Answer::Embedding { by, window, embedding })
             }
             Infer::Keyword(segment) => {
                 self.segments.push(segment.clone());
@@ -275,9 +297,9 @@ fn told(work: &Infer) -> String {
         hasher.finish()
     };
     match work {
-        Infer::Speaker(SpeechWindow { samples, start, end, net_speech, fresh }) => {
+        Infer::Speaker(VoiceWork { by, window, samples, end, net_speech }) => {
             let sound = digest(samples);
-            format!("window {start:?}..{end:?}, {net_speech:?}, {fresh:?} new: {sound:016x}")
+            format!("{by:?} window {window}, to {end:?}, {net_speech:?}: {sound:016x}")
         }
         Infer::Keyword(segment) => {
             let Segment { samples, start, continued, cut, concealed_share, net_speech } = segment;
