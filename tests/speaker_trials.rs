@@ -19,9 +19,13 @@ use sidetone::audio::pcm;
 use sidetone::audio::speech_windows::WINDOW;
 use sidetone::consent::consent::Consent;
 use sidetone::runtime::audio_file::read_mono;
+use sidetone::runtime::embedder_card::Purpose;
 use sidetone::runtime::enroller::Enroller;
 use sidetone::runtime::inference_thread::embed;
-use sidetone::runtime::onnx::{Runtime, SpeakerModel};
+use sidetone::runtime::installed::MANIFEST;
+use sidetone::runtime::models::Manifest;
+use sidetone::runtime::onnx::Runtime;
+use sidetone::runtime::onnx::speaker_model::SpeakerModel;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Decision, Settings, Verifier};
@@ -41,9 +45,10 @@ fn impostors_are_turned_away_and_the_true_speaker_is_not() {
         return skip("the readers are not there");
     }
     let runtime = Runtime::load(&store.join("onnxruntime/libonnxruntime.so")).expect("the library");
-    let model = store.join("wespeaker-resnet34/embedding.ort");
+    let manifest = Manifest::parse(MANIFEST).expect("a sound manifest");
+    let model = manifest.embedder(Purpose::Decide).expect("a speaker model");
     let mut bench = Bench {
-        model: SpeakerModel::load(&runtime, &model).expect("the model"),
+        model: SpeakerModel::load(&runtime, &store, model).expect("the model"),
         known: HashMap::new(),
     };
     // Each reader twice: enrolled on the first utterances and tried with the last, and the reverse.

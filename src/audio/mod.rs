@@ -2,6 +2,8 @@
 
 pub mod concealment;
 pub mod decoder;
+pub mod fbank;
+pub mod front_end;
 pub mod g711;
 pub mod g722;
 pub mod level;
@@ -11,6 +13,7 @@ pub mod pcm;
 pub mod playback;
 pub mod resampler;
 pub mod segmenter;
+pub mod spectrum;
 pub mod speech_level;
 pub mod speech_windows;
 pub mod tone;

@@ -167,7 +167,7 @@ fn analyst(arguments: &Arguments) -> Result<Box<dyn Analyst>, Refusal> {
     let speaker = claim.map(|(subject, consent)| -> Result<_, Refusal> {
         let voiceprint = Voiceprints::open(&config.store.folder)?.load(&subject)?;
         let claim = Claim { subject, consent, voiceprint, decision: config.speaker };
-        Ok((claim, installed.speaker()?))
+        Ok((claim, installed.strong()?))
     });
     let names = installed.models().clone();
     Ok(Box::new(LoadedAnalyst::new(names, speaker.transpose()?, phrases.transpose()?)))

@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             println!("{line}");
         }
     };
-    let mut model = installed.speaker()?;
+    let mut model = installed.strong()?;
     let consent = Consent::from_reference(script::CONSENT)?;
     let mut enroller = Enroller::new(&mut model, &installed.models().speaker, SUBJECT, consent);
     let narrator = recording("two_cities.wav")?;
@@ -202,7 +202,7 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
             codecs: CodecName::all(),
             codec_order: CodecOrder::Offer,
         },
-        models: Models { folder: models.to_owned() },
+        models: Models { folder: models.to_owned(), decide: None, watch: None },
         speaker: verifier::Settings { false_accept: rate(1000), false_reject: rate(50) },
         keyword: Keyword { policy: PathBuf::new(), forced_threshold: -1.5 },
         store: Store { folder: store },

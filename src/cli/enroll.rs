@@ -34,7 +34,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let (config, _) = arguments.places.load()?;
     let installed = arguments.places.installed(&config)?;
-    let mut model = installed.speaker()?;
+    let mut model = installed.strong()?;
     let name = &installed.models().speaker;
     let mut enroller =
         Enroller::new(&mut model, name, &arguments.subject, arguments.consent.clone());

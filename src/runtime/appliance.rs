@@ -140,7 +140,7 @@ impl Appliance {
         let http_task = tokio::spawn(serving);
 
         let loading = Instant::now();
-        let speaker = installed.speaker()?;
+        let speaker = installed.strong()?;
         let moonshine = installed.moonshine()?;
         let spotter = installed.spotter(&policy, config.keyword.forced_threshold)?;
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");

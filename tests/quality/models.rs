@@ -8,8 +8,13 @@ use std::sync::Arc;
 use sidetone::keyword::phrase::Phrase;
 use sidetone::keyword::spotter::{Hit, Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
+use sidetone::runtime::embedder_card::Purpose;
 use sidetone::runtime::inference_thread::embed;
-use sidetone::runtime::onnx::{MoonshineModel, Runtime, SpeakerModel};
+use sidetone::runtime::installed::MANIFEST;
+use sidetone::runtime::models::Manifest;
+use sidetone::runtime::onnx::Runtime;
+use sidetone::runtime::onnx::moonshine::MoonshineModel;
+use sidetone::runtime::onnx::speaker_model::SpeakerModel;
 use sidetone::speaker::embedding::Embedding;
 
 use super::speech::PHRASES;
@@ -39,9 +44,10 @@ impl Models {
         let tokens = std::fs::read(file("tokenizer.bin")).expect("the vocabulary");
         let tokenizer = Arc::new(Tokenizer::parse(&tokens).expect("a sound vocabulary"));
         let phrases = PHRASES.map(|text| Phrase::new(text).expect("a phrase")).to_vec();
-        let speaker = store.join("wespeaker-resnet34/embedding.ort");
+        let manifest = Manifest::parse(MANIFEST).expect("a sound manifest");
+        let speaker = manifest.embedder(Purpose::Decide).expect("a speaker model");
         Self {
-            speaker: SpeakerModel::load(runtime, &speaker).expect("the model"),
+            speaker: SpeakerModel::load(runtime, store, speaker).expect("the model"),
             keyword: MoonshineModel::load(runtime, &encoder, &decoder).expect("the model"),
             spotter: Spotter::new(tokenizer, phrases, Settings::default()),
             voices: HashMap::new(),
