@@ -40,6 +40,10 @@ pub struct Config {
 pub struct Models {
     /// Folder with the fetched models.
     pub folder: PathBuf,
+    /// The speaker model that decides; without a name, the manifest's first for that.
+    pub decide: Option<String>,
+    /// The speaker model that watches; without a name, the manifest's first for that.
+    pub watch: Option<String>,
 }
 
 /// `[keyword]`

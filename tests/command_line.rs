@@ -268,7 +268,7 @@ fn verifying_an_empty_folder_lists_what_is_missing() {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(text.lines().count() > 5, "{text}");
     assert!(text.lines().all(|line| line.starts_with("missing   ")), "{text}");
-    assert!(text.contains("wespeaker-resnet34/embedding.ort"), "{text}");
+    assert!(text.contains("wespeaker-resnet34/embedding.onnx"), "{text}");
 }
 
 #[test]
@@ -278,6 +278,9 @@ fn the_models_cards_are_json() {
     let models: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
     let embedder = models.iter().find(|model| model["role"] == "embedder").expect("an embedder");
     assert_eq!(embedder["name"], "wespeaker-resnet34");
+    assert_eq!(embedder["embedder"]["front_end"], "kaldi-fbank");
+    let uses = models.iter().filter_map(|model| model["embedder"]["use"].as_str());
+    assert_eq!(uses.collect::<Vec<_>>(), ["decide", "watch"]);
     assert!(models.iter().all(|m| m["licence"].is_string() && m["files"].is_array()));
 }
 

@@ -3,6 +3,7 @@
 //! They live in `models/store` (`models/fetch` fills it) or where `SIDETONE_MODELS` says; without
 //! them these tests say so and pass.
 #![expect(clippy::disallowed_methods, reason = "tests read their data from disk")]
+#![expect(clippy::print_stderr, reason = "a measurement says what it found")]
 
 mod store;
 
@@ -11,12 +12,18 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
+use sidetone::audio::mel::MelSpectrum;
 use sidetone::keyword::acoustic_model::{AcousticModel, SAMPLE_RATE};
 use sidetone::keyword::phrase::Phrase;
 use sidetone::keyword::spotter::{Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
-use sidetone::runtime::onnx::{MoonshineModel, Runtime, SpeakerModel};
+use sidetone::runtime::installed::MANIFEST;
+use sidetone::runtime::models::Manifest;
+use sidetone::runtime::onnx::Runtime;
+use sidetone::runtime::onnx::moonshine::MoonshineModel;
+use sidetone::runtime::onnx::speaker_model::SpeakerModel;
 use sidetone::speaker::embedder::Embedder;
+use sidetone::speaker::embedder::Purpose;
 use store::{skip, store};
 
 const PIECE: usize = 8 * SAMPLE_RATE;
@@ -65,16 +72,53 @@ fn a_voice_has_the_reference_embedding() {
     }
     let samples = floats_of_npy(&folder.join("ref_tel_up16k.npy"));
     let wanted = floats_of_npy(&folder.join("resnet34_embed.npy"));
-    let mut model = speaker(&store);
+    let mut model = speaker(&store, Purpose::Decide);
     let (window, next) = (&samples[..48_000], &samples[16_000..64_000]);
     let both = model.embed(&[window, next]).expect("a run");
     let [embedding, other] = &both[..] else { panic!("{} embeddings of two", both.len()) };
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     let cosine = |a: &[f32], b: &[f32]| dot(a, b) / (dot(a, a).sqrt() * dot(b, b).sqrt());
-    assert!(cosine(embedding, &wanted) > 0.999, "cosine {}", cosine(embedding, &wanted));
+    assert!(cosine(embedding, &wanted) > 0.999_999, "cosine {}", cosine(embedding, &wanted));
     assert!(cosine(other, &wanted) < 0.99, "each window has its own");
     let error = model.embed(&[window, &next[1..]]).expect_err("two lengths").to_string();
-    assert_eq!(error, "a window of 47999 samples in a batch of windows of 48000");
+    assert_eq!(error, "a window of 47999 samples, where 48000 were wanted");
+}
+
+#[test]
+fn the_watching_model_has_the_reference_embeddings() {
+    let Some(store) = store() else { return };
+    let folder = Path::new("../shared/speaker/ref");
+    if !folder.is_dir() {
+        skip("the reference embeddings are not there");
+        return;
+    }
+    let mut samples = floats_of_npy(&folder.join("ref_tel_up16k.npy"));
+    let wanted = floats_of_npy(&folder.join("ref_tel_partials_mix.npy"));
+    // The references' windows begin every 77 frames of 10 ms; the last one ends in silence.
+    samples.resize((3 * 77 + 160) * 160, 0.0);
+    let windows: Vec<&[f32]> = (0..4).map(|n| &samples[n * 77 * 160..][..25_600]).collect();
+    let mut model = speaker(&store, Purpose::Watch);
+    // As the references were made: the spectrum of all, cut into windows.
+    let mel = MelSpectrum::new().compute(&samples);
+    let cut: Vec<f32> = (0..4).flat_map(|n| &mel[n * 77 * 40..][..160 * 40]).copied().collect();
+    let embeddings = model.embed_features(cut, 4).expect("a run");
+    let apart = embeddings.iter().flatten().zip(&wanted).map(|(a, b)| (a - b).abs());
+    let apart = apart.fold(0.0, f32::max);
+    eprintln!("off by {apart:e}");
+    assert!(apart < 1e-4, "{apart}");
+    // As a call makes them: each window alone, and at its own level.
+    assert_eq!(model.window(), windows[0].len());
+    let embeddings = model.embed(&windows).expect("a run");
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let cosines: Vec<f32> =
+        embeddings.iter().zip(wanted.chunks(256)).map(|(a, b)| dot(a, b)).collect();
+    eprintln!("cosines with the references {cosines:?}");
+    assert!(cosines.iter().all(|&cosine| cosine > 0.97), "{cosines:?}");
+    let alone = model.embed(&windows[1..2]).expect("a run");
+    let apart = alone[0].iter().zip(&embeddings[1]).map(|(a, b)| (a - b).abs());
+    assert!(apart.fold(0.0, f32::max) < 1e-6, "a window's neighbours in a batch change nothing");
+    let error = model.embed(&[&samples[..48_000]]).expect_err("too long").to_string();
+    assert_eq!(error, "a window of 48000 samples, where 25600 were wanted");
 }
 
 type Phrases = &'static [(&'static str, Range<f64>)];
@@ -156,9 +200,10 @@ fn runtime(store: &Path) -> Runtime {
     RUNTIME.get_or_init(|| Runtime::load(&library).expect("the library")).clone()
 }
 
-fn speaker(store: &Path) -> SpeakerModel {
-    SpeakerModel::load(&runtime(store), &store.join("wespeaker-resnet34/embedding.ort"))
-        .expect("the model")
+fn speaker(store: &Path, purpose: Purpose) -> SpeakerModel {
+    let manifest = Manifest::parse(MANIFEST).expect("a sound manifest");
+    let card = manifest.embedder(purpose).expect("a speaker model");
+    SpeakerModel::load(&runtime(store), store, card).expect("the model")
 }
 
 fn moonshine(store: &Path) -> (MoonshineModel, Arc<Tokenizer>) {

@@ -1,19 +1,20 @@
 //! The signal path against reference data: ITU-T's G.711 vectors, SciPy's resampler and Kaldi's
 //! filterbank. Skips what the data folder does not hold. Real RTP is in `captures.rs`.
 #![expect(clippy::disallowed_methods, reason = "reference data lies on the disk")]
+#![expect(clippy::print_stderr, reason = "a measurement says what it found")]
 
 use std::fs;
 
 use sidetone::audio::decoder::{Codec, Decoder};
+use sidetone::audio::fbank::{FilterBank, Settings, Window};
 use sidetone::audio::g711;
 use sidetone::audio::g722::G722Decoder;
-use sidetone::audio::mel::{BINS, FilterBank};
+use sidetone::audio::mel::{self, MelSpectrum};
 use sidetone::audio::resampler::Upsampler;
 
 mod npy;
 
 /// A file of the data folder, or a word on why the test does nothing.
-#[expect(clippy::print_stderr, reason = "a skipped test must say so")]
 fn data(name: &str) -> Option<Vec<u8>> {
     let path = format!("../shared/{name}");
     let bytes = fs::read(&path);
@@ -92,12 +93,37 @@ fn the_filterbank_is_kaldis() {
     let names = ["speaker/ref/ref_tel_up16k.npy", "speaker/ref/resnet34_fbank.npy"];
     let [Some(input), Some(reference)] = names.map(data) else { return };
     let (shape, reference) = npy::f32s(&reference);
-    let mut bank = FilterBank::new();
-    let mut fbank = bank.compute(&npy::f32s(&input).1[..48_000]);
-    assert_eq!(shape, [fbank.frames, BINS]);
-    let difference = largest_difference(&fbank.energies, &reference);
+    let plain =
+        Settings { bands: 80, window: Window::Hamming, subtract_mean: false, scale: 32_768.0 };
+    let input = &npy::f32s(&input).1[..48_000];
+    let energies = FilterBank::new(plain).compute(input);
+    assert_eq!(shape, [FilterBank::frames(input.len()), 80]);
+    let difference = largest_difference(&energies, &reference);
     assert!(difference < 1e-3, "{difference}");
-    fbank.subtract_mean();
-    let rest: f32 = fbank.energies.iter().sum::<f32>() / fbank.energies.len() as f32;
+    let energies = FilterBank::new(Settings { subtract_mean: true, ..plain }).compute(input);
+    let rest: f32 = energies.iter().sum::<f32>() / energies.len() as f32;
     assert!(rest.abs() < 1e-4, "{rest}");
+}
+
+#[test]
+fn the_mel_spectrum_is_librosas() {
+    let names = ["ref_trimmed16k", "ref_mel", "ref_tel_up16k", "ref_tel_mel"];
+    let names = names.map(|name| format!("speaker/ref/{name}.npy"));
+    let [Some(input), Some(reference), Some(narrow), Some(narrow_reference)] =
+        names.each_ref().map(|name| data(name))
+    else {
+        return;
+    };
+    // Both references end with what fills up their last window of 160 frames, in silence.
+    for (input, reference) in [(input, reference), (narrow, narrow_reference)] {
+        let (shape, reference) = npy::f32s(&reference);
+        assert_eq!(shape[1], mel::BANDS);
+        let mut samples = npy::f32s(&input).1;
+        samples.resize((shape[0] - 1) * mel::FRAME_SHIFT, 0.0);
+        let energies = MelSpectrum::new().compute(&samples);
+        let difference = largest_difference(&energies, &reference);
+        let loudest = reference.iter().copied().fold(0.0, f32::max);
+        eprintln!("off by {difference:e}, where the loudest is {loudest}");
+        assert!(difference < 1e-4, "{difference}");
+    }
 }

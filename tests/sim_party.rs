@@ -23,7 +23,7 @@ use sidetone::consent::consent::Consent;
 use sidetone::policy::evidence::{Evidence, Obstacle};
 use sidetone::rtp::packet::Packet;
 use sidetone::runtime::audio_file::read_mono;
-use sidetone::speaker::embedder::Role;
+use sidetone::speaker::embedder::Purpose;
 use sidetone::speaker::verifier::Decision;
 use sidetone::speaker::voiceprint::Voiceprint;
 
@@ -108,7 +108,7 @@ fn a_claim_that_cannot_be_checked_says_why() {
 // ---- decisions
 
 /// Net speech, in milliseconds, at the windows that `role` was asked about.
-fn asked_of(party: &Party, role: Role) -> Vec<u128> {
+fn asked_of(party: &Party, role: Purpose) -> Vec<u128> {
     let of = party.windows.iter().filter(|work| work.by == role);
     of.map(|work| work.net_speech.as_millis()).collect()
 }
@@ -116,8 +116,8 @@ fn asked_of(party: &Party, role: Role) -> Vec<u128> {
 #[test]
 fn a_good_window_accepts_and_then_the_strong_embedder_looks_once_in_twenty_seconds() {
     let heard = Party::new().hear(said(Codec::Pcmu, &voice(45.0)));
-    assert_eq!(asked_of(&heard, Role::Watch)[..4], [1_600, 2_300, 3_000, 3_700]);
-    assert_eq!(asked_of(&heard, Role::Decide), [3_000, 23_300, 43_600]);
+    assert_eq!(asked_of(&heard, Purpose::Watch)[..4], [1_600, 2_300, 3_000, 3_700]);
+    assert_eq!(asked_of(&heard, Purpose::Decide), [3_000, 23_300, 43_600]);
     let decisions: Vec<_> = heard.speaker().iter().map(|speaker| speaker.decision).collect();
     let collecting = Decision::Collecting;
     assert_eq!(decisions[..3], [collecting, collecting, Decision::Accepted]);
@@ -161,7 +161,7 @@ fn a_takeover_is_found_in_four_seconds_and_ends_the_cutting() {
 fn windows_without_an_answer_make_the_decision_later_and_humbler_not_other() {
     // The first two whole windows get no answer of the strong embedder.
     let mut heard = Party::heard_as(|_, work| {
-        (work.by == Role::Watch || work.net_speech > millis(3_700)).then_some(SAME)
+        (work.by == Purpose::Watch || work.net_speech > millis(3_700)).then_some(SAME)
     });
     heard.receive(said(Codec::Pcmu, &voice(12.0)));
     heard.finish();
@@ -172,7 +172,7 @@ fn windows_without_an_answer_make_the_decision_later_and_humbler_not_other() {
 
     // The cheap one hears nothing for a while: the strong one alone decides, and less is covered.
     let heard = Party::heard_as(|_, work| {
-        (work.by == Role::Decide || work.net_speech > millis(3_000)).then_some(SAME)
+        (work.by == Purpose::Decide || work.net_speech > millis(3_000)).then_some(SAME)
     })
     .hear(said(Codec::Pcmu, &voice(12.0)));
     let first = &heard.speaker()[0];
@@ -565,7 +565,7 @@ fn no_network_makes_time_run_backwards_or_coverage_more_than_whole() {
         let heard = at_random(seed);
         let shares = heard.speaker().into_iter().map(|speaker| speaker.coverage);
         assert!(shares.clone().all(|share| (0.0..=1.0).contains(&share)), "seed {seed}");
-        for role in [Role::Watch, Role::Decide] {
+        for role in [Purpose::Watch, Purpose::Decide] {
             let ends = heard.windows.iter().filter(|work| work.by == role).map(|work| work.end);
             assert!(ends.is_sorted_by(|a, b| a < b));
         }

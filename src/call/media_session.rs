@@ -28,7 +28,7 @@ use crate::rtp::silence_sender::SilenceSender;
 use crate::rtp::source::{Admission, SourceCheck};
 use crate::rtp::telephone_event::TelephoneEvents;
 use crate::rtp::voip_metrics::LossPattern;
-use crate::speaker::embedder::Role;
+use crate::speaker::embedder::Purpose;
 use crate::speaker::embedding::Embedding;
 
 /// Work for a model.
@@ -46,7 +46,7 @@ pub enum Answer {
     /// To [`Infer::Speaker`].
     Embedding {
         /// Who was asked.
-        by: Role,
+        by: Purpose,
         /// The number of the window.
         window: u64,
         /// Its voice.

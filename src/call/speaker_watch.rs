@@ -7,7 +7,7 @@ use crate::audio::speech_windows::{SpeechWindow, WINDOW};
 use crate::consent::consent::Consent;
 use crate::policy::evidence::{Obstacle, SpeakerEvidence};
 use crate::speaker::calibration::{Comparison, Conditions, Likeness};
-use crate::speaker::embedder::{Embedders, Role};
+use crate::speaker::embedder::{Embedders, Purpose};
 use crate::speaker::embedding::Embedding;
 use crate::speaker::verifier::Verifier;
 use crate::speaker::voiceprint::Voiceprint;
@@ -29,7 +29,7 @@ const SAME_SPEECH: f32 = 0.92;
 #[derive(Clone, Debug)]
 pub struct VoiceWork {
     /// Which is asked.
-    pub by: Role,
+    pub by: Purpose,
     /// Which window it is of: its number, from 0.
     pub window: u64,
     /// 16 kHz.
@@ -140,7 +140,7 @@ impl SpeakerWatch {
         self.windows += 1;
         let slice = match &self.watch {
             Some(_) => {
-                self.ask(Role::Watch, number, &window, window.slice());
+                self.ask(Purpose::Watch, number, &window, window.slice());
                 Slot::Asked
             }
             None => Slot::Answered(None),
@@ -164,11 +164,11 @@ impl SpeakerWatch {
     }
 
     /// Takes an embedder's answer about a window; `None` where it failed or never got to it.
-    pub fn handle_embedding(&mut self, by: Role, window: u64, embedding: Option<Embedding>) {
+    pub fn handle_embedding(&mut self, by: Purpose, window: u64, embedding: Option<Embedding>) {
         let Some(step) = self.waiting.iter_mut().find(|step| step.number == window) else { return };
         match by {
-            Role::Watch => step.slice = Slot::Answered(embedding),
-            Role::Decide => step.whole = Slot::Answered(embedding),
+            Purpose::Watch => step.slice = Slot::Answered(embedding),
+            Purpose::Decide => step.whole = Slot::Answered(embedding),
         }
         self.advance();
     }
@@ -198,7 +198,7 @@ impl SpeakerWatch {
                 && step.window.is_whole()
                 && self.verifier.wants_decision(&comparison)
             {
-                self.ask(Role::Decide, step.number, &step.window, &step.window.samples);
+                self.ask(Purpose::Decide, step.number, &step.window, &step.window.samples);
                 step.whole = Slot::Asked;
                 self.waiting.push_front(step);
                 return;
@@ -210,7 +210,7 @@ impl SpeakerWatch {
         }
     }
 
-    fn ask(&mut self, by: Role, number: u64, window: &SpeechWindow, samples: &[f32]) {
+    fn ask(&mut self, by: Purpose, number: u64, window: &SpeechWindow, samples: &[f32]) {
         let SpeechWindow { end, net_speech, .. } = *window;
         self.work.push_back(VoiceWork {
             by,

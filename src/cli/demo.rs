@@ -200,7 +200,7 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
             codecs: CodecName::all(),
             codec_order: CodecOrder::Offer,
         },
-        models: Models { folder: models.to_owned() },
+        models: Models { folder: models.to_owned(), decide: None, watch: None },
         speaker: verifier::Settings::default(),
         keyword: Keyword { policy: PathBuf::new(), forced_threshold: -1.5 },
         store: Store { folder: store },

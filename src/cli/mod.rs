@@ -98,6 +98,7 @@ impl Places {
     /// Proves the models that `config` names.
     pub fn installed(&self, config: &Config) -> Result<Installed, InstalledError> {
         Installed::open(&config.models.folder, self.onnxruntime.clone())
+            .and_then(|installed| installed.choose(&config.models))
     }
 }
 

@@ -13,6 +13,9 @@ use crate::runtime::models::{Manifest, Status};
 
 /// The script that fetches: Python, because pip is the transport that every company mirror knows.
 const FETCH: &str = include_str!("../../models/fetch");
+/// What it imports, and what that reads.
+const CONVERT: &str = include_str!("../../models/convert.py");
+const TELEPHONE_HEAD: &[u8] = include_bytes!("../../models/tel_head.npz");
 
 /// Subcommands of `sidetone models`.
 #[derive(Debug, Subcommand)]
@@ -75,10 +78,20 @@ fn list(manifest: &Manifest, json: bool) -> Outcome {
             .map(|model| {
                 let files: Vec<_> =
                     model.files.iter().map(|f| f.path.display().to_string()).collect();
-                serde_json::json!({
+                let mut card = serde_json::json!({
                     "name": model.name, "role": model.role.as_str(), "package": model.package,
                     "licence": model.licence, "about": model.about, "files": files,
-                })
+                });
+                if let Some(embedder) = &model.embedder {
+                    card["embedder"] = serde_json::json!({
+                        "use": embedder.purpose.as_str(), "window_s": embedder.window_s,
+                        "embedding": embedder.embedding, "front_end": embedder.front_end.kind(),
+                        "cost_ms_per_s": embedder.cost_ms_per_s.map(|cost| {
+                            serde_json::json!({"batch_1": cost.batch_1, "batch_8": cost.batch_8})
+                        }),
+                    });
+                }
+                card
             })
             .collect();
         println!("{}", serde_json::Value::from(models));
@@ -87,6 +100,15 @@ fn list(manifest: &Manifest, json: bool) -> Outcome {
     for model in &manifest.models {
         println!("{}  ({}, {})", model.name, model.role.as_str(), model.licence);
         println!("    {}", model.about);
+        if let Some(card) = &model.embedder {
+            let (purpose, front_end) = (card.purpose.as_str(), card.front_end.kind());
+            let (window, size) = (card.window_s, card.embedding);
+            println!("    to {purpose}: {window} s of speech, {front_end}, {size} numbers");
+            if let Some(cost) = card.cost_ms_per_s {
+                let (one, eight) = (cost.batch_1, cost.batch_8);
+                println!("    cost: {one} ms per s of speech, {eight} ms at batch 8");
+            }
+        }
         for score in &model.scores {
             println!("    {}: {} [{}]", score.measure, score.value, score.test);
         }
@@ -101,6 +123,8 @@ fn fetch(folder: &Folder) -> Result<Outcome, Refusal> {
     let scratch = tempfile::tempdir()?;
     let (script, manifest) = (scratch.path().join("fetch"), scratch.path().join("manifest.toml"));
     fs::write(&script, FETCH)?;
+    fs::write(scratch.path().join("convert.py"), CONVERT)?;
+    fs::write(scratch.path().join("tel_head.npz"), TELEPHONE_HEAD)?;
     fs::write(&manifest, MANIFEST)?;
     let status = Process::new("python3")
         .arg(&script)

@@ -37,7 +37,7 @@ use crate::runtime::transport::transports::Transports;
 use crate::runtime::voices::Voices;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::transport::Transport;
-use crate::speaker::embedder::Role;
+use crate::speaker::embedder::Purpose;
 
 /// Evidence that may wait for the signalling thread; a media thread that finds it full waits.
 const EVIDENCE_WAITING: usize = 1024;
@@ -148,7 +148,7 @@ impl Appliance {
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
         let queues = InferenceQueues::new();
-        let embedders = [(Role::Decide, Some(decide)), (Role::Watch, watch)];
+        let embedders = [(Purpose::Decide, Some(decide)), (Purpose::Watch, watch)];
         let mut inference = embedders
             .into_iter()
             .filter_map(|(role, model)| Some((role, model?)))

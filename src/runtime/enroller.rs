@@ -14,7 +14,7 @@ use crate::audio::tone::ToneMeter;
 use crate::consent::consent::Consent;
 use crate::runtime::audio_file::{self, AudioFileError, Recording, folded, resample};
 use crate::runtime::voices::Voices;
-use crate::speaker::embedder::{Embedder, Embedders, Role};
+use crate::speaker::embedder::{Embedder, Embedders, Purpose};
 use crate::speaker::embedding::Embedding;
 use crate::speaker::enrollment::{Embedded, Enrollment};
 use crate::speaker::gathering::Gathering;
@@ -182,22 +182,22 @@ impl<'a, E: Embedder> Enroller<'a, E> {
     fn observe(&mut self, window: &SpeechWindow) -> Result<(), EnrollError> {
         self.enrollment.hear(window);
         if let Some(model) = &self.names.watch {
-            let embedding = self.embed(Role::Watch, window.slice())?;
+            let embedding = self.embed(Purpose::Watch, window.slice())?;
             self.enrollment.observe(Embedded { model, window, embedding });
         }
         if window.is_whole() {
-            let embedding = self.embed(Role::Decide, &window.samples)?;
+            let embedding = self.embed(Purpose::Decide, &window.samples)?;
             let model = &self.names.decide;
             self.enrollment.observe(Embedded { model, window, embedding });
         }
         for slice in self.slices.take(window) {
-            let embedding = self.embed(Role::Decide, &slice.samples)?;
+            let embedding = self.embed(Purpose::Decide, &slice.samples)?;
             self.enrollment.observe_slice(&slice, embedding);
         }
         Ok(())
     }
 
-    fn embed(&mut self, role: Role, samples: &[f32]) -> Result<Embedding, EnrollError> {
+    fn embed(&mut self, role: Purpose, samples: &[f32]) -> Result<Embedding, EnrollError> {
         self.voices.embed(role, samples).map_err(EnrollError::Model)
     }
 

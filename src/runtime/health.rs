@@ -5,7 +5,7 @@ use std::thread;
 
 use tokio::sync::Notify;
 
-use crate::speaker::embedder::Role;
+use crate::speaker::embedder::Purpose;
 
 /// Failed runs in a row from which a model counts as broken.
 const FAILURES_UNREADY: u32 = 5;
@@ -26,10 +26,10 @@ impl Model {
     pub const ALL: [Self; 3] = [Self::Speaker, Self::SpeakerWatch, Self::Keyword];
 
     /// The embedder for `role`.
-    pub fn of(role: Role) -> Self {
+    pub fn of(role: Purpose) -> Self {
         match role {
-            Role::Decide => Self::Speaker,
-            Role::Watch => Self::SpeakerWatch,
+            Purpose::Decide => Self::Speaker,
+            Purpose::Watch => Self::SpeakerWatch,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::audio::speech_windows::SpeechWindow;
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::policy::evidence::SpeakerEvidence;
 use crate::runtime::voices::Voices;
-use crate::speaker::embedder::{Embedder, Role};
+use crate::speaker::embedder::{Embedder, Purpose};
 use crate::speaker::embedding::Embedding;
 
 /// Samples that the listener is given at once: 20 ms at 8 kHz, as packets bring them.
@@ -20,7 +20,7 @@ const PACKET: usize = 160;
 pub struct Heard {
     /// Each with the concealed speech by then.
     windows: Vec<(SpeechWindow, Duration)>,
-    voices: HashMap<(Role, u64), Option<Embedding>>,
+    voices: HashMap<(Purpose, u64), Option<Embedding>>,
     net_speech: Duration,
 }
 

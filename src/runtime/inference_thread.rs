@@ -17,7 +17,7 @@ use crate::runtime::batcher::Batcher;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::metrics::Metrics;
 use crate::sip::event::CallKey;
-use crate::speaker::embedder::{Embedder, Role};
+use crate::speaker::embedder::{Embedder, Purpose};
 use crate::speaker::embedding::Embedding;
 
 /// Segments of one session that may wait at once.
@@ -103,10 +103,10 @@ impl InferenceQueues {
         replaced
     }
 
-    fn of(&self, role: Role) -> &Arc<Queue<CallKey, (VoiceWork, Replies)>> {
+    fn of(&self, role: Purpose) -> &Arc<Queue<CallKey, (VoiceWork, Replies)>> {
         match role {
-            Role::Decide => &self.decide,
-            Role::Watch => &self.watch,
+            Purpose::Decide => &self.decide,
+            Purpose::Watch => &self.watch,
         }
     }
 
@@ -127,15 +127,15 @@ impl Default for InferenceQueues {
 /// Starts the thread that owns the embedder for `role`.
 pub fn spawn_speaker<E: Embedder + Send + 'static>(
     queues: &InferenceQueues,
-    role: Role,
+    role: Purpose,
     mut model: E,
     metrics: Arc<Metrics>,
     pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(queues.of(role)), queues.backlog());
     let name = match role {
-        Role::Decide => "speaker-model",
-        Role::Watch => "watch-model",
+        Purpose::Decide => "speaker-model",
+        Purpose::Watch => "watch-model",
     };
     thread::Builder::new().name(name.into()).spawn(move || {
         let _pulse = pulse;

@@ -4,20 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::config;
 use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::keyword::spotter::{self, Spotter};
 use crate::keyword::tokenizer::{Tokenizer, TokenizerError};
 use crate::policy::judge::Models;
 use crate::policy::rule::Policy;
-use crate::runtime::models::{Manifest, Role, Status};
-use crate::runtime::onnx::{MoonshineModel, OnnxError, Runtime, SpeakerModel};
+use crate::runtime::embedder_card::EmbedderCard;
+use crate::runtime::models::{Manifest, Model, Role, Status};
+use crate::runtime::onnx::moonshine::MoonshineModel;
+use crate::runtime::onnx::speaker_model::SpeakerModel;
+use crate::runtime::onnx::{OnnxError, Runtime};
 use crate::runtime::voices::Voices;
-use crate::speaker::embedder::Embedders;
+use crate::speaker::embedder::{Embedders, Purpose};
 
 /// The manifest that this binary was built with.
 pub const MANIFEST: &str = include_str!("../../models/manifest.toml");
-/// Digits of a model file's digest that stand for its version.
-const VERSION_DIGITS: usize = 12;
 
 /// A store whose every file is the one that the manifest names.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub struct Installed {
     /// The library that runs the models; a process loads it once.
     runtime: Runtime,
     models: Models,
+    manifest: Manifest,
+    /// The speaker model that decides, and the one that watches.
+    strong: Model,
+    watch: Model,
 }
 
 /// Why models cannot be used: one sentence that says what to do.
@@ -59,6 +65,16 @@ pub enum InstalledError {
         file: PathBuf,
         /// What the system said.
         reason: String,
+    },
+    /// The configuration names a speaker model that there is not.
+    #[error("models.{key} is {name:?}, and the manifest's speaker models are {}", known.join(", "))]
+    NoEmbedder {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Its value.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
     },
     /// ONNX Runtime would not have it.
     #[error(transparent)]
@@ -99,20 +115,49 @@ impl Installed {
                 }
             }
         }
-        let name = |role| {
-            let model = manifest.model(role).expect("the shipped manifest has every role");
-            let digest = model.files[0].sha256().expect("parsing saw to a digest");
-            format!("{}@{}", model.name, &digest[..VERSION_DIGITS])
+        let of = |purpose| {
+            let model = manifest.embedder(purpose).expect("the shipped manifest has both");
+            model.clone()
         };
+        let (strong, watch) = (of(Purpose::Decide), of(Purpose::Watch));
+        let keyword = manifest.model(Role::AcousticModel).expect("the shipped manifest has one");
         Ok(Self {
             runtime: Runtime::load(
                 &library.unwrap_or_else(|| store.join("onnxruntime/libonnxruntime.so")),
             )?,
             store: store.to_owned(),
             models: Models {
-                speaker: Embedders { decide: name(Role::Embedder), watch: None },
-                keyword: name(Role::AcousticModel),
+                speaker: Embedders {
+                    decide: strong.versioned_name(),
+                    watch: Some(watch.versioned_name()),
+                },
+                keyword: keyword.versioned_name(),
             },
+            strong,
+            watch,
+            manifest,
+        })
+    }
+
+    /// The same, with the speaker models that the configuration names.
+    pub fn choose(mut self, names: &config::Models) -> Result<Self, InstalledError> {
+        if let Some(name) = &names.decide {
+            self.strong = self.named("decide", name)?;
+            self.models.speaker.decide = self.strong.versioned_name();
+        }
+        if let Some(name) = &names.watch {
+            self.watch = self.named("watch", name)?;
+            self.models.speaker.watch = Some(self.watch.versioned_name());
+        }
+        Ok(self)
+    }
+
+    fn named(&self, key: &'static str, name: &str) -> Result<Model, InstalledError> {
+        let mut all = self.manifest.embedders().map(|(model, _)| model);
+        all.find(|model| model.name == name).cloned().ok_or_else(|| InstalledError::NoEmbedder {
+            key,
+            name: name.to_owned(),
+            known: self.manifest.embedders().map(|(model, _)| model.name.clone()).collect(),
         })
     }
 
@@ -128,8 +173,17 @@ impl Installed {
 
     /// Loads the speaker models.
     pub fn voices(&self) -> Result<Voices<SpeakerModel>, InstalledError> {
-        let decide = self.store.join("wespeaker-resnet34/embedding.ort");
-        Ok(Voices { decide: SpeakerModel::load(&self.runtime, &decide)?, watch: None })
+        let load = |model| SpeakerModel::load(&self.runtime, &self.store, model);
+        Ok(Voices { decide: load(&self.strong)?, watch: Some(load(&self.watch)?) })
+    }
+
+    /// The card of the speaker model for `purpose`, and its `name@version`.
+    pub fn embedder(&self, purpose: Purpose) -> (&EmbedderCard, String) {
+        let model = match purpose {
+            Purpose::Decide => &self.strong,
+            Purpose::Watch => &self.watch,
+        };
+        (model.embedder.as_ref().expect("only an embedder is chosen"), model.versioned_name())
     }
 
     /// Loads the keyword model.

@@ -13,6 +13,7 @@ pub mod caller;
 pub mod capture;
 pub mod complaints;
 pub mod dtls_identity;
+pub mod embedder_card;
 pub mod enroller;
 pub mod health;
 pub mod heard;

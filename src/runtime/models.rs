@@ -10,8 +10,14 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::audio::pcm::SAMPLE_RATE;
+use crate::runtime::embedder_card::{EmbedderCard, EmbedderCardError};
+use crate::speaker::embedder::Purpose;
+
 /// The manifest format that this reads.
 const VERSION: u32 = 1;
+/// Digits of a model file's digest that stand for its version.
+const VERSION_DIGITS: usize = 12;
 
 /// `models/manifest.toml`: the packages that files come from, and the models that they make up.
 #[derive(Clone, Debug, Deserialize)]
@@ -74,8 +80,10 @@ pub struct Model {
     pub about: String,
     /// Samples per second that it hears, for models of sound.
     pub sample_rate: Option<u32>,
-    /// What happens to the samples before it.
+    /// What happens to the samples before it, in words; an embedder's card says it in numbers.
     pub front_end: Option<String>,
+    /// What there is to say of a speaker model.
+    pub embedder: Option<EmbedderCard>,
     /// Its files.
     #[serde(rename = "file")]
     pub files: Vec<ModelFile>,
@@ -93,6 +101,9 @@ pub enum Role {
     /// Voices to points: `speaker/`.
     #[serde(rename = "embedder")]
     Embedder,
+    /// Who speaks when, on a line that several share.
+    #[serde(rename = "segmentation")]
+    Segmentation,
     /// Speech to words: `keyword/`.
     #[serde(rename = "acoustic model")]
     AcousticModel,
@@ -107,6 +118,7 @@ impl Role {
         match self {
             Self::Runtime => "runtime",
             Self::Embedder => "embedder",
+            Self::Segmentation => "segmentation",
             Self::AcousticModel => "acoustic model",
             Self::Recording => "recording",
         }
@@ -123,6 +135,8 @@ pub struct ModelFile {
     pub member: String,
     /// The data symbol to cut out, where the member is a shared library.
     pub symbol: Option<String>,
+    /// What `models/convert.py` makes of it; the digest is of what comes out.
+    pub convert: Option<Conversion>,
     /// Its digest, lower-case hex, by machine; `any` where all machines share the file.
     sha256: BTreeMap<String, String>,
     /// What the graph takes.
@@ -131,6 +145,16 @@ pub struct ModelFile {
     /// What the graph gives.
     #[serde(default)]
     pub outputs: Vec<Tensor>,
+}
+
+/// How a file becomes ONNX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conversion {
+    /// From ONNX Runtime's format, 8-bit weights unpacked.
+    Fold,
+    /// From Resemblyzer's PyTorch weights, with the telephone head beside the package's own.
+    Ge2e,
 }
 
 /// One input or output of a graph.
@@ -178,6 +202,14 @@ pub enum ManifestError {
         /// The package that it names.
         package: String,
     },
+    /// A speaker model's card does not say what is needed.
+    #[error("model {model}: {error}")]
+    Embedder {
+        /// The model.
+        model: String,
+        /// What is wrong with its card.
+        error: EmbedderCardError,
+    },
     /// The file cannot be proven here.
     #[error("file {} names no sha256 for {machine}", path.display())]
     NoDigest {
@@ -221,6 +253,9 @@ impl Manifest {
                 let (model, package) = (model.name.clone(), model.package.clone());
                 return Err(ManifestError::NoPackage { model, package });
             }
+            model
+                .check()
+                .map_err(|error| ManifestError::Embedder { model: model.name.clone(), error })?;
             if let Some(file) = model.files.iter().find(|file| file.sha256().is_none()) {
                 let machine = std::env::consts::ARCH;
                 return Err(ManifestError::NoDigest { path: file.path.clone(), machine });
@@ -234,10 +269,45 @@ impl Manifest {
         self.models.iter().find(|model| model.role == role)
     }
 
+    /// The speaker models, each with its card.
+    pub fn embedders(&self) -> impl Iterator<Item = (&Model, &EmbedderCard)> {
+        self.models.iter().filter_map(|model| Some((model, model.embedder.as_ref()?)))
+    }
+
+    /// The first speaker model for `purpose`.
+    pub fn embedder(&self, purpose: Purpose) -> Option<&Model> {
+        self.embedders().find(|(_, card)| card.purpose == purpose).map(|(model, _)| model)
+    }
+
     /// Hashes every file of `store` that the manifest names, by its path, in the manifest's order.
     pub fn verify(&self, store: &Path) -> Vec<(PathBuf, Status)> {
         let files = self.models.iter().flat_map(|model| &model.files);
         files.map(|file| (file.path.clone(), file.verify(store))).collect()
+    }
+}
+
+impl Model {
+    /// `name@version`: verdicts and voiceprints name a model so. The version is the beginning of its
+    /// first file's digest.
+    pub fn versioned_name(&self) -> String {
+        let digest = self.files.first().and_then(ModelFile::sha256).unwrap_or_default();
+        format!("{}@{}", self.name, digest.get(..VERSION_DIGITS).unwrap_or(digest))
+    }
+
+    fn check(&self) -> Result<(), EmbedderCardError> {
+        let card = match (&self.embedder, self.role) {
+            (Some(card), Role::Embedder) => card,
+            (None, role) if role != Role::Embedder => return Ok(()),
+            _ => return Err(EmbedderCardError::Role),
+        };
+        if self.front_end.is_some() {
+            return Err(EmbedderCardError::FrontEndInWords);
+        }
+        if self.sample_rate != Some(SAMPLE_RATE) {
+            let found = self.sample_rate.unwrap_or_default();
+            return Err(EmbedderCardError::SampleRate { found });
+        }
+        card.check()
     }
 }
 
@@ -284,6 +354,12 @@ mod tests {
         package = "p"
         licence = "MIT"
         about = "A test."
+        sample_rate = 16000
+        [model.embedder]
+        use = "watch"
+        window_s = 1.6
+        embedding = 256
+        front_end = { kind = "ge2e-mel" }
         [[model.file]]
         path = "m/a"
         member = "a"
@@ -294,11 +370,18 @@ mod tests {
     fn the_shipped_manifest_is_sound() {
         let text = std::fs::read_to_string("models/manifest.toml").expect("tests run at the root");
         let manifest = Manifest::parse(&text).expect("a sound manifest");
-        for role in [Role::Runtime, Role::Embedder, Role::AcousticModel, Role::Recording] {
+        for role in [Role::Runtime, Role::Segmentation, Role::AcousticModel, Role::Recording] {
             let model = manifest.model(role).expect("a model of every role");
             let files = &model.files;
             assert!(files.iter().all(|f| f.sha256().is_some_and(|digest| digest.len() == 64)));
         }
+        let card = |purpose| manifest.embedder(purpose).and_then(|model| model.embedder.as_ref());
+        let windows = [Purpose::Decide, Purpose::Watch].map(|purpose| {
+            let card = card(purpose).expect("a model to decide with and one to watch with");
+            assert!(card.cost_ms_per_s.is_some(), "and what it costs");
+            card.window_samples()
+        });
+        assert_eq!(windows, [48_000, 25_600]);
     }
 
     #[test]
@@ -334,6 +417,19 @@ mod tests {
             refused("package = \"p\"", "package = \"q\""),
             "model m wants package q, which is not listed"
         );
+        let error = refused("window_s = 1.6", "window_s = 0");
+        assert_eq!(error, "model m: window_s is 0, and 0.1 to 30 were wanted");
+        let error = refused("embedding = 256", "embedding = 1");
+        assert_eq!(error, "model m: embedding is 1, and 2 to 4096 were wanted");
+        let error = refused("sample_rate = 16000", "sample_rate = 8000");
+        assert_eq!(error, "model m: sample_rate is 8000, and 16000 was wanted");
+        let error = refused("sample_rate", "front_end = \"some\"\nsample_rate");
+        assert_eq!(error, "model m: front_end is words, and [model.embedder] was to say it");
+        let error = refused("role = \"embedder\"", "role = \"recording\"");
+        assert_eq!(error, "model m: [model.embedder] and role = \"embedder\" want each other");
+        assert!(refused("ge2e-mel", "mfcc").contains("unknown variant `mfcc`"));
+        assert!(refused("\"watch\"", "\"guess\"").contains("unknown variant `guess`"));
+        assert!(refused("embedding =", "size =").contains("unknown field `size`"));
         assert!(refused("any =", "z80 =").starts_with("file m/a names no sha256 for "));
     }
 }

@@ -1,6 +1,6 @@
 //! The embedders that compare voices, loaded.
 
-use crate::speaker::embedder::{Embedder, Role};
+use crate::speaker::embedder::{Embedder, Purpose};
 use crate::speaker::embedding::Embedding;
 
 /// One that decides and, where there is one, one that watches.
@@ -15,10 +15,10 @@ pub struct Voices<E> {
 impl<E: Embedder> Voices<E> {
     /// The embedding of 16 kHz speech by the embedder for `role`; the error is the model's own
     /// sentence.
-    pub fn embed(&mut self, role: Role, samples: &[f32]) -> Result<Embedding, String> {
+    pub fn embed(&mut self, role: Purpose, samples: &[f32]) -> Result<Embedding, String> {
         let model = match role {
-            Role::Decide => &mut self.decide,
-            Role::Watch => self.watch.as_mut().ok_or("there is no embedder that watches")?,
+            Purpose::Decide => &mut self.decide,
+            Purpose::Watch => self.watch.as_mut().ok_or("there is no embedder that watches")?,
         };
         let raw = model.embed(&[samples]).map_err(|error| error.to_string())?.pop();
         raw.and_then(Embedding::from_raw).ok_or_else(|| "the embedding has no direction".to_owned())

@@ -11,12 +11,23 @@ pub trait Embedder {
 }
 
 /// What an embedder is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// The strong one, over whole windows: speaks where a decision is near.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// The better and dearer one, over whole windows: speaks where a decision is near.
     Decide,
     /// The cheap one, over slices: hears everything.
     Watch,
+}
+
+impl Purpose {
+    /// The manifest's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Decide => "decide",
+            Self::Watch => "watch",
+        }
+    }
 }
 
 /// Names of the embedders in use, `name@version`.

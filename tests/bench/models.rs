@@ -9,14 +9,18 @@ use std::sync::{Arc, OnceLock};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use sidetone::audio::mel::FilterBank;
-use sidetone::audio::speech_windows::WINDOW_SAMPLES;
+use sidetone::audio::front_end::FrontEnd;
 use sidetone::keyword::phrase::Phrase;
 use sidetone::keyword::spotter::{Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
 use sidetone::runtime::audio_file::read_mono;
-use sidetone::runtime::inference_thread::embed;
-use sidetone::runtime::onnx::{MoonshineModel, Runtime, SpeakerModel};
+use sidetone::runtime::installed::MANIFEST;
+use sidetone::runtime::models::{Manifest, Model};
+use sidetone::runtime::onnx::Runtime;
+use sidetone::runtime::onnx::moonshine::MoonshineModel;
+use sidetone::runtime::onnx::speaker_model::SpeakerModel;
+use sidetone::speaker::embedder::Embedder;
+use sidetone::speaker::embedder::Purpose;
 use store::store;
 
 const RATE: usize = 16_000;
@@ -27,23 +31,29 @@ fn main() {
     divan::main();
 }
 
-/// 80 mel bands over one window of 3 s.
-#[divan::bench]
-fn filter_bank(bencher: Bencher<'_, '_>) {
+/// What comes before a speaker model, over one window of its card; an item is a tenth of a second.
+#[divan::bench(args = [Purpose::Decide, Purpose::Watch])]
+fn front_end(bencher: Bencher<'_, '_>, purpose: Purpose) {
+    let card = card(purpose).embedder.expect("a speaker model's card");
     let mut random = fastrand::Rng::with_seed(1);
-    let noise: Vec<f32> = (0..WINDOW_SAMPLES).map(|_| random.f32() - 0.5).collect();
-    let mut filter_bank = FilterBank::new();
-    bencher.bench_local(|| filter_bank.compute(&noise));
+    let noise: Vec<f32> = (0..card.window_samples()).map(|_| random.f32() - 0.5).collect();
+    let mut front_end = FrontEnd::new(card.front_end);
+    bencher.counter(tenths(noise.len())).bench_local(|| {
+        let mut features = Vec::new();
+        front_end.compute(&noise, &mut features);
+        features
+    });
 }
 
-/// The same and the ResNet34 behind it.
-#[divan::bench(sample_count = 20)]
-fn speaker_window(bencher: Bencher<'_, '_>) {
+/// The same and the model behind it, so many windows at once.
+#[divan::bench(args = [Purpose::Decide, Purpose::Watch], consts = [1, 8], sample_count = 20)]
+fn speaker_windows<const BATCH: usize>(bencher: Bencher<'_, '_>, purpose: Purpose) {
     let Some(store) = store() else { return };
     let speech = speech(&store);
-    let model = store.join("wespeaker-resnet34/embedding.ort");
-    let mut model = SpeakerModel::load(runtime(&store), &model).expect("the model");
-    bencher.bench_local(|| embed(&mut model, &speech[..WINDOW_SAMPLES]));
+    let mut model = SpeakerModel::load(runtime(&store), &store, &card(purpose)).expect("the model");
+    let length = model.window();
+    let windows: Vec<&[f32]> = (0..BATCH).map(|n| &speech[n * RATE..][..length]).collect();
+    bencher.counter(tenths(BATCH * length)).bench_local(|| model.embed(&windows).expect("a run"));
 }
 
 /// One segment of so many seconds; an item is a second of speech.
@@ -62,6 +72,15 @@ fn keyword_segment(bencher: Bencher<'_, '_>, seconds: usize) {
     bencher
         .counter(ItemsCount::new(seconds))
         .bench_local(|| spotter.spot(&mut model, segment).expect("a run").hits.len());
+}
+
+fn tenths(samples: usize) -> ItemsCount {
+    ItemsCount::new(samples * 10 / RATE)
+}
+
+fn card(purpose: Purpose) -> Model {
+    let manifest = Manifest::parse(MANIFEST).expect("a sound manifest");
+    manifest.embedder(purpose).expect("a speaker model").clone()
 }
 
 /// A process has one, for all of its benchmarks.

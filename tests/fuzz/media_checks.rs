@@ -22,7 +22,7 @@ use sidetone::rtp::report::Reporter;
 use sidetone::rtp::security::Security;
 use sidetone::rtp::sequence::Filled;
 use sidetone::speaker::calibration::Calibration;
-use sidetone::speaker::embedder::{Embedders, Role};
+use sidetone::speaker::embedder::{Embedders, Purpose};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{self, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
@@ -263,8 +263,8 @@ impl Run {
             match output {
                 Output::Infer(Infer::Speaker(work)) => {
                     let (length, last) = match work.by {
-                        Role::Watch => (SLICE_SAMPLES, &mut self.last_slice),
-                        Role::Decide => (WINDOW_SAMPLES, &mut self.last_window),
+                        Purpose::Watch => (SLICE_SAMPLES, &mut self.last_slice),
+                        Purpose::Decide => (WINDOW_SAMPLES, &mut self.last_window),
                     };
                     assert_eq!(work.samples.len(), length);
                     assert!(work.samples.iter().all(|sample| sample.is_finite()));

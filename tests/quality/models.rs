@@ -8,9 +8,13 @@ use std::sync::Arc;
 use sidetone::keyword::phrase::Phrase;
 use sidetone::keyword::spotter::{Hit, Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
-use sidetone::runtime::onnx::{MoonshineModel, Runtime, SpeakerModel};
+use sidetone::runtime::installed::MANIFEST;
+use sidetone::runtime::models::Manifest;
+use sidetone::runtime::onnx::Runtime;
+use sidetone::runtime::onnx::moonshine::MoonshineModel;
+use sidetone::runtime::onnx::speaker_model::SpeakerModel;
 use sidetone::runtime::voices::Voices;
-use sidetone::speaker::embedder::{Embedders, Role};
+use sidetone::speaker::embedder::{Embedders, Purpose};
 use sidetone::speaker::embedding::Embedding;
 
 use super::speech::PHRASES;
@@ -45,10 +49,11 @@ impl Models {
         let tokens = std::fs::read(file("tokenizer.bin")).expect("the vocabulary");
         let tokenizer = Arc::new(Tokenizer::parse(&tokens).expect("a sound vocabulary"));
         let phrases = PHRASES.map(|text| Phrase::new(text).expect("a phrase")).to_vec();
-        let speaker = store.join("wespeaker-resnet34/embedding.ort");
+        let manifest = Manifest::parse(MANIFEST).expect("a sound manifest");
+        let speaker = manifest.embedder(Purpose::Decide).expect("a speaker model");
         Self {
             speaker: Voices {
-                decide: SpeakerModel::load(runtime, &speaker).expect("the model"),
+                decide: SpeakerModel::load(runtime, store, speaker).expect("the model"),
                 watch: None,
             },
             keyword: MoonshineModel::load(runtime, &encoder, &decoder).expect("the model"),
@@ -62,7 +67,7 @@ impl Models {
         let Self { speaker, voices, .. } = self;
         let voice = voices
             .entry(digest(samples))
-            .or_insert_with(|| speaker.embed(Role::Decide, samples).expect("a run"));
+            .or_insert_with(|| speaker.embed(Purpose::Decide, samples).expect("a run"));
         voice.clone()
     }
 

@@ -15,7 +15,7 @@ use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEviden
 use sidetone::rtp::dtls::DtlsFailure;
 use sidetone::rtp::security::Security;
 use sidetone::speaker::calibration::Calibration;
-use sidetone::speaker::embedder::{Embedders, Role};
+use sidetone::speaker::embedder::{Embedders, Purpose};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
@@ -265,8 +265,8 @@ impl Party {
             Infer::Speaker(work) => {
                 let (by, window) = (work.by, work.window);
                 let embedding = (self.ear)(self.windows.len(), &work).map(|cosine| match by {
-                    Role::Decide => one_of_many(cosine, window),
-                    Role::Watch => embedding((1.0 + cosine) / 2.0),
+                    Purpose::Decide => one_of_many(cosine, window),
+                    Purpose::Watch => embedding((1.0 + cosine) / 2.0),
                 });
                 self.windows.push(work);
                 ((self.takes)(self.windows.len()), Answer::Embedding { by, window, embedding })

@@ -12,7 +12,7 @@ use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::enroller::{EnrollError, Enroller};
 use sidetone::runtime::heard::Heard;
 use sidetone::runtime::installed::Installed;
-use sidetone::runtime::onnx::SpeakerModel;
+use sidetone::runtime::onnx::speaker_model::SpeakerModel;
 use sidetone::runtime::voices::Voices;
 use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::embedder::Embedders;
