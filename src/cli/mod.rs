@@ -2,10 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "this is where a person is spoken to")]
 
 pub mod analyze;
+pub mod calibrate;
 pub mod call;
 pub mod check;
 pub mod demo;
 pub mod enroll;
+pub mod eval;
 pub mod models;
 pub mod serve;
 pub mod voiceprint;
@@ -58,6 +60,11 @@ enum Command {
     /// List, show, erase, export, revert and migrate what is kept of voices.
     #[command(subcommand)]
     Voiceprint(voiceprint::Command),
+    /// Measure how good decisions are on recordings whose truth is known.
+    #[command(subcommand)]
+    Eval(eval::Command),
+    /// Fit the site's own calibration to recordings whose truth is known.
+    Calibrate(calibrate::Arguments),
     /// List, fetch and verify the models.
     #[command(subcommand)]
     Models(models::Command),
@@ -134,6 +141,8 @@ pub fn run() -> ExitCode {
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Voiceprint(command) => voiceprint::run(&command),
+        Command::Eval(command) => eval::run(&command),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Models(command) => models::run(&command),
     };
     match outcome {

@@ -1,0 +1,207 @@
+//! Trials of recordings, run as calls are: enrolled, sent down a channel, heard and compared.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::audio::channel::{Arrived, Channel, Noises};
+use crate::audio::pcm::SAMPLE_RATE;
+use crate::call::speaker_watch::SpeakerWatch;
+use crate::consent::consent::Consent;
+use crate::runtime::audio_file::{AudioFileError, read_mono};
+use crate::runtime::enroller::{EnrollError, Enroller};
+use crate::runtime::heard::Heard;
+use crate::runtime::trial_list::TrialList;
+use crate::runtime::voices::Voices;
+use crate::speaker::calibration::{Calibration, ErrorRate};
+use crate::speaker::embedder::{Embedder, Embedders};
+use crate::speaker::trials::Trial;
+use crate::speaker::verifier::{Settings, Verifier};
+use crate::speaker::voiceprint::Voiceprint;
+
+/// How trials are run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Net speech that somebody is enrolled on at most.
+    pub enrol: Duration,
+    /// Net speech that is compared; a recording with less is left out.
+    pub test: Duration,
+    /// What is compared with a voiceprint comes by this.
+    pub channel: Channel,
+    /// Chooses noise and loss.
+    pub seed: u64,
+    /// Calibration of the scores.
+    pub calibration: Calibration,
+}
+
+/// What may be added to the speech, loaded.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedNoises {
+    /// Other people.
+    pub talkers: Vec<Vec<f32>>,
+    /// A noise of the user's own.
+    pub own: Option<Vec<f32>>,
+}
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialRunError {
+    /// A recording cannot be used.
+    #[error(transparent)]
+    File(#[from] AudioFileError),
+    /// The channel wants a noise that was not given.
+    #[error("channel {channel} wants {wanted}")]
+    Noise {
+        /// The channel.
+        channel: Channel,
+        /// The option that gives it.
+        wanted: &'static str,
+    },
+    /// A folder cannot be read.
+    #[error("cannot read {}: {error}", .folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+/// One trial and its score.
+#[derive(Clone, Copy, Debug)]
+pub struct Scored {
+    /// Its place in the list.
+    pub place: usize,
+    /// The trial; its score is the calibrated log-likelihood ratio.
+    pub trial: Trial,
+    /// Cosine of the strong embedder at the last window.
+    pub cosine: f64,
+}
+
+/// What became of the trials.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Those that could be scored, in the list's order.
+    pub scored: Vec<Scored>,
+    /// Trials whose recording has too little speech.
+    pub short: usize,
+    /// Trials of somebody who could not be enrolled.
+    pub unenrolled: usize,
+}
+
+/// The voiceprints of a list, or why there is none, in its order. `progress` is told how many are done.
+pub fn enrol<E: Embedder>(
+    list: &TrialList,
+    voices: &mut Voices<E>,
+    names: &Embedders,
+    limit: Duration,
+    mut progress: impl FnMut(usize),
+) -> Result<Vec<Result<Voiceprint, EnrollError>>, TrialRunError> {
+    let consent = Consent::from_reference("evaluation").expect("a reference");
+    let mut prints = Vec::new();
+    for (files, speaker) in &list.enrolments {
+        let subject = &list.speakers[*speaker];
+        let mut enroller = Enroller::new(voices, names, subject, &consent).limited(limit);
+        let mut heard = Ok(Duration::ZERO);
+        for file in files {
+            heard = enroller.hear_file(file);
+            if heard.is_err() {
+                break;
+            }
+        }
+        prints.push(match heard {
+            Ok(_) => enroller.finish(),
+            Err(EnrollError::File(error)) => return Err(error.into()),
+            Err(error) => Err(error),
+        });
+        progress(prints.len());
+    }
+    Ok(prints)
+}
+
+/// A recording of a list as it arrives.
+pub fn carry(
+    list: &TrialList,
+    place: usize,
+    plan: &Plan,
+    noises: &LoadedNoises,
+) -> Result<Arrived, TrialRunError> {
+    let speech = read_mono(&list.tests[place].0, SAMPLE_RATE)?;
+    let LoadedNoises { talkers, own } = noises;
+    let noises = Noises { talkers, own: own.as_deref() };
+    let channel = plan.channel;
+    let wanted = match channel {
+        Channel::Babble(_) => "--babble FOLDER",
+        _ => "--noise FILE",
+    };
+    channel
+        .carry(&speech, noises, plan.seed.wrapping_add(place as u64))
+        .ok_or(TrialRunError::Noise { channel, wanted })
+}
+
+/// Runs the trials of a list; each recording is sent and embedded once. `progress` is told how many
+/// recordings are done.
+pub fn run<E: Embedder>(
+    list: &TrialList,
+    prints: &[Result<Voiceprint, EnrollError>],
+    (voices, names): (&mut Voices<E>, &Embedders),
+    plan: &Plan,
+    noises: &LoadedNoises,
+    mut progress: impl FnMut(usize),
+) -> Result<Outcome, TrialRunError> {
+    let mut of_test = vec![Vec::new(); list.tests.len()];
+    for (place, (_, test, _)) in list.trials.iter().enumerate() {
+        of_test[*test].push(place);
+    }
+    let mut outcome = Outcome::default();
+    for (test, places) in of_test.iter().enumerate() {
+        let arrived = carry(list, test, plan, noises)?;
+        let spans = arrived.spans.iter().map(|(samples, concealed)| (&samples[..], *concealed));
+        let mut heard = Heard::of_spans(spans, arrived.rate, Some(plan.test));
+        for &place in places {
+            let (enrolment, _, target) = list.trials[place];
+            let Ok(print) = &prints[enrolment] else {
+                outcome.unenrolled += 1;
+                continue;
+            };
+            let watch = undecided(print, names, plan.calibration);
+            match heard.compare(watch, voices).last() {
+                Some(last) if heard.net_speech() >= plan.test => {
+                    let speakers = (list.enrolments[enrolment].1, list.tests[test].1);
+                    let trial = Trial { score: last.llr, target, speakers };
+                    let cosine = last.newest.likeness.decide.map_or(0.0, f64::from);
+                    outcome.scored.push(Scored { place, trial, cosine });
+                }
+                _ => outcome.short += 1,
+            }
+        }
+        progress(test + 1);
+    }
+    outcome.scored.sort_by_key(|scored| scored.place);
+    Ok(outcome)
+}
+
+/// A comparison that never concludes: its bounds lie beyond all evidence, so that its ratio is that of all
+/// the speech.
+fn undecided(print: &Voiceprint, names: &Embedders, calibration: Calibration) -> SpeakerWatch {
+    let never = ErrorRate::one_in(1_000_000).expect("a rate within bounds");
+    let settings = Settings { false_accept: never, false_reject: never, ..Settings::default() };
+    let consent = Consent::from_reference("evaluation").expect("a reference");
+    let verifier = Verifier::new(calibration, settings);
+    SpeakerWatch::new(Some(&consent), Some(print), names, verifier)
+        .expect("the voiceprint was made by these models, with consent")
+}
+
+/// Other people from a folder of recordings, one a file: every eighth file from the sixth on by name, so that
+/// the rest may take part in trials.
+pub fn talkers(folder: &Path) -> Result<Vec<Vec<f32>>, TrialRunError> {
+    let unreadable = |error| TrialRunError::Folder { folder: folder.to_owned(), error };
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map_err(unreadable)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    let every_eighth = files.iter().skip(5).step_by(8);
+    let talkers = every_eighth.map(|file| Ok(read_mono(file, 8_000)?));
+    talkers.collect()
+}
