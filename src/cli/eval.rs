@@ -31,7 +31,7 @@ pub enum Command {
     label is target or nontarget; enrol may name several recordings, with ; between them; paths count\n\
     from the file's folder. Enrolments are coded as mu-law, as `sidetone enroll` does; what is compared\n\
     with them comes by each --channel. The pooled row has one threshold over all channels. Intervals are\n\
-    of 95 %, by drawing speakers anew.\n\n\
+    of 95 %, by drawing speakers anew. A recording is compared in pieces of so much net speech.\n\n\
     Examples:\n  \
     sidetone eval speaker --trials trials.csv\n  \
     sidetone eval speaker --trials trials.csv --seconds 2 --seconds 5 --channel mulaw --channel opus16\n  \
@@ -165,7 +165,7 @@ fn other(
     seconds: f64,
     scored: &Scored,
 ) -> Result<Trial, Refusal> {
-    let score = scores.of(scored.place, &channel.to_string(), seconds)?;
+    let score = scores.of(scored, &channel.to_string(), seconds)?;
     Ok(Trial { score, ..scored.trial })
 }
 

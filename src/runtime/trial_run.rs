@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::audio::channel::{Arrived, Channel, Noises};
+use crate::audio::listener::Listener;
 use crate::audio::pcm::SAMPLE_RATE;
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::consent::consent::Consent;
@@ -23,7 +24,7 @@ use crate::speaker::voiceprint::Voiceprint;
 pub struct Plan {
     /// Net speech that somebody is enrolled on at most.
     pub enrol: Duration,
-    /// Net speech that is compared; a recording with less is left out.
+    /// Net speech that is compared: a recording is cut in pieces of so much, and a rest is left out.
     pub test: Duration,
     /// What is compared with a voiceprint comes by this.
     pub channel: Channel,
@@ -71,10 +72,10 @@ pub enum TrialRunError {
 pub struct Scored {
     /// Its place in the list.
     pub place: usize,
+    /// Which piece of the recording was compared, from 0.
+    pub piece: usize,
     /// The trial; its score is the calibrated log-likelihood ratio.
     pub trial: Trial,
-    /// Cosine of the strong embedder at the last window.
-    pub cosine: f64,
 }
 
 /// What became of the trials.
@@ -82,7 +83,7 @@ pub struct Scored {
 pub struct Outcome {
     /// Those that could be scored, in the list's order.
     pub scored: Vec<Scored>,
-    /// Trials whose recording has too little speech.
+    /// Trials whose recording has less speech than is to be compared.
     pub short: usize,
     /// Trials of somebody who could not be enrolled.
     pub unenrolled: usize,
@@ -118,13 +119,13 @@ pub fn enrol<E: Embedder>(
     Ok(prints)
 }
 
-/// A recording of a list as it arrives.
+/// A recording of a list as it arrives, in pieces of the plan's length of net speech.
 pub fn carry(
     list: &TrialList,
     place: usize,
     plan: &Plan,
     noises: &LoadedNoises,
-) -> Result<Arrived, TrialRunError> {
+) -> Result<Vec<Arrived>, TrialRunError> {
     let speech = read_mono(&list.tests[place].0, SAMPLE_RATE)?;
     let LoadedNoises { talkers, own } = noises;
     let noises = Noises { talkers, own: own.as_deref() };
@@ -133,9 +134,25 @@ pub fn carry(
         Channel::Babble(_) => "--babble FOLDER",
         _ => "--noise FILE",
     };
-    channel
-        .carry(&speech, noises, plan.seed.wrapping_add(place as u64))
-        .ok_or(TrialRunError::Noise { channel, wanted })
+    let arrived = channel.carry(&speech, noises, plan.seed.wrapping_add(place as u64));
+    Ok(pieces(&arrived.ok_or(TrialRunError::Noise { channel, wanted })?, plan.test))
+}
+
+/// Cuts what arrived into pieces of `length` of net speech, as a listener counts it that hears each anew.
+fn pieces(arrived: &Arrived, length: Duration) -> Vec<Arrived> {
+    let rate = arrived.rate;
+    let new = || (Listener::new(false, false), Arrived { rate, spans: Vec::new() });
+    let (mut listener, mut piece) = new();
+    let mut whole = Vec::new();
+    for (samples, concealed) in &arrived.spans {
+        listener.hear(samples, rate, *concealed);
+        piece.spans.push((samples.clone(), *concealed));
+        if listener.net_speech() >= length {
+            whole.push(std::mem::replace(&mut piece, new().1));
+            listener = new().0;
+        }
+    }
+    whole
 }
 
 /// Runs the trials of a list; each recording is sent and embedded once. `progress` is told how many
@@ -154,29 +171,32 @@ pub fn run<E: Embedder>(
     }
     let mut outcome = Outcome::default();
     for (test, places) in of_test.iter().enumerate() {
-        let arrived = carry(list, test, plan, noises)?;
-        let spans = arrived.spans.iter().map(|(samples, concealed)| (&samples[..], *concealed));
-        let mut heard = Heard::of_spans(spans, arrived.rate, Some(plan.test));
-        for &place in places {
-            let (enrolment, _, target) = list.trials[place];
-            let Ok(print) = &prints[enrolment] else {
-                outcome.unenrolled += 1;
-                continue;
-            };
-            let watch = undecided(print, names, plan.calibration);
-            match heard.compare(watch, voices).last() {
-                Some(last) if heard.net_speech() >= plan.test => {
-                    let speakers = (list.enrolments[enrolment].1, list.tests[test].1);
-                    let trial = Trial { score: last.llr, target, speakers };
-                    let cosine = last.newest.likeness.decide.map_or(0.0, f64::from);
-                    outcome.scored.push(Scored { place, trial, cosine });
-                }
-                _ => outcome.short += 1,
+        let pieces = carry(list, test, plan, noises)?;
+        if pieces.is_empty() {
+            outcome.short += places.len();
+        }
+        for (piece, arrived) in pieces.iter().enumerate() {
+            let spans = arrived.spans.iter().map(|(samples, concealed)| (&samples[..], *concealed));
+            let mut heard = Heard::of_spans(spans, arrived.rate, Some(plan.test));
+            for &place in places {
+                let (enrolment, _, target) = list.trials[place];
+                let Ok(print) = &prints[enrolment] else {
+                    outcome.unenrolled += 1;
+                    continue;
+                };
+                let watch = undecided(print, names, plan.calibration);
+                let Some(last) = heard.compare(watch, voices).pop() else {
+                    outcome.short += 1;
+                    continue;
+                };
+                let speakers = (list.enrolments[enrolment].1, list.tests[test].1);
+                let trial = Trial { score: last.llr, target, speakers };
+                outcome.scored.push(Scored { place, piece, trial });
             }
         }
         progress(test + 1);
     }
-    outcome.scored.sort_by_key(|scored| scored.place);
+    outcome.scored.sort_by_key(|scored| (scored.place, scored.piece));
     Ok(outcome)
 }
 

@@ -99,15 +99,17 @@ impl Bench {
         })
     }
 
-    /// Writes the recordings as they arrive by a channel, named by their place: `channel-0007.wav`.
+    /// Writes the recordings as they arrive by a channel, named by channel, place and piece: `mulaw-0007-00.wav`.
     pub fn write_audio(&self, folder: &Path, plan: &Plan) -> Result<(), Refusal> {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
         for place in 0..self.list.tests.len() {
-            let arrived = trial_run::carry(&self.list, place, plan, &self.noises)?;
-            let file = folder.join(format!("{}-{place:04}.wav", plan.channel));
-            std::fs::write(&file, wav(&arrived.samples()))
-                .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+            let pieces = trial_run::carry(&self.list, place, plan, &self.noises)?;
+            for (piece, arrived) in pieces.iter().enumerate() {
+                let file = folder.join(format!("{}-{place:04}-{piece:02}.wav", plan.channel));
+                std::fs::write(&file, wav(&arrived.samples()))
+                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+            }
         }
         Ok(())
     }

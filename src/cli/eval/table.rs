@@ -111,19 +111,21 @@ pub fn print(rows: &[Row], threshold: f64, settings: &Settings) {
 #[serde(deny_unknown_fields)]
 struct Line {
     trial: usize,
+    piece: usize,
     channel: String,
     seconds: f64,
     target: bool,
     score: f64,
 }
 
-/// Writes scores, a line a trial: its place in the file of trials from 0, channel, seconds, truth, score.
+/// Writes scores, a line a trial: its place in the file of trials and its piece of the recording, both from 0, channel, seconds, truth, score.
 pub fn write_scores(file: &Path, scored: &[(Channel, f64, Scored)]) -> Result<(), Refusal> {
     let unwritable = |error| format!("cannot write {}: {error}", file.display());
     let mut writer = csv::Writer::from_path(file).map_err(unwritable)?;
-    for (channel, seconds, Scored { place, trial, .. }) in scored {
+    for (channel, seconds, Scored { place, piece, trial }) in scored {
         let line = Line {
             trial: *place,
+            piece: *piece,
             channel: channel.to_string(),
             seconds: *seconds,
             target: trial.target,
@@ -139,7 +141,7 @@ pub fn write_scores(file: &Path, scored: &[(Channel, f64, Scored)]) -> Result<()
 #[derive(Debug)]
 pub struct Scores {
     file: String,
-    of: HashMap<(usize, String, String), f64>,
+    of: HashMap<(usize, usize, String, String), f64>,
 }
 
 impl Scores {
@@ -148,19 +150,20 @@ impl Scores {
         let bad = |error| format!("{}: {error}", file.display());
         let mut of = HashMap::new();
         for line in csv::Reader::from_path(file).map_err(bad)?.deserialize() {
-            let Line { trial, channel, seconds, score, .. } = line.map_err(bad)?;
-            of.insert((trial, channel, seconds.to_string()), score);
+            let Line { trial, piece, channel, seconds, score, .. } = line.map_err(bad)?;
+            of.insert((trial, piece, channel, seconds.to_string()), score);
         }
         Ok(Self { file: file.display().to_string(), of })
     }
 
     /// The score of one trial.
-    pub fn of(&self, trial: usize, channel: &str, seconds: f64) -> Result<f64, Refusal> {
-        let key = (trial, channel.to_owned(), seconds.to_string());
+    pub fn of(&self, scored: &Scored, channel: &str, seconds: f64) -> Result<f64, Refusal> {
+        let (trial, piece) = (scored.place, scored.piece);
+        let key = (trial, piece, channel.to_owned(), seconds.to_string());
         let score = self.of.get(&key).copied();
         Ok(score.ok_or_else(|| {
             let Self { file, .. } = self;
-            format!("{file} has no score of trial {trial} by {channel} after {seconds} s")
+            format!("{file} has no score of trial {trial}, piece {piece}, by {channel} after {seconds} s")
         })?)
     }
 }
