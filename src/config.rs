@@ -2,6 +2,7 @@
 
 pub mod rtp;
 pub mod sip;
+pub mod speaker;
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -11,8 +12,8 @@ use serde::Deserialize;
 
 use crate::config::rtp::Rtp;
 use crate::config::sip::Sip;
+use crate::config::speaker::Speaker;
 use crate::policy::rule::{Policy, PolicyError};
-use crate::speaker::verifier;
 
 /// The whole of `sidetone.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,7 +26,7 @@ pub struct Config {
     /// Where the models are.
     pub models: Models,
     /// The speaker decision.
-    pub speaker: verifier::Settings,
+    pub speaker: Speaker,
     /// The watched phrases.
     pub keyword: Keyword,
     /// Where voiceprints are kept.
@@ -162,6 +163,7 @@ impl Config {
             let found = self.rtp.silence_timeout_s.to_string();
             return senseless("rtp.silence_timeout_s", "must be 10 to 86400", found);
         }
+        self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.sip.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         if !(-10.0..=0.0).contains(&self.keyword.forced_threshold) {
             let found = self.keyword.forced_threshold.to_string();

@@ -2,7 +2,6 @@
 //! not is told in one sentence (exit code 1), and nothing of it stays.
 //!
 //! Needs the models and the readers of `../shared/speech`; without them it says so and passes.
-#![expect(clippy::disallowed_methods, reason = "a test reads and writes its files")]
 
 mod appliance;
 mod store;

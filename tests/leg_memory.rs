@@ -76,6 +76,8 @@ impl Leg {
                             .handle_answer(Answer::Hits { segment, hits: Some(Vec::new()) });
                     }
                     Output::Evidence(_)
+                    | Output::Enrollment(_)
+                    | Output::Adapt(_)
                     | Output::Silent
                     | Output::HandshakeFailed(_)
                     | Output::Transmit { .. } => {}

@@ -10,6 +10,8 @@ use crate::audio::pcm;
 use crate::audio::playback::{Origin, Piece, Playback};
 use crate::audio::segmenter::Segment;
 use crate::audio::speech_windows::SpeechWindow;
+use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::enrollment_watch::{self, EnrollmentWatch, Progress};
 use crate::call::line::{self, ONE_WAY_AFTER};
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_stats::MediaStats;
@@ -29,6 +31,7 @@ use crate::rtp::silence_sender::SilenceSender;
 use crate::rtp::source::{Admission, SourceCheck};
 use crate::rtp::telephone_event::TelephoneEvents;
 use crate::rtp::voip_metrics::LossPattern;
+use crate::speaker::adaptation::Step;
 use crate::speaker::embedding::Embedding;
 
 /// Work for a model.
@@ -66,6 +69,10 @@ pub enum Output {
     Infer(Infer),
     /// Something was learnt.
     Evidence(Evidence),
+    /// The party's enrolment has come to something.
+    Enrollment(Progress),
+    /// The call, which is over, has something to teach the voiceprint.
+    Adapt(Step),
     /// Nothing has come for as long as the plan allows.
     Silent,
     /// There will never be keys for the audio: the call is deaf.
@@ -112,6 +119,8 @@ pub struct MediaSession {
     events: TelephoneEvents,
     listener: Listener,
     watch: Option<SpeakerWatch>,
+    enrollment: Option<Box<EnrollmentWatch>>,
+    adaptation: Option<Box<AdaptationWatch>>,
     /// Speech offered to the models and speech that they worked on, by model.
     offered: Coverage,
     analysed: Coverage,
@@ -158,6 +167,8 @@ impl MediaSession {
             events: TelephoneEvents::default(),
             listener: Listener::new(hop, spotting),
             watch,
+            enrollment: None,
+            adaptation: None,
             offered: Coverage::default(),
             analysed: Coverage::default(),
             outputs: VecDeque::new(),
@@ -182,6 +193,42 @@ impl MediaSession {
         if sent != self.plan.send {
             self.begin_sending(now);
         }
+    }
+
+    /// From now on the party is being enrolled; a second enrolment takes the place of the first.
+    pub fn enroll(&mut self, watch: EnrollmentWatch) {
+        let begun = watch.begin(&self.condition());
+        self.enrollment = Some(Box::new(watch));
+        self.outputs.push_back(Output::Enrollment(Progress::Evidence(begun)));
+        self.listener.set_hop(self.hop());
+    }
+
+    /// From the beginning on the call may teach the voiceprint that it is compared with.
+    pub fn adapt(&mut self, watch: AdaptationWatch) {
+        self.adaptation = Some(Box::new(watch));
+    }
+
+    /// New speech between one window and the next: what the hastier of those who embed asks for.
+    fn hop(&self) -> Option<Duration> {
+        let watch = self.watch.as_ref().and_then(SpeakerWatch::hop);
+        let enrollment = self.enrollment.as_ref().and_then(|enrollment| enrollment.hop());
+        watch.into_iter().chain(enrollment).min()
+    }
+
+    /// How the line is, for an enrolment.
+    fn condition(&self) -> enrollment_watch::Heard {
+        enrollment_watch::Heard {
+            at: self.listener.stream_time(),
+            clipping: self.playback.level().clipping(),
+            tone: self.playback.tone(),
+            coverage: self.speaker_coverage(),
+        }
+    }
+
+    /// Share of the speech heard that the speaker model worked on.
+    fn speaker_coverage(&self) -> f64 {
+        let heard = self.offered.speaker + self.listener.concealed_speech();
+        share(self.analysed.speaker, heard)
     }
 
     /// Silent packets where the plan has them.
@@ -359,6 +406,9 @@ impl MediaSession {
         while let Some(piece) = self.playback.poll_piece() {
             match piece {
                 Piece::Samples { samples, rate, origin } => {
+                    if let Some(enrollment) = &mut self.enrollment {
+                        enrollment.hear(&samples, rate);
+                    }
                     self.listener.hear(&samples, rate, origin == Origin::Concealed);
                 }
                 Piece::Silence(time) => self.listener.skip(time),
@@ -391,12 +441,7 @@ impl MediaSession {
             Answer::Embedding { window, embedding: Some(embedding) } => {
                 self.stats.windows += 1;
                 self.analysed.speaker += window.fresh;
-                let Some(watch) = &mut self.watch else { return };
-                let heard = self.offered.speaker + self.listener.concealed_speech();
-                let coverage = share(self.analysed.speaker, heard);
-                let Some(evidence) = watch.observe(&window, &embedding, coverage) else { return };
-                self.listener.set_hop(watch.hop());
-                self.outputs.push_back(Output::Evidence(Evidence::Speaker(evidence)));
+                self.take_voice(&window, &embedding);
             }
             Answer::Hits { segment, hits: Some(hits) } => {
                 self.stats.segments += 1;
@@ -422,6 +467,25 @@ impl MediaSession {
                 self.stats.unanalysed += 1;
             }
         }
+    }
+
+    fn take_voice(&mut self, window: &SpeechWindow, embedding: &Embedding) {
+        let condition = self.condition();
+        if let Some(watch) = &mut self.watch
+            && watch.hop().is_some()
+            && let Some(evidence) = watch.observe(window, embedding, condition.coverage)
+        {
+            if let Some(adaptation) = &mut self.adaptation {
+                adaptation.observe(window, embedding, &evidence);
+            }
+            self.outputs.push_back(Output::Evidence(Evidence::Speaker(evidence)));
+        }
+        if let Some(enrollment) = &mut self.enrollment
+            && let Some(progress) = enrollment.observe(window, embedding, &condition)
+        {
+            self.outputs.push_back(Output::Enrollment(progress));
+        }
+        self.listener.set_hop(self.hop());
     }
 
     /// Moves every due timer: a gap that lasted too long, a receiver report, a silence.
@@ -460,6 +524,18 @@ impl MediaSession {
         let heard = self.heard();
         let bye = self.reporter.bye(now, heard);
         self.transmit(Some(bye));
+    }
+
+    /// Every answer is in, after [`Self::finish`]: what the call was worth is told.
+    pub fn conclude(&mut self) {
+        let condition = self.condition();
+        if let Some(mut enrollment) = self.enrollment.take()
+            && let Some(progress) = enrollment.finish(&condition)
+        {
+            self.outputs.push_back(Output::Enrollment(progress));
+        }
+        let adaptation = self.adaptation.take();
+        self.outputs.extend(adaptation.and_then(|watch| watch.finish()).map(Output::Adapt));
     }
 
     fn tell_line(&mut self, state: LineState) {

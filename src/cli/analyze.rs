@@ -166,7 +166,7 @@ fn analyst(arguments: &Arguments) -> Result<Box<dyn Analyst>, Refusal> {
     let claim = arguments.voiceprint_of.clone().zip(arguments.consent.clone());
     let speaker = claim.map(|(subject, consent)| -> Result<_, Refusal> {
         let voiceprint = Voiceprints::open(&config.store.folder)?.load(&subject)?;
-        let claim = Claim { subject, consent, voiceprint, decision: config.speaker };
+        let claim = Claim { subject, consent, voiceprint, decision: config.speaker.decision() };
         Ok((claim, installed.speaker()?))
     });
     let names = installed.models().clone();

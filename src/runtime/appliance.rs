@@ -197,7 +197,7 @@ impl Appliance {
             media,
             policy: Arc::new(policy),
             models: installed.models().clone(),
-            decision: config.speaker,
+            speaker: config.speaker,
             store,
             metrics,
             health: Arc::clone(&health),

@@ -14,6 +14,7 @@ pub mod capture;
 pub mod complaints;
 pub mod dtls_identity;
 pub mod enroller;
+pub mod enrollments;
 pub mod health;
 pub mod http;
 pub mod inference_thread;

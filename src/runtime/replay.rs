@@ -314,6 +314,8 @@ impl Player {
                 Output::Evidence(evidence) => self.take(&evidence, judges),
                 // Nobody is there to be told, and no dialog to be ended.
                 Output::Silent | Output::HandshakeFailed(_) | Output::Transmit { .. } => {}
+                // Nobody is enrolled from a recording of a call, nor adapted to.
+                Output::Enrollment(_) | Output::Adapt(_) => {}
             }
         }
     }
@@ -330,7 +332,8 @@ impl Player {
             Evidence::Key { .. }
             | Evidence::Speaker(_)
             | Evidence::NoSpeakerCheck(_)
-            | Evidence::Phrase(_) => {}
+            | Evidence::Phrase(_)
+            | Evidence::Enrollment(_) => {}
         }
         let judge = judges.of(&self.name.conversation, &self.policy);
         if let Some(verdict) = judge.weigh(&mut self.leg, evidence)

@@ -280,7 +280,10 @@ impl Run {
                 }
                 Output::Evidence(evidence) => format!("{evidence:?}").hash(&mut self.story),
                 Output::Transmit { datagram, .. } => datagram.hash(&mut self.story),
-                Output::Silent | Output::HandshakeFailed(_) => "silent".hash(&mut self.story),
+                Output::Enrollment(_)
+                | Output::Adapt(_)
+                | Output::Silent
+                | Output::HandshakeFailed(_) => "silent".hash(&mut self.story),
             }
         }
         let stats = self.session.stats();

@@ -196,6 +196,8 @@ fn heard(
                     outcome.coverage = line.coverage;
                 }
                 Output::Evidence(_)
+                | Output::Enrollment(_)
+                | Output::Adapt(_)
                 | Output::Silent
                 | Output::HandshakeFailed(_)
                 | Output::Transmit { .. } => {}

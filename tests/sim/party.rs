@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use sidetone::audio::segmenter::Segment;
 use sidetone::audio::speech_windows::SpeechWindow;
+use sidetone::call::enrollment_watch::Progress;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
@@ -15,6 +16,7 @@ use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
 use sidetone::rtp::dtls::DtlsFailure;
 use sidetone::rtp::security::Security;
+use sidetone::speaker::adaptation::Step;
 use sidetone::speaker::calibration::{Calibration, ErrorRate};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::{Settings, Verifier};
@@ -56,6 +58,10 @@ pub(crate) struct Party {
     asked: usize,
     /// Why there were no keys.
     pub(crate) unheard: Vec<DtlsFailure>,
+    /// What its enrolment came to.
+    pub(crate) enrolling: Vec<Progress>,
+    /// What it taught.
+    pub(crate) steps: Vec<Step>,
     /// How often it was told that nothing comes any more.
     pub(crate) silences: usize,
 }
@@ -127,6 +133,8 @@ impl Party {
             answers: BTreeMap::new(),
             asked: 0,
             unheard: Vec::new(),
+            enrolling: Vec::new(),
+            steps: Vec::new(),
             silences: 0,
         }
     }
@@ -178,6 +186,7 @@ impl Party {
         for (_, answer) in std::mem::take(&mut self.answers) {
             self.session.handle_answer(answer);
         }
+        self.session.conclude();
         self.drain();
     }
 
@@ -196,7 +205,8 @@ impl Party {
             | Evidence::Phrase(_)
             | Evidence::Talk { .. }
             | Evidence::Key { .. }
-            | Evidence::Line(_) => None,
+            | Evidence::Line(_)
+            | Evidence::Enrollment(_) => None,
         };
         self.evidence.iter().filter_map(of_speaker).collect()
     }
@@ -216,7 +226,8 @@ impl Party {
             | Evidence::Phrase(_)
             | Evidence::Speaker(_)
             | Evidence::Key { .. }
-            | Evidence::Line(_) => None,
+            | Evidence::Line(_)
+            | Evidence::Enrollment(_) => None,
         };
         self.evidence.iter().filter_map(of_talk).collect()
     }
@@ -234,6 +245,8 @@ impl Party {
                     self.evidence.push(evidence);
                 }
                 Output::Silent => self.silences += 1,
+                Output::Enrollment(progress) => self.enrolling.push(progress),
+                Output::Adapt(step) => self.steps.push(step),
                 Output::HandshakeFailed(why) => self.unheard.push(why),
                 Output::Transmit { destination, datagram, .. } => {
                     self.reports.push((self.now - self.start, destination, datagram));
