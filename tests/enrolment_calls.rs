@@ -1,6 +1,8 @@
 //! Enrolment in real calls to the running appliance: asked for by header, asked for by HTTP, and in
 //! passing; and a voiceprint that follows its voice. Needs the models and the readers.
 
+#![expect(clippy::disallowed_methods, reason = "a caller speaks while another thread asks")]
+
 mod appliance;
 mod store;
 
