@@ -2,6 +2,7 @@
 
 pub mod rtp;
 pub mod sip;
+pub mod speaker;
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -11,8 +12,8 @@ use serde::Deserialize;
 
 use crate::config::rtp::Rtp;
 use crate::config::sip::Sip;
+use crate::config::speaker::Speaker;
 use crate::policy::rule::{Policy, PolicyError};
-use crate::speaker::verifier;
 
 /// The whole of `sidetone.toml`.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,7 +26,7 @@ pub struct Config {
     /// Where the models are.
     pub models: Models,
     /// The speaker decision.
-    pub speaker: verifier::Settings,
+    pub speaker: Speaker,
     /// The watched phrases.
     pub keyword: Keyword,
     /// Where voiceprints are kept.
@@ -124,7 +125,7 @@ impl Config {
             toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
         config.validate(file)?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        let Self { models, keyword, store, sip, http, .. } = &mut config;
+        let Self { models, keyword, store, sip, http, speaker, .. } = &mut config;
         let tls = sip.tls.iter_mut();
         let tls = tls.flat_map(|tls| [&mut tls.certificate, &mut tls.key, &mut tls.authorities]);
         let accounts = sip.accounts.iter_mut().filter_map(|account| account.password_file.as_mut());
@@ -135,6 +136,7 @@ impl Config {
             .chain(accounts)
             .chain(users)
             .chain(http.token_file.as_mut())
+            .chain(speaker.calibration.as_mut())
             .for_each(|path| *path = folder.join(&*path));
         Ok(config)
     }
@@ -166,6 +168,7 @@ impl Config {
             let found = self.rtp.silence_timeout_s.to_string();
             return senseless("rtp.silence_timeout_s", "must be 10 to 86400", found);
         }
+        self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.sip.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         if !(-10.0..=0.0).contains(&self.keyword.forced_threshold) {
             let found = self.keyword.forced_threshold.to_string();

@@ -69,14 +69,21 @@ impl Leg {
                 match output {
                     Output::Infer(Infer::Speaker(work)) => {
                         let embedding = Embedding::from_raw(vec![0.5, 0.86]);
-                        let (by, window) = (work.by, work.window);
-                        self.session.handle_answer(Answer::Embedding { by, window, embedding });
+                        let (asker, by, window) = (work.asker, work.by, work.window);
+                        self.session.handle_answer(Answer::Embedding {
+                            asker,
+                            by,
+                            window,
+                            embedding,
+                        });
                     }
                     Output::Infer(Infer::Keyword(segment)) => {
                         self.session
                             .handle_answer(Answer::Hits { segment, hits: Some(Vec::new()) });
                     }
                     Output::Evidence(_)
+                    | Output::Enrollment(_)
+                    | Output::Adapt(_)
                     | Output::Silent
                     | Output::HandshakeFailed(_)
                     | Output::Transmit { .. } => {}

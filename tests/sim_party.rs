@@ -229,7 +229,8 @@ fn a_segment_without_an_answer_lowers_the_coverage_of_later_phrases() {
             | Evidence::NoSpeakerCheck(_)
             | Evidence::Talk { .. }
             | Evidence::Key { .. }
-            | Evidence::Line(_) => None,
+            | Evidence::Line(_)
+            | Evidence::Enrollment(_) => None,
         })
         .collect();
     assert_eq!((phrases.len(), heard.segments.len()), (1, 2));

@@ -22,6 +22,8 @@ pub struct Facts {
     pub consent_fault: Option<ConsentError>,
     /// Name of the wanted policy.
     pub policy: Option<String>,
+    /// Whether the caller is to be enrolled.
+    pub enroll: bool,
 }
 
 /// Why a call cannot be taken with these headers.
@@ -30,6 +32,9 @@ pub enum FactsError {
     /// `X-Sidetone-Party` names none of them.
     #[error("X-Sidetone-Party: {0}")]
     Party(#[from] PartyError),
+    /// `X-Sidetone-Enroll` says something else.
+    #[error("X-Sidetone-Enroll: yes or no wanted, not {0:?}")]
+    Enroll(String),
     /// A value longer than any sane dialplan writes.
     #[error("{0} is longer than {LONGEST} bytes")]
     TooLong(&'static str),
@@ -55,6 +60,12 @@ impl Facts {
             consent_fault: consent.as_ref().err().copied(),
             consent: consent.unwrap_or_default(),
             policy: find("X-Sidetone-Policy")?.map(str::to_owned),
+            enroll: match find("X-Sidetone-Enroll")? {
+                None => false,
+                Some(no) if no.eq_ignore_ascii_case("no") => false,
+                Some(yes) if yes.eq_ignore_ascii_case("yes") => true,
+                Some(other) => return Err(FactsError::Enroll(other.to_owned())),
+            },
         })
     }
 }
@@ -88,6 +99,17 @@ mod tests {
         let facts = read(&[("X-Sidetone-Consent", "yes he said so")]).expect("the call is fine");
         assert_eq!(facts.consent, None);
         assert_eq!(facts.consent_fault, Some(ConsentError::NotVisibleAscii));
+    }
+
+    #[test]
+    fn an_enrolment_is_asked_for_by_yes() {
+        let enroll = |value| read(&[("X-Sidetone-Enroll", value)]).map(|facts| facts.enroll);
+        assert_eq!(
+            [enroll("yes"), enroll("Yes"), enroll("no"), enroll("")],
+            [Ok(true), Ok(true), Ok(false), Ok(false)]
+        );
+        let error = enroll("1").expect_err("neither");
+        assert_eq!(error.to_string(), "X-Sidetone-Enroll: yes or no wanted, not \"1\"");
     }
 
     #[test]

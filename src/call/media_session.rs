@@ -9,11 +9,14 @@ use crate::audio::listener::{Heard, Listener};
 use crate::audio::pcm;
 use crate::audio::playback::{Origin, Piece, Playback};
 use crate::audio::segmenter::Segment;
+use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::enrollment_watch::{self, EnrollmentWatch, Progress};
 use crate::call::line::{self, ONE_WAY_AFTER};
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_stats::MediaStats;
 use crate::call::silence_watch::SilenceWatch;
-use crate::call::speaker_watch::{SpeakerWatch, VoiceWork};
+use crate::call::speaker_watch::SpeakerWatch;
+use crate::call::voices::{Asker, VoiceOutput, VoiceWork, Voices};
 use crate::keyword::spotter::Hit;
 use crate::policy::evidence::{Evidence, LineEvidence, PhraseEvidence};
 use crate::policy::line::{LineReport, LineState};
@@ -28,6 +31,7 @@ use crate::rtp::silence_sender::SilenceSender;
 use crate::rtp::source::{Admission, SourceCheck};
 use crate::rtp::telephone_event::TelephoneEvents;
 use crate::rtp::voip_metrics::LossPattern;
+use crate::speaker::adaptation::Step;
 use crate::speaker::embedder::Purpose;
 use crate::speaker::embedding::Embedding;
 
@@ -45,6 +49,8 @@ pub enum Infer {
 pub enum Answer {
     /// To [`Infer::Speaker`].
     Embedding {
+        /// Who asked.
+        asker: Asker,
         /// Who was asked.
         by: Purpose,
         /// The number of the window.
@@ -68,6 +74,10 @@ pub enum Output {
     Infer(Infer),
     /// Something was learnt.
     Evidence(Evidence),
+    /// The party's enrolment has come to something.
+    Enrollment(Progress),
+    /// The call, which is over, has something to teach the voiceprint.
+    Adapt(Step),
     /// Nothing has come for as long as the plan allows.
     Silent,
     /// There will never be keys for the audio: the call is deaf.
@@ -113,7 +123,7 @@ pub struct MediaSession {
     seed: u64,
     events: TelephoneEvents,
     listener: Listener,
-    watch: Option<SpeakerWatch>,
+    voices: Voices,
     /// Speech offered to the keyword model, and speech that it worked on.
     offered: Duration,
     analysed: Duration,
@@ -153,7 +163,7 @@ impl MediaSession {
             seed,
             events: TelephoneEvents::default(),
             listener: Listener::new(cutting, spotting),
-            watch,
+            voices: Voices::new(watch),
             offered: Duration::ZERO,
             analysed: Duration::ZERO,
             outputs: VecDeque::new(),
@@ -177,6 +187,28 @@ impl MediaSession {
         self.shake_hands();
         if sent != self.plan.send {
             self.begin_sending(now);
+        }
+    }
+
+    /// From now on the party is being enrolled; a second enrolment takes the place of the first.
+    pub fn enroll(&mut self, watch: EnrollmentWatch) {
+        self.voices.enroll(watch, &self.condition());
+        self.follow_voices();
+    }
+
+    /// From the beginning on the call may teach the voiceprint that it is compared with.
+    pub fn adapt(&mut self, watch: AdaptationWatch) {
+        self.voices.adapt(watch);
+    }
+
+    /// How the line is, for an enrolment.
+    fn condition(&self) -> enrollment_watch::Heard {
+        let net_speech = self.listener.net_speech();
+        enrollment_watch::Heard {
+            at: self.listener.stream_time(),
+            clipping: self.playback.level().clipping(),
+            tone: self.playback.tone(),
+            coverage: share(net_speech, net_speech + self.listener.concealed_speech()),
         }
     }
 
@@ -355,6 +387,7 @@ impl MediaSession {
         while let Some(piece) = self.playback.poll_piece() {
             match piece {
                 Piece::Samples { samples, rate, origin } => {
+                    self.voices.hear(&samples, rate);
                     self.listener.hear(&samples, rate, origin == Origin::Concealed);
                 }
                 Piece::Silence(time) => self.listener.skip(time),
@@ -369,10 +402,8 @@ impl MediaSession {
             let output = match heard {
                 Heard::Window(window) => {
                     let concealed = self.listener.concealed_speech();
-                    if let Some(watch) = &mut self.watch {
-                        watch.handle_window(window, concealed);
-                        self.follow_watch();
-                    }
+                    self.voices.handle_window(window, concealed);
+                    self.follow_voices();
                     continue;
                 }
                 Heard::Segment(segment) => {
@@ -385,30 +416,30 @@ impl MediaSession {
         }
     }
 
-    /// Passes on what the comparison with a voiceprint has to say and to ask.
-    fn follow_watch(&mut self) {
-        let Some(watch) = &mut self.watch else { return };
-        while let Some(work) = watch.poll_work() {
-            self.outputs.push_back(Output::Infer(Infer::Speaker(work)));
+    /// Passes on what is to be asked and to be told of the party's voice.
+    fn follow_voices(&mut self) {
+        while let Some(output) = self.voices.poll_output() {
+            self.outputs.push_back(match output {
+                VoiceOutput::Work(work) => Output::Infer(Infer::Speaker(work)),
+                VoiceOutput::Evidence(evidence) => Output::Evidence(Evidence::Speaker(evidence)),
+                VoiceOutput::Enrollment(progress) => Output::Enrollment(progress),
+                VoiceOutput::Adapt(step) => Output::Adapt(step),
+            });
         }
-        while let Some(evidence) = watch.poll_evidence() {
-            self.outputs.push_back(Output::Evidence(Evidence::Speaker(evidence)));
-        }
-        self.listener.cut_windows(watch.wants_windows());
+        self.listener.cut_windows(self.voices.want_windows());
     }
 
     /// A model's answer to an [`Output::Infer`], or the news that there will be none.
     pub fn handle_answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Embedding { by, window, embedding } => {
+            Answer::Embedding { asker, by, window, embedding } => {
                 match &embedding {
                     Some(_) => self.stats.windows += 1,
                     None => self.stats.unanalysed += 1,
                 }
-                if let Some(watch) = &mut self.watch {
-                    watch.handle_embedding(by, window, embedding);
-                    self.follow_watch();
-                }
+                let condition = self.condition();
+                self.voices.handle_embedding((asker, by, window), embedding, &condition);
+                self.follow_voices();
             }
             Answer::Hits { segment, hits: Some(hits) } => {
                 self.stats.segments += 1;
@@ -468,6 +499,12 @@ impl MediaSession {
         let heard = self.heard();
         let bye = self.reporter.bye(now, heard);
         self.transmit(Some(bye));
+    }
+
+    /// Every answer is in, after [`Self::finish`]: what the call was worth is told.
+    pub fn conclude(&mut self) {
+        self.voices.conclude(&self.condition());
+        self.follow_voices();
     }
 
     fn tell_line(&mut self, state: LineState) {

@@ -1,6 +1,8 @@
 //! One call, pure: the only floor where signalling, media, evidence and policy meet.
 
+pub mod adaptation_watch;
 pub mod call;
+pub mod enrollment_watch;
 pub mod facts;
 pub mod key_source;
 pub mod line;
@@ -11,3 +13,4 @@ pub mod negotiation;
 pub mod notice;
 pub mod silence_watch;
 pub mod speaker_watch;
+pub mod voices;

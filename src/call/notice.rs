@@ -15,6 +15,9 @@ pub fn notice(verdict: &Verdict) -> Notice {
             (format!("keyword {party} {phrase} {start_s}"), phrase.clone())
         }
         Finding::Line { state, .. } => (format!("line {party}"), state.as_str().to_owned()),
+        Finding::Enrollment { state, .. } => {
+            (format!("enrollment {party}"), state.as_str().to_owned())
+        }
     };
     let headers = vec![
         ("X-Sidetone-Conversation".to_owned(), verdict.conversation.clone()),

@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
+use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::voices::{Asker, VoiceWork};
 use crate::consent::consent::Consent;
 use crate::policy::evidence::{Obstacle, SpeakerEvidence};
+use crate::speaker::adaptation::Step as Lesson;
 use crate::speaker::calibration::{Comparison, Conditions, Likeness};
 use crate::speaker::embedder::{Embedders, Purpose};
 use crate::speaker::embedding::Embedding;
@@ -25,21 +28,6 @@ const REMEMBERED: usize = 48;
 /// the same speech cut half a step elsewhere to .91 in all but one of a hundred (477 pairs).
 const SAME_SPEECH: f32 = 0.92;
 
-/// Speech for an embedder.
-#[derive(Clone, Debug)]
-pub struct VoiceWork {
-    /// Which is asked.
-    pub by: Purpose,
-    /// Which window it is of: its number, from 0.
-    pub window: u64,
-    /// 16 kHz.
-    pub samples: Vec<f32>,
-    /// Where the window ends: in stream time, and in speech heard.
-    pub end: Duration,
-    /// See `end`.
-    pub net_speech: Duration,
-}
-
 /// The comparison of one caller's voice with a voiceprint: there is none without a consent.
 ///
 /// Every window is asked of the cheap embedder at once, and of the strong one if the verifier wants
@@ -51,6 +39,7 @@ pub struct SpeakerWatch {
     decide: Embedding,
     watch: Option<Embedding>,
     verifier: Verifier,
+    adaptation: Option<Box<AdaptationWatch>>,
     windows: u64,
     waiting: VecDeque<Step>,
     /// Voices of the newest slices, the oldest first.
@@ -111,6 +100,7 @@ impl SpeakerWatch {
             decide: of(&models.decide).ok_or(Obstacle::OtherModel)?,
             watch: models.watch.as_ref().and_then(of),
             verifier,
+            adaptation: None,
             windows: 0,
             waiting: VecDeque::new(),
             slices: VecDeque::new(),
@@ -121,6 +111,16 @@ impl SpeakerWatch {
             work: VecDeque::new(),
             evidence: VecDeque::new(),
         })
+    }
+
+    /// From the beginning on the call may teach the voiceprint.
+    pub fn adapt(&mut self, watch: AdaptationWatch) {
+        self.adaptation = Some(Box::new(watch));
+    }
+
+    /// The call is over: what it may teach the voiceprint, if anything.
+    pub fn lesson(&mut self) -> Option<Lesson> {
+        self.adaptation.take().and_then(|watch| watch.finish())
     }
 
     /// Whether more windows are wanted: not once nothing can change any more.
@@ -213,6 +213,7 @@ impl SpeakerWatch {
     fn ask(&mut self, by: Purpose, number: u64, window: &SpeechWindow, samples: &[f32]) {
         let SpeechWindow { end, net_speech, .. } = *window;
         self.work.push_back(VoiceWork {
+            asker: Asker::Claim,
             by,
             window: number,
             samples: samples.to_vec(),
@@ -248,7 +249,8 @@ impl SpeakerWatch {
     }
 
     fn conclude(&mut self, step: &mut Step, mut comparison: Comparison) {
-        if let Some(voice) = step.whole.take() {
+        let whole = step.whole.take();
+        if let Some(voice) = &whole {
             comparison.likeness.decide = voice.cosine(&self.decide);
             comparison.fresh = self.fresh(step, voice);
         }
@@ -257,7 +259,7 @@ impl SpeakerWatch {
         }
         self.compared += step.window.fresh;
         let decision = self.verifier.observe(&comparison, step.window.end);
-        self.evidence.push_back(SpeakerEvidence {
+        let evidence = SpeakerEvidence {
             decision,
             since: self.verifier.since(),
             at: step.window.end,
@@ -268,22 +270,26 @@ impl SpeakerWatch {
             reason: self.verifier.reason().map(Obstacle::from),
             net_speech: step.window.net_speech,
             coverage: share(self.compared, step.offered + step.concealed),
-        });
+        };
+        if let Some(adaptation) = &mut self.adaptation {
+            adaptation.observe(step.window.fresh, whole.as_ref(), self.slices.back(), &evidence);
+        }
+        self.evidence.push_back(evidence);
     }
 
     /// The share of a whole window that `voice`'s adds to what was heard: nothing if its speech was heard
     /// before, because a recording began anew.
-    fn fresh(&mut self, step: &Step, voice: Embedding) -> f64 {
+    fn fresh(&mut self, step: &Step, voice: &Embedding) -> f64 {
         let start = step.window.net_speech.saturating_sub(WINDOW);
         let again = self
             .whole
             .iter()
-            .any(|(end, earlier)| *end <= start && earlier.cosine(&voice) >= Some(SAME_SPEECH));
+            .any(|(end, earlier)| *end <= start && earlier.cosine(voice) >= Some(SAME_SPEECH));
         if again {
             return 0.0;
         }
         let first = self.whole.is_empty();
-        self.whole.push_back((step.window.net_speech, voice));
+        self.whole.push_back((step.window.net_speech, voice.clone()));
         if self.whole.len() > REMEMBERED {
             self.whole.pop_front();
         }

@@ -27,6 +27,7 @@ use crate::runtime::capture::network::Flow;
 use crate::runtime::capture::streams::Kinds;
 use crate::runtime::capture::survey::{FlowKind, Survey};
 use crate::runtime::replay::{Analyst, Bookkeeper, Judges, LegName, LegReport, play_recording};
+use crate::runtime::site_calibration;
 use crate::runtime::store::voiceprints::Voiceprints;
 
 /// Rate at which a recording's samples are played, Hz.
@@ -166,7 +167,10 @@ fn analyst(arguments: &Arguments) -> Result<Box<dyn Analyst>, Refusal> {
     let claim = arguments.voiceprint_of.clone().zip(arguments.consent.clone());
     let speaker = claim.map(|(subject, consent)| -> Result<_, Refusal> {
         let voiceprint = Voiceprints::open(&config.store.folder)?.load(&subject)?;
-        let claim = Claim { subject, consent, voiceprint, decision: config.speaker };
+        let site = config.speaker.calibration.as_deref();
+        let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
+        let decision = config.speaker.decision();
+        let claim = Claim { subject, consent, voiceprint, decision, calibration };
         Ok((claim, installed.voices()?))
     });
     let names = installed.models().clone();

@@ -58,6 +58,9 @@ pub struct Arguments {
     /// Name of the policy.
     #[arg(long)]
     policy: Option<String>,
+    /// Enrol the voice of the called side under the subject; the verdicts tell what comes of it.
+    #[arg(long, requires_all = ["subject", "consent"])]
+    enroll: bool,
     /// Stay until the call is over, not only until it is answered.
     #[arg(long)]
     wait: bool,
@@ -108,6 +111,7 @@ impl Arguments {
             subject: self.subject.clone(),
             consent: self.consent.clone(),
             policy: self.policy.clone(),
+            enroll: self.enroll.then(|| "yes".to_owned()),
         }
     }
 

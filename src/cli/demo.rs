@@ -22,6 +22,7 @@ use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::sip::Sip;
+use crate::config::speaker::Speaker;
 use crate::config::{Config, Http, Keyword, Models, Store};
 use crate::consent::consent::Consent;
 use crate::policy::rule::{Policy, WatchedPhrase};
@@ -31,7 +32,6 @@ use crate::runtime::caller::{CallPlan, CallReport, place};
 use crate::runtime::enroller::Enroller;
 use crate::runtime::installed::Installed;
 use crate::runtime::store::voiceprints::Voiceprints;
-use crate::speaker::verifier;
 
 /// How much faster than real time `--fast` plays at most, one call after another. The callers wait
 /// for the models, so a slow machine only takes longer.
@@ -201,7 +201,7 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
             codec_order: CodecOrder::Offer,
         },
         models: Models { folder: models.to_owned(), decide: None, watch: None },
-        speaker: verifier::Settings::default(),
+        speaker: Speaker::default(),
         keyword: Keyword { policy: PathBuf::new(), forced_threshold: -1.5 },
         store: Store { folder: store },
         http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },

@@ -69,7 +69,7 @@ fn beside(text: &str) -> Result<(String, PathBuf), String> {
 pub fn run(command: &Command) -> Result<Outcome, Refusal> {
     let Command::Speaker(arguments) = command;
     let mut bench = arguments.setup.open()?;
-    let settings = bench.config.speaker;
+    let settings = bench.config.speaker.decision();
     let threshold = table::threshold(&settings);
     let mut rows = Vec::new();
     let mut written = Vec::new();

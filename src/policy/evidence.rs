@@ -31,6 +31,48 @@ pub enum Evidence {
     },
     /// The party's line fell silent, came back or is over.
     Line(LineEvidence),
+    /// The party is being enrolled.
+    Enrollment(EnrollmentEvidence),
+}
+
+/// How an enrolment stands, at a change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnrollmentEvidence {
+    /// Who is enrolled.
+    pub subject: String,
+    /// How it stands.
+    pub state: EnrollmentState,
+    /// What is missing or wrong, a sentence.
+    pub reason: Option<String>,
+    /// How far the stream had come.
+    pub at: Duration,
+    /// Net speech of this call in it.
+    pub net_speech: Duration,
+    /// Share (0 to 1) of the speech heard that was really analysed.
+    pub coverage: f64,
+}
+
+/// What has become of an enrolment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrollmentState {
+    /// It goes on, in this call or the next.
+    Collecting,
+    /// The voiceprint is kept.
+    Enrolled,
+    /// Nothing is kept.
+    Refused,
+}
+
+impl EnrollmentState {
+    /// The word in JSON, metrics and log lines.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Collecting => "collecting",
+            Self::Enrolled => "enrolled",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// How a party's line is, at a change.

@@ -119,6 +119,16 @@ impl Judge {
                 let finding = Finding::Line { state: line.state, report: line.report.clone() };
                 Some(self.verdict(leg, finding, line.at, (line.net_speech, line.coverage), None))
             }
+            Evidence::Enrollment(enrollment) => {
+                let finding = Finding::Enrollment {
+                    subject: enrollment.subject.clone(),
+                    state: enrollment.state,
+                    reason: enrollment.reason.clone(),
+                };
+                let model = Some(leg.models.speaker.to_string());
+                let heard = (enrollment.net_speech, enrollment.coverage);
+                Some(self.verdict(leg, finding, enrollment.at, heard, model))
+            }
             Evidence::Talk { .. } | Evidence::Key { .. } => None,
         }
     }

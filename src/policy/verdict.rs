@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::policy::evidence::Obstacle;
+use crate::policy::evidence::{EnrollmentState, Obstacle};
 use crate::policy::line::{LineReport, LineState};
 use crate::policy::rule::Party;
 use crate::speaker::verifier::Decision;
@@ -82,6 +82,16 @@ pub enum Finding {
         #[serde(flatten)]
         report: Box<LineReport>,
     },
+    /// How the party's enrolment stands.
+    Enrollment {
+        /// Who is enrolled.
+        subject: String,
+        /// What has become of it.
+        state: EnrollmentState,
+        /// What is missing or wrong, a sentence.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
 }
 
 /// The decision about a claimed identity, as told to the PBX.
@@ -136,6 +146,7 @@ impl Finding {
             Self::Speaker { decision, .. } => ("speaker", decision.as_str()),
             Self::Keyword { .. } => ("keyword", "found"),
             Self::Line { state, .. } => ("line", state.as_str()),
+            Self::Enrollment { state, .. } => ("enrollment", state.as_str()),
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::call::media_session::{Answer, Infer};
-use crate::call::speaker_watch::{SpeakerWatch, VoiceWork};
+use crate::call::speaker_watch::SpeakerWatch;
+use crate::call::voices::VoiceWork;
 use crate::consent::consent::Consent;
 use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::spotter::Spotter;
@@ -28,6 +29,8 @@ pub struct Claim {
     pub voiceprint: Option<Voiceprint>,
     /// Error rates of the decision.
     pub decision: verifier::Settings,
+    /// What scores are worth here.
+    pub calibration: Calibration,
 }
 
 /// Watched phrases, and what finds them.
@@ -69,10 +72,10 @@ impl<E: Embedder, M: AcousticModel> LoadedAnalyst<E, M> {
 impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
     fn answer(&mut self, work: Infer) -> Answer {
         match work {
-            Infer::Speaker(VoiceWork { by, window, samples, .. }) => {
+            Infer::Speaker(VoiceWork { asker, by, window, samples, .. }) => {
                 let voices = self.speaker.as_mut().map(|(_, voices)| voices);
                 let embedding = voices.and_then(|voices| voices.embed(by, &samples).ok());
-                Answer::Embedding { by, window, embedding }
+                Answer::Embedding { asker, by, window, embedding }
             }
             Infer::Keyword(segment) => {
                 let hits = self.keyword.as_mut().and_then(|phrases| {
@@ -86,7 +89,7 @@ impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
 
     fn watch(&self, party: Party) -> Option<Result<SpeakerWatch, Obstacle>> {
         let claim = self.claim(party)?;
-        let verifier = Verifier::new(Calibration::RESNET34_GE2E, claim.decision);
+        let verifier = Verifier::new(claim.calibration, claim.decision);
         let voiceprint = claim.voiceprint.as_ref();
         Some(SpeakerWatch::new(Some(&claim.consent), voiceprint, &self.names.speaker, verifier))
     }

@@ -1,4 +1,5 @@
-//! `/calls`: to place, watch and end calls of ours, for who bears the token.
+//! `/calls` and `/enrollments`: to place, watch and end calls of ours, and to have callers enrolled, for
+//! who bears the token.
 
 use std::fmt;
 
@@ -6,10 +7,11 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use subtle::ConstantTimeEq;
 
+use crate::runtime::enrollments::{EnrollOrder, NotEnrolled, Whom};
 use crate::runtime::placed_calls::{Desk, Order, PlaceOrder};
 
 /// What `/calls` needs.
@@ -25,11 +27,14 @@ impl Api {
         Self { token, desk }
     }
 
-    /// `POST /calls`, `GET /calls`, `GET /calls/ID`, `DELETE /calls/ID`.
+    /// `POST /calls`, `GET /calls`, `GET /calls/ID`, `DELETE /calls/ID`, `POST /calls/ID/enroll` and
+    /// `POST /enrollments`.
     pub fn router(self) -> Router {
         Router::new()
             .route("/calls", get(list).post(place))
             .route("/calls/{id}", get(show).delete(end))
+            .route("/calls/{id}/enroll", post(enroll_call))
+            .route("/enrollments", post(enroll))
             .route_layer(middleware::from_fn_with_state(self.clone(), authorize))
             .with_state(self)
     }
@@ -78,6 +83,36 @@ async fn end(State(api): State<Api>, Path(id): Path<u64>) -> Response {
     match api.desk.give(|reply| Order::End(id, reply)).await {
         Some(Some(call)) => Json(call).into_response(),
         Some(None) => unknown(),
+        None => unavailable(),
+    }
+}
+
+async fn enroll(State(api): State<Api>, Json(order): Json<EnrollOrder>) -> Response {
+    match order.whom {
+        Some(Whom::Conversation(_)) => give_enrollment(&api, order).await,
+        Some(Whom::Call(_)) | None => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "a conversation is needed\n").into_response()
+        }
+    }
+}
+
+async fn enroll_call(
+    State(api): State<Api>,
+    Path(id): Path<u64>,
+    Json(order): Json<EnrollOrder>,
+) -> Response {
+    if order.whom.is_some() {
+        let why = "the call stands in the path, no conversation is needed\n";
+        return (StatusCode::UNPROCESSABLE_ENTITY, why).into_response();
+    }
+    give_enrollment(&api, EnrollOrder { whom: Some(Whom::Call(id)), ..order }).await
+}
+
+async fn give_enrollment(api: &Api, order: EnrollOrder) -> Response {
+    match api.desk.give(|reply| Order::Enroll(order, reply)).await {
+        Some(Ok(begun)) => (StatusCode::ACCEPTED, Json(begun)).into_response(),
+        Some(Err(NotEnrolled::NoSuchCall)) => unknown(),
+        Some(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
         None => unavailable(),
     }
 }

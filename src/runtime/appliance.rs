@@ -28,6 +28,7 @@ use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::sip_settings::{self, SecretError, secret};
+use crate::runtime::site_calibration::{self, SiteCalibrationError};
 use crate::runtime::store::voiceprints::{StoreError, Voiceprints};
 use crate::runtime::transport::connection::Limits;
 use crate::runtime::transport::listener::{Bound, ListenError};
@@ -67,6 +68,9 @@ pub enum StartError {
     /// A password or token is missing.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The site's calibration cannot be used.
+    #[error("speaker.calibration: {0}")]
+    Calibration(#[from] SiteCalibrationError),
     /// An address cannot be listened on.
     #[error("cannot listen on {address} ({key}): {error}")]
     Listen {
@@ -143,6 +147,8 @@ impl Appliance {
 
         let loading = Instant::now();
         let Voices { decide, watch } = installed.voices()?;
+        let site = config.speaker.calibration.as_deref();
+        let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let moonshine = installed.moonshine()?;
         let spotter = installed.spotter(&policy, config.keyword.forced_threshold)?;
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
@@ -202,7 +208,8 @@ impl Appliance {
             media,
             policy: Arc::new(policy),
             models: installed.models().clone(),
-            decision: config.speaker,
+            calibration,
+            speaker: config.speaker.clone(),
             store,
             metrics,
             health: Arc::clone(&health),

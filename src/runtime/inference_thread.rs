@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::audio::segmenter::Segment;
 use crate::call::media_session::{Answer, Infer};
-use crate::call::speaker_watch::VoiceWork;
+use crate::call::voices::{Asker, VoiceWork};
 use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::spotter::Spotter;
 use crate::runtime::batcher::Batcher;
@@ -25,10 +25,10 @@ use crate::speaker::embedding::Embedding;
 /// A segment is at most 8 s long and costs some 0.3 s of CPU, so four of them are half a minute
 /// of speech: whoever waits longer would alarm too late, and the spotter is told of the gap.
 pub const SEGMENTS_WAITING: u64 = 4;
-/// Answers that one session may have outstanding: a piece of speech for each embedder and a segment
-/// being worked on, one more of each and [`SEGMENTS_WAITING`] segments in the queues. A channel of this
-/// size is never full.
-pub const ANSWERS_OUTSTANDING: usize = 5 + SEGMENTS_WAITING as usize;
+/// Answers that one session may have outstanding: a piece of speech for each embedder and asker and
+/// a segment being worked on, one more of each piece and [`SEGMENTS_WAITING`] segments in the queues. A
+/// channel of this size is never full.
+pub const ANSWERS_OUTSTANDING: usize = 9 + SEGMENTS_WAITING as usize;
 /// Slices that the cheap embedder takes at once: a batch of eight costs it half as much a slice as one.
 const SLICES_AT_ONCE: usize = 8;
 /// How long a slice waits for company. A call has one every 0.7 s of speech: at twelve calls there is
@@ -53,8 +53,8 @@ impl Backlog {
 #[derive(Clone, Debug)]
 pub struct InferenceQueues {
     backlog: Arc<Backlog>,
-    decide: Arc<Queue<CallKey, (VoiceWork, Replies)>>,
-    watch: Arc<Queue<CallKey, (VoiceWork, Replies)>>,
+    decide: Arc<Queue<(CallKey, Asker), (VoiceWork, Replies)>>,
+    watch: Arc<Queue<(CallKey, Asker), (VoiceWork, Replies)>>,
     keyword: Arc<Queue<(CallKey, u64), (Segment, Replies)>>,
 }
 
@@ -90,7 +90,7 @@ impl InferenceQueues {
         let replaced = match work {
             Infer::Speaker(work) => self
                 .of(work.by)
-                .push(now, call, (work, replies.clone()))
+                .push(now, (call, work.asker), (work, replies.clone()))
                 .map(|(work, _)| Infer::Speaker(work)),
             Infer::Keyword(segment) => self
                 .keyword
@@ -103,7 +103,7 @@ impl InferenceQueues {
         replaced
     }
 
-    fn of(&self, role: Purpose) -> &Arc<Queue<CallKey, (VoiceWork, Replies)>> {
+    fn of(&self, role: Purpose) -> &Arc<Queue<(CallKey, Asker), (VoiceWork, Replies)>> {
         match role {
             Purpose::Decide => &self.decide,
             Purpose::Watch => &self.watch,
@@ -144,8 +144,8 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
             let embeddings = metrics.time(Model::of(role), || embed_all(&mut model, &windows));
             let embeddings = embeddings.unwrap_or_else(|| vec![None; batch.len()]);
             for ((work, replies), embedding) in batch.into_iter().zip(embeddings) {
-                let VoiceWork { by, window, .. } = work;
-                reply(&backlog, &replies, Answer::Embedding { by, window, embedding });
+                let VoiceWork { asker, by, window, .. } = work;
+                reply(&backlog, &replies, Answer::Embedding { asker, by, window, embedding });
             }
         }
     })

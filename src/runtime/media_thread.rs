@@ -11,10 +11,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::sleep_until;
 
+use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::enrollment_watch::{EnrollmentWatch, Progress};
 use crate::call::media_plan::MediaPlan;
 use crate::call::media_session::{Answer, Infer, MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
-use crate::call::speaker_watch::{SpeakerWatch, VoiceWork};
+use crate::call::speaker_watch::SpeakerWatch;
+use crate::call::voices::VoiceWork;
 use crate::policy::evidence::Evidence;
 use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::packet::is_dtls;
@@ -22,6 +25,7 @@ use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
 use crate::runtime::metrics::Metrics;
 use crate::sip::event::CallKey;
+use crate::speaker::adaptation::Step;
 
 /// Largest datagram that is read whole: an Ethernet frame's worth and then some.
 const LARGEST_DATAGRAM: usize = 2048;
@@ -52,6 +56,10 @@ pub struct Opening {
     pub sockets: MediaSockets,
     /// Whom to compare with.
     pub watch: Option<SpeakerWatch>,
+    /// Who is to be enrolled, from the beginning or later on.
+    pub enrollments: mpsc::Receiver<EnrollmentWatch>,
+    /// What watches whether the call may teach the voiceprint.
+    pub adaptation: Option<AdaptationWatch>,
     /// Whether phrases are watched.
     pub spotting: bool,
     /// Chooses SSRC and report times.
@@ -65,6 +73,10 @@ pub struct Opening {
 pub enum MediaEvent {
     /// Something was learnt.
     Evidence(CallKey, Evidence),
+    /// The party's enrolment has come to something.
+    Enrollment(CallKey, Progress),
+    /// The call has something to teach the voiceprint.
+    Adapt(CallKey, Step),
     /// Nothing has come from the peer for as long as it is given.
     Silent(CallKey),
     /// There will never be keys for the audio.
@@ -141,6 +153,7 @@ struct Party {
     key: CallKey,
     session: MediaSession,
     plan: watch::Receiver<MediaPlan>,
+    enrollments: mpsc::Receiver<EnrollmentWatch>,
     rtp: UdpSocket,
     rtcp: UdpSocket,
     queues: InferenceQueues,
@@ -162,13 +175,19 @@ impl Party {
         metrics: &Arc<Metrics>,
         events: &mpsc::Sender<MediaEvent>,
     ) -> io::Result<Self> {
-        let Opening { call, mut plan, sockets, watch, spotting, seed, cname } = opening;
+        let Opening { call, mut plan, sockets, watch, spotting, seed, cname, .. } = opening;
         let agreed = plan.borrow_and_update().clone();
         let (replies, answers) = mpsc::channel(ANSWERS_OUTSTANDING);
+        let now = Instant::now();
+        let mut session = MediaSession::new(now, agreed, watch, spotting, seed, &cname);
+        if let Some(adaptation) = opening.adaptation {
+            session.adapt(adaptation);
+        }
         Ok(Self {
             key: call,
-            session: MediaSession::new(Instant::now(), agreed, watch, spotting, seed, &cname),
+            session,
             plan,
+            enrollments: opening.enrollments,
             rtp: UdpSocket::from_std(sockets.rtp)?,
             rtcp: UdpSocket::from_std(sockets.rtcp)?,
             queues: queues.clone(),
@@ -208,6 +227,7 @@ impl Party {
                     },
                     Err(_) => break,
                 },
+                Some(enrollment) = self.enrollments.recv() => self.session.enroll(enrollment),
                 () = sleep_until(due) => self.session.handle_timeout(Instant::now()),
                 _ = publish.tick() => self.publish(),
             }
@@ -236,6 +256,16 @@ impl Party {
                     let event = MediaEvent::Evidence(self.key, evidence);
                     // Evidence is never dropped; the signalling thread takes it without waiting for us.
                     if self.events.send(event).await.is_err() {
+                        return;
+                    }
+                }
+                Output::Enrollment(progress) => {
+                    if self.events.send(MediaEvent::Enrollment(self.key, progress)).await.is_err() {
+                        return;
+                    }
+                }
+                Output::Adapt(step) => {
+                    if self.events.send(MediaEvent::Adapt(self.key, step)).await.is_err() {
                         return;
                     }
                 }
@@ -271,8 +301,8 @@ impl Party {
             return;
         };
         let (model, answer) = match replaced {
-            Infer::Speaker(VoiceWork { by, window, .. }) => {
-                (Model::of(by), Answer::Embedding { by, window, embedding: None })
+            Infer::Speaker(VoiceWork { asker, by, window, .. }) => {
+                (Model::of(by), Answer::Embedding { asker, by, window, embedding: None })
             }
             Infer::Keyword(segment) => (Model::Keyword, Answer::Hits { segment, hits: None }),
         };
@@ -297,6 +327,8 @@ impl Party {
             }
             self.drain().await;
         }
+        self.session.conclude();
+        self.drain().await;
         self.publish();
         self.session.stats()
     }

@@ -15,6 +15,7 @@ pub mod complaints;
 pub mod dtls_identity;
 pub mod embedder_card;
 pub mod enroller;
+pub mod enrollments;
 pub mod health;
 pub mod heard;
 pub mod http;

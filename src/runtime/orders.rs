@@ -20,6 +20,7 @@ impl Signalling {
             Order::Place(order, reply) => drop(reply.send(self.place(&order))),
             Order::List(reply) => drop(reply.send(self.placed.list())),
             Order::Show(id, reply) => drop(reply.send(self.placed.show(id))),
+            Order::Enroll(order, reply) => drop(reply.send(self.enroll(&order))),
             Order::End(id, reply) => {
                 let call = self.placed.show(id);
                 if let Some(key) = self.placed.key(id) {

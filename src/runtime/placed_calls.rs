@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::runtime::enrollments::{EnrollOrder, Enrolling, NotEnrolled};
 use crate::runtime::transport::tls::Tls;
 use crate::sip::event::CallKey;
 use crate::sip::headers::Headers;
@@ -41,6 +42,9 @@ pub struct PlaceOrder {
     /// As `X-Sidetone-Policy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
+    /// As `X-Sidetone-Enroll`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enroll: Option<String>,
 }
 
 /// How a placed call stands.
@@ -82,6 +86,8 @@ pub enum Order {
     List(oneshot::Sender<Vec<PlacedCall>>),
     /// One of them.
     Show(u64, oneshot::Sender<Option<PlacedCall>>),
+    /// Enrol the caller of a call or conversation; the answer says why not.
+    Enroll(EnrollOrder, oneshot::Sender<Result<Enrolling, NotEnrolled>>),
     /// Hang one up; tells how it stood.
     End(u64, oneshot::Sender<Option<PlacedCall>>),
     /// Use these certificates for new connections.
@@ -112,6 +118,7 @@ impl PlaceOrder {
             ("X-Sidetone-Subject", &self.subject),
             ("X-Sidetone-Consent", &self.consent),
             ("X-Sidetone-Policy", &self.policy),
+            ("X-Sidetone-Enroll", &self.enroll),
         ];
         for (name, value) in fields {
             if let Some(value) = value {

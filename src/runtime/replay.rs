@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_session::{Answer, Infer, MediaSession, Output};
 use crate::call::media_stats::MediaStats;
-use crate::call::speaker_watch::{SpeakerWatch, VoiceWork};
+use crate::call::speaker_watch::SpeakerWatch;
+use crate::call::voices::VoiceWork;
 use crate::policy::evidence::{Evidence, Obstacle};
 use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::line::LineReport;
@@ -49,8 +50,8 @@ pub struct Bookkeeper;
 impl Analyst for Bookkeeper {
     fn answer(&mut self, work: Infer) -> Answer {
         match work {
-            Infer::Speaker(VoiceWork { by, window, .. }) => {
-                Answer::Embedding { by, window, embedding: None }
+            Infer::Speaker(VoiceWork { asker, by, window, .. }) => {
+                Answer::Embedding { asker, by, window, embedding: None }
             }
             Infer::Keyword(segment) => Answer::Hits { segment, hits: None },
         }
@@ -316,6 +317,8 @@ impl Player {
                 Output::Evidence(evidence) => self.take(&evidence, judges),
                 // Nobody is there to be told, and no dialog to be ended.
                 Output::Silent | Output::HandshakeFailed(_) | Output::Transmit { .. } => {}
+                // Nobody is enrolled from a recording of a call, nor adapted to.
+                Output::Enrollment(_) | Output::Adapt(_) => {}
             }
         }
     }
@@ -332,7 +335,8 @@ impl Player {
             Evidence::Key { .. }
             | Evidence::Speaker(_)
             | Evidence::NoSpeakerCheck(_)
-            | Evidence::Phrase(_) => {}
+            | Evidence::Phrase(_)
+            | Evidence::Enrollment(_) => {}
         }
         let judge = judges.of(&self.name.conversation, &self.policy);
         if let Some(verdict) = judge.weigh(&mut self.leg, evidence)

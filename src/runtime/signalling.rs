@@ -9,14 +9,17 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout_at};
 use tracing::{info, warn};
 
+use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::call::{Call, Output};
+use crate::call::enrollment_watch::EnrollmentWatch;
 use crate::call::facts::Facts;
 use crate::call::key_source::{KeySource, SECRET};
 use crate::call::media_plan::MediaPlan;
 use crate::call::negotiation::{MediaTerms, Negotiation};
 use crate::call::notice::notice;
 use crate::call::speaker_watch::SpeakerWatch;
-use crate::policy::evidence::Obstacle;
+use crate::config::speaker::Speaker;
+use crate::policy::evidence::{Evidence, Obstacle};
 use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::rule::Policy;
 use crate::rtp::security::Security;
@@ -42,7 +45,7 @@ use crate::sip::info::InfoProfile;
 use crate::sip::location::Target;
 use crate::sip::transport::Transport;
 use crate::speaker::calibration::Calibration;
-use crate::speaker::verifier::{self, Verifier};
+use crate::speaker::verifier::Verifier;
 
 /// Messages taken in one turn, so that a flood cannot keep timers and evidence waiting.
 const MESSAGES_A_TURN: usize = 32;
@@ -84,7 +87,9 @@ pub struct Signalling {
     pub(super) media: Vec<MediaThread>,
     pub(super) policy: Arc<Policy>,
     pub(super) models: Models,
-    pub(super) decision: verifier::Settings,
+    pub(super) speaker: Speaker,
+    /// What scores are worth here.
+    pub(super) calibration: Calibration,
     pub(super) store: Voiceprints,
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<Health>,
@@ -103,8 +108,15 @@ pub(super) type Located = (ClientId, Vec<Target>);
 /// A call and what belongs to it here.
 #[derive(Debug)]
 pub(super) struct Entry {
-    call: Call,
-    facts: Facts,
+    pub(super) call: Call,
+    pub(super) facts: Facts,
+    /// When it began.
+    pub(super) started: jiff::Timestamp,
+    /// Where who is to be enrolled is handed to the media session, and its other end until then.
+    /// Whether an enrolment was begun, or refused, that the facts ask for.
+    pub(super) asked: bool,
+    pub(super) enroll: mpsc::Sender<EnrollmentWatch>,
+    enrollments: Option<mpsc::Receiver<EnrollmentWatch>>,
     /// The peer, where whoever sees its SIP can read it.
     exposed: Option<String>,
     /// Bound, and waiting for the media session to take them.
@@ -112,7 +124,7 @@ pub(super) struct Entry {
     /// Keeps the media session open.
     plan: Option<watch::Sender<MediaPlan>>,
     /// The dialog is over.
-    ended: bool,
+    pub(super) ended: bool,
     /// The media session is over, or never was.
     silent: bool,
 }
@@ -209,16 +221,9 @@ impl Signalling {
 
     fn handle_media(&mut self, event: MediaEvent) {
         match event {
-            MediaEvent::Evidence(key, evidence) => {
-                let Some(entry) = self.calls.get_mut(&key) else { return };
-                let (judge, _) = self
-                    .judges
-                    .get_mut(&entry.facts.conversation)
-                    .expect("a call's conversation has a judge");
-                entry.call.handle_evidence(judge, &evidence);
-                let _ = self.observers.send(Observation::Evidence { call: key, evidence });
-                self.drain_call(key);
-            }
+            MediaEvent::Evidence(key, evidence) => self.weigh(key, evidence),
+            MediaEvent::Enrollment(key, progress) => self.handle_progress(key, progress),
+            MediaEvent::Adapt(key, step) => self.handle_step(key, &step),
             MediaEvent::Silent(key) => {
                 if let Some(entry) = self.calls.get(&key) {
                     warn!(conversation = entry.facts.conversation, "no RTP: the call is ended");
@@ -245,6 +250,18 @@ impl Signalling {
                 self.forget(key);
             }
         }
+    }
+
+    /// Has a call's judge weigh what its audio showed.
+    pub(super) fn weigh(&mut self, key: CallKey, evidence: Evidence) {
+        let Some(entry) = self.calls.get_mut(&key) else { return };
+        let (judge, _) = self
+            .judges
+            .get_mut(&entry.facts.conversation)
+            .expect("a call's conversation has a judge");
+        entry.call.handle_evidence(judge, &evidence);
+        let _ = self.observers.send(Observation::Evidence { call: key, evidence });
+        self.drain_call(key);
     }
 
     /// Does what the endpoint asks for, until it asks for nothing more.
@@ -298,6 +315,7 @@ impl Signalling {
             Event::Invited(invitation) => self.handle_invited(key, &invitation),
             Event::Confirmed { answer } => {
                 self.with(key, |call, judge| call.handle_confirmed(judge, answer.as_deref()));
+                self.begin_enrollment(key);
             }
             Event::Reinvited { offer } => {
                 self.with(key, |call, _| call.handle_reinvited(offer.as_deref()));
@@ -316,6 +334,7 @@ impl Signalling {
             Event::Answered { sdp, .. } => {
                 self.placed.answered(key);
                 self.with(key, |call, judge| call.handle_answered(judge, sdp.as_deref()));
+                self.begin_enrollment(key);
             }
             // Digits and other INFO of theirs are answered by the endpoint; nothing listens to them.
             Event::InfoReceived { .. }
@@ -400,9 +419,14 @@ impl Signalling {
             .entry(conversation.clone())
             .or_insert_with(|| (Judge::new(conversation, policy), 0));
         judge.1 += 1;
+        let (enroll, enrollments) = mpsc::channel(1);
         let entry = Entry {
             call,
             facts,
+            started: jiff::Timestamp::now(),
+            asked: false,
+            enroll,
+            enrollments: Some(enrollments),
             exposed: exposed.cloned(),
             sockets: Some(sockets),
             plan: None,
@@ -422,7 +446,7 @@ impl Signalling {
                 None
             }),
         };
-        let verifier = Verifier::new(Calibration::RESNET34_GE2E, self.decision);
+        let verifier = Verifier::new(self.calibration, self.speaker.decision());
         SpeakerWatch::new(
             facts.consent.as_ref(),
             voiceprint.as_ref(),
@@ -530,6 +554,10 @@ impl Signalling {
             warn!(peer, "SRTP keys travel in SIP without TLS: who sees it can decrypt the audio");
         }
         let Some(sockets) = entry.sockets.take() else { return };
+        let Some(enrollments) = entry.enrollments.take() else { return };
+        let adaptation = self.speaker.adaptation;
+        let adaptation = (adaptation.enabled && watch.is_some())
+            .then(|| AdaptationWatch::new(adaptation, &self.models.speaker));
         let party = entry.facts.party;
         let (sender, receiver) = watch::channel(plan);
         let opening = Opening {
@@ -537,6 +565,8 @@ impl Signalling {
             plan: receiver,
             sockets,
             watch,
+            enrollments,
+            adaptation,
             spotting: (0..self.policy.phrases.len()).any(|p| self.policy.watches(p, party)),
             seed: self.random.u64(..),
             cname: format!("{:012x}@{}", self.random.u64(..) >> 16, self.advertised),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::speaker::calibration::Recalibration;
+use crate::speaker::calibration::{Calibration, Recalibration};
 use crate::speaker::embedder::Embedders;
 use crate::speaker::recalibration::Fit;
 
@@ -104,6 +104,15 @@ impl SiteCalibration {
         }
         Ok(found)
     }
+}
+
+/// The shipped calibration, corrected by the site's file where one is named.
+pub fn in_use(
+    file: Option<&Path>,
+    models: &Embedders,
+) -> Result<Calibration, SiteCalibrationError> {
+    let shipped = Calibration::RESNET34_GE2E;
+    file.map_or(Ok(shipped), |file| Ok(shipped.at_site(SiteCalibration::read(file, models)?.line)))
 }
 
 #[cfg(test)]

@@ -18,21 +18,28 @@ const WHOLE_STEP_S: f64 = 30.0;
 
 /// `[speaker.adaptation]`
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Whether voiceprints are adapted at all.
     pub enabled: bool,
-    /// Log-likelihood ratio that the acceptance has to have above its own bound, nats.
-    pub margin: f64,
+    /// Least mean log-likelihood ratio of the call's windows, nats.
+    pub least_llr: f64,
     /// Least net speech of the call, seconds.
     pub least_speech_s: f64,
     /// Share (above 0, to 1) of the way that a whole step goes.
     pub step: f64,
 }
 
+impl Settings {
+    /// As it is unless somebody says otherwise. 5.0 nats: between 20 enrolments of five readers, 60
+    /// pairs of one reader have means of 5.7 to 6.5 and no window below 0, and of 320 pairs of two
+    /// the largest mean is 1.4; mu-law, one session a reader, so this flatters.
+    pub const OFF: Self = Self { enabled: false, least_llr: 5.0, least_speech_s: 20.0, step: 0.1 };
+}
+
 impl Default for Settings {
     fn default() -> Self {
-        Self { enabled: false, margin: 3.0, least_speech_s: 20.0, step: 0.1 }
+        Self::OFF
     }
 }
 
@@ -55,7 +62,7 @@ pub struct Step {
     pub voices: Vec<(String, Embedding)>,
     /// Net speech behind it, seconds.
     pub net_speech_s: f64,
-    /// Log-likelihood ratio at acceptance, nats.
+    /// Mean log-likelihood ratio of its windows, nats.
     pub llr: f64,
 }
 

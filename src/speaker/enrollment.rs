@@ -110,13 +110,16 @@ impl Enrollment {
     /// The session as it stands, or what is wrong with it. Its length is judged with that of the
     /// others, by [`crate::speaker::gathering`].
     pub fn conclude(&self, quality: &Quality) -> Result<Sitting, Shortcoming> {
-        quality.check()?;
         let (judge, bounds) = &self.judge;
-        if let Some((_, windows)) = self.models.iter().find(|(model, _)| model == judge) {
-            // The slices first: they tell more, where there are any.
-            bounds.slices.check(&self.slices)?;
-            bounds.windows.check(windows)?;
-        }
+        let windows = self.models.iter().find(|(model, _)| model == judge);
+        let windows = windows.map_or(&[][..], |(_, windows)| windows);
+        // Music is also noisy, and a noisy voice also differs from itself: first what it is.
+        quality.check_tone()?;
+        bounds.slices.check_a_voice(&self.slices)?;
+        bounds.windows.check_a_voice(windows)?;
+        quality.check()?;
+        bounds.slices.check_alone(&self.slices)?;
+        bounds.windows.check_alone(windows)?;
         let session = Session {
             when: self.when,
             source: self.source,

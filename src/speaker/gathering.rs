@@ -16,6 +16,14 @@ use crate::speaker::voiceprint::{KEPT, Kept, Reference, SESSIONS, Session, Voice
 /// Windows of one model that are kept while sessions are gathered.
 const MOST_WINDOWS: usize = 8 * KEPT;
 
+/// `[speaker.enrollment]`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Whether who agreed and has no voiceprint is enrolled without being asked.
+    pub passive: bool,
+}
+
 /// What has been heard of one person so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

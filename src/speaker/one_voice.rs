@@ -39,31 +39,40 @@ pub struct Agreement {
 impl Agreement {
     /// ResNet34 (int8) in telephone bandwidth.
     ///
-    /// Measured on mu-law with some 10 s of net speech: 52 files of two cohort readers for tuning
-    /// (7 s and 7 s, turns of 3.5 s, turns of 2 s) and 47 of others for this report, of which 44
-    /// were refused; of single speakers 0 of 20 when tuning, and 0 of 28 in the report (15 cohort
-    /// readers, 13 enrolments of test-other readers), 0 of 13 with babble at 15 dB, and 0 of 12
-    /// German speakers of one mood; 5 of 5 who change between acted moods are refused.
-    /// Slices: one voice .43 to .72, two .23 to .45, synthetic music, tones and noise .86 to .98;
-    /// windows alone, at .58: one voice .60 to .85, of two 39 of 40, 24 of 29 and 7 of 30 refused,
-    /// and the others .90 to .99. Sessions: 464 of 465 pairs of readers lie below .60, neutral and
-    /// angry speech of one German speaker at .60 to .70.
+    /// Chosen on mu-law with some 10 s of net speech, on files of two readers (7 s and 7 s, turns of
+    /// 3.5 s, turns of 2 s) split by the first reader's number: of one half 51 of 52 are refused and
+    /// of single readers 0 of 20; of the other half 46 of 47, and 1 of 28. Both halves had been seen
+    /// at other bounds before these were taken, and so had every eighth of the readers that
+    /// tests/enrolment_trials.rs measures (23 of 23 halves, 21 of 23 turns of 2 s, and 0 of 27 alone):
+    /// no figure here is from readers never looked at. With babble at 15 dB 0 of
+    /// 13 single readers are refused, of German speakers in one mood 0 of 12, and 5 of 5 of those
+    /// who change between acted moods. The windows alone, as in a call, find 39 of 40, 24 of 29 and
+    /// 11 of 30. One voice's slices agree by .43 to .72, two readers' by .23 to .45, synthetic
+    /// music, tones and noise by .86 to .98; windows by .60 to .85, and .90 to .99. Sessions: 464 of
+    /// 465 pairs of readers lie below .60, neutral and angry speech of one German at .60 to .70.
     pub const RESNET34: Self = Self {
-        windows: Bounds { least: 0.58, most: 0.88 },
-        slices: Bounds { least: 0.43, most: 0.80 },
+        windows: Bounds { least: 0.60, most: 0.88 },
+        slices: Bounds { least: 0.44, most: 0.80 },
         sessions: 0.60,
     };
 }
 
 impl Bounds {
-    /// Whether `parts` are of one voice; too few to compare, and there is nothing to say.
-    pub fn check(&self, parts: &[Part]) -> Result<(), Shortcoming> {
+    /// Whether `parts` are of a voice at all; too few to compare, and there is nothing to say.
+    pub fn check_a_voice(&self, parts: &[Part]) -> Result<(), Shortcoming> {
+        match agreement(parts) {
+            Some(cosine) if cosine > self.most => {
+                Err(Shortcoming::NoVoice { cosine, allowed: self.most })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether `parts` are of one voice alone; too few to compare, and there is nothing to say.
+    pub fn check_alone(&self, parts: &[Part]) -> Result<(), Shortcoming> {
         match agreement(parts) {
             Some(cosine) if cosine < self.least => {
                 Err(Shortcoming::SeveralVoices { cosine, needed: self.least })
-            }
-            Some(cosine) if cosine > self.most => {
-                Err(Shortcoming::NoVoice { cosine, allowed: self.most })
             }
             Some(_) | None => Ok(()),
         }
@@ -106,10 +115,11 @@ mod tests {
 
     #[test]
     fn one_voice_varies_a_little_two_a_lot_and_music_not_at_all() {
-        assert_eq!(BOUNDS.check(&parts(&[0., 20., 0., 50., 5., 45., 60.])), Ok(()));
-        let two = BOUNDS.check(&parts(&[0., 0., 0., 0., 80., 80., 80., 80.]));
+        let one = parts(&[0., 20., 0., 50., 5., 45., 60.]);
+        assert_eq!((BOUNDS.check_a_voice(&one), BOUNDS.check_alone(&one)), (Ok(()), Ok(())));
+        let two = BOUNDS.check_alone(&parts(&[0., 0., 0., 0., 80., 80., 80., 80.]));
         assert!(matches!(two, Err(Shortcoming::SeveralVoices { .. })), "{two:?}");
-        let music = BOUNDS.check(&parts(&[0., 2., 1., 3., 0., 2.]));
+        let music = BOUNDS.check_a_voice(&parts(&[0., 2., 1., 3., 0., 2.]));
         assert!(matches!(music, Err(Shortcoming::NoVoice { .. })), "{music:?}");
     }
 

@@ -143,14 +143,22 @@ pub enum Shortcoming {
 }
 
 impl Quality {
+    /// Whether what sounds is a steady tone.
+    pub fn check_tone(&self) -> Result<(), Shortcoming> {
+        match self.tone {
+            Some(tone)
+                if tone.time > self.net_speech.mul_f64(MOST_TONE)
+                    && tone.time > Duration::from_secs(1) =>
+            {
+                Err(Shortcoming::Tone(tone))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// The first thing that is wrong with it; its length is judged by who knows of all sessions.
     pub fn check(&self) -> Result<(), Shortcoming> {
-        if let Some(tone) = self.tone
-            && tone.time > self.net_speech.mul_f64(MOST_TONE)
-            && tone.time > Duration::from_secs(1)
-        {
-            return Err(Shortcoming::Tone(tone));
-        }
+        self.check_tone()?;
         if self.clipping > MOST_CLIPPING {
             return Err(Shortcoming::Clipped { share: self.clipping });
         }

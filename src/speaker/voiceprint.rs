@@ -118,7 +118,7 @@ pub struct Revision {
     pub number: u32,
     /// When the next one took its place.
     pub replaced: jiff::Timestamp,
-    /// Log-likelihood ratio of the call that moved it on, nats.
+    /// Mean log-likelihood ratio of the windows of the call that moved it on, nats.
     pub llr: f64,
     /// Net speech of that call, seconds.
     pub net_speech_s: f64,

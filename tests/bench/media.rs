@@ -92,8 +92,8 @@ fn session(bencher: Bencher<'_, '_>, codec: Codec) {
                 while let Some(output) = session.poll_output() {
                     if let Output::Infer(Infer::Speaker(work)) = output {
                         let embedding = Some(voiceprint().references[0].embedding.clone());
-                        let (by, window) = (work.by, work.window);
-                        session.handle_answer(Answer::Embedding { by, window, embedding });
+                        let (asker, by, window) = (work.asker, work.by, work.window);
+                        session.handle_answer(Answer::Embedding { asker, by, window, embedding });
                     }
                 }
             }

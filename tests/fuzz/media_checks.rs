@@ -11,7 +11,8 @@ use sidetone::audio::speech_windows::{SLICE_SAMPLES, WINDOW_SAMPLES};
 use sidetone::call::media_plan::{MediaPlan, Payload};
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
 use sidetone::call::media_stats::MediaStats;
-use sidetone::call::speaker_watch::{SpeakerWatch, VoiceWork};
+use sidetone::call::speaker_watch::SpeakerWatch;
+use sidetone::call::voices::VoiceWork;
 use sidetone::consent::consent::Consent;
 use sidetone::policy::evidence::Evidence;
 use sidetone::policy::line::LineState;
@@ -240,9 +241,9 @@ impl Run {
             return;
         }
         let answer = match self.waiting.remove(0) {
-            Infer::Speaker(VoiceWork { by, window, .. }) => {
+            Infer::Speaker(VoiceWork { asker, by, window, .. }) => {
                 let embedding = well.then(|| Embedding::from_raw(vec![0.8, 0.6]).expect("one"));
-                Answer::Embedding { by, window, embedding }
+                Answer::Embedding { asker, by, window, embedding }
             }
             Infer::Keyword(segment) => Answer::Hits { segment, hits: well.then(Vec::new) },
         };
@@ -287,7 +288,10 @@ impl Run {
                 }
                 Output::Evidence(evidence) => format!("{evidence:?}").hash(&mut self.story),
                 Output::Transmit { datagram, .. } => datagram.hash(&mut self.story),
-                Output::Silent | Output::HandshakeFailed(_) => "silent".hash(&mut self.story),
+                Output::Enrollment(_)
+                | Output::Adapt(_)
+                | Output::Silent
+                | Output::HandshakeFailed(_) => "silent".hash(&mut self.story),
             }
         }
         let stats = self.session.stats();

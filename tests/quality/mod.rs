@@ -185,8 +185,8 @@ fn heard(
                     }
                     windows += 1;
                     // Nothing is decided, so every window goes on being asked about.
-                    let (by, window) = (work.by, work.window);
-                    session.handle_answer(Answer::Embedding { by, window, embedding: None });
+                    let (asker, by, window) = (work.asker, work.by, work.window);
+                    session.handle_answer(Answer::Embedding { asker, by, window, embedding: None });
                 }
                 Output::Infer(Infer::Keyword(segment)) => {
                     let hits = Some(models.spot(&segment.samples));
@@ -197,6 +197,8 @@ fn heard(
                     outcome.coverage = line.coverage;
                 }
                 Output::Evidence(_)
+                | Output::Enrollment(_)
+                | Output::Adapt(_)
                 | Output::Silent
                 | Output::HandshakeFailed(_)
                 | Output::Transmit { .. } => {}

@@ -6,14 +6,17 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sidetone::audio::segmenter::Segment;
+use sidetone::call::enrollment_watch::Progress;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
-use sidetone::call::speaker_watch::{SpeakerWatch, VoiceWork};
+use sidetone::call::speaker_watch::SpeakerWatch;
+use sidetone::call::voices::VoiceWork;
 use sidetone::consent::consent::Consent;
 use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
 use sidetone::rtp::dtls::DtlsFailure;
 use sidetone::rtp::security::Security;
+use sidetone::speaker::adaptation::Step;
 use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::embedder::{Embedders, Purpose};
 use sidetone::speaker::embedding::Embedding;
@@ -62,6 +65,10 @@ pub(crate) struct Party {
     asked: usize,
     /// Why there were no keys.
     pub(crate) unheard: Vec<DtlsFailure>,
+    /// What its enrolment came to.
+    pub(crate) enrolling: Vec<Progress>,
+    /// What it taught.
+    pub(crate) steps: Vec<Step>,
     /// How often it was told that nothing comes any more.
     pub(crate) silences: usize,
 }
@@ -145,6 +152,8 @@ impl Party {
             answers: BTreeMap::new(),
             asked: 0,
             unheard: Vec::new(),
+            enrolling: Vec::new(),
+            steps: Vec::new(),
             silences: 0,
         }
     }
@@ -196,6 +205,7 @@ impl Party {
         for (_, answer) in std::mem::take(&mut self.answers) {
             self.session.handle_answer(answer);
         }
+        self.session.conclude();
         self.drain();
     }
 
@@ -214,7 +224,8 @@ impl Party {
             | Evidence::Phrase(_)
             | Evidence::Talk { .. }
             | Evidence::Key { .. }
-            | Evidence::Line(_) => None,
+            | Evidence::Line(_)
+            | Evidence::Enrollment(_) => None,
         };
         self.evidence.iter().filter_map(of_speaker).collect()
     }
@@ -234,7 +245,8 @@ impl Party {
             | Evidence::Phrase(_)
             | Evidence::Speaker(_)
             | Evidence::Key { .. }
-            | Evidence::Line(_) => None,
+            | Evidence::Line(_)
+            | Evidence::Enrollment(_) => None,
         };
         self.evidence.iter().filter_map(of_talk).collect()
     }
@@ -252,6 +264,8 @@ impl Party {
                     self.evidence.push(evidence);
                 }
                 Output::Silent => self.silences += 1,
+                Output::Enrollment(progress) => self.enrolling.push(progress),
+                Output::Adapt(step) => self.steps.push(step),
                 Output::HandshakeFailed(why) => self.unheard.push(why),
                 Output::Transmit { destination, datagram, .. } => {
                     self.reports.push((self.now - self.start, destination, datagram));
@@ -263,13 +277,16 @@ impl Party {
     fn ask(&mut self, work: Infer) {
         let (takes, answer) = match work {
             Infer::Speaker(work) => {
-                let (by, window) = (work.by, work.window);
+                let (asker, by, window) = (work.asker, work.by, work.window);
                 let embedding = (self.ear)(self.windows.len(), &work).map(|cosine| match by {
                     Purpose::Decide => one_of_many(cosine, window),
                     Purpose::Watch => embedding((1.0 + cosine) / 2.0),
                 });
                 self.windows.push(work);
-                ((self.takes)(self.windows.len()), Answer::Embedding { by, window, embedding })
+                (
+                    (self.takes)(self.windows.len()),
+                    Answer::Embedding { asker, by, window, embedding },
+                )
             }
             Infer::Keyword(segment) => {
                 self.segments.push(segment.clone());
@@ -297,7 +314,7 @@ fn told(work: &Infer) -> String {
         hasher.finish()
     };
     match work {
-        Infer::Speaker(VoiceWork { by, window, samples, end, net_speech }) => {
+        Infer::Speaker(VoiceWork { asker: _, by, window, samples, end, net_speech }) => {
             let sound = digest(samples);
             format!("{by:?} window {window}, to {end:?}, {net_speech:?}: {sound:016x}")
         }

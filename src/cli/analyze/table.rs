@@ -158,6 +158,9 @@ fn verdict(verdict: &Verdict) {
         Finding::Keyword { phrase, start_s, end_s, .. } => {
             (AnsiColor::Cyan, format!("phrase {phrase} {start_s:.2}-{end_s:.2} s"))
         }
+        Finding::Enrollment { subject, state, .. } => {
+            (AnsiColor::Cyan, format!("enrolment of {subject} {}", state.as_str()))
+        }
         // What became of a line stands above the verdicts.
         Finding::Line { .. } => return,
     };

@@ -137,7 +137,10 @@ impl Shown {
                 };
                 self.print(style, &line);
             }
-            Evidence::Phrase(_) | Evidence::NoSpeakerCheck(_) | Evidence::Line(_) => {}
+            Evidence::Phrase(_)
+            | Evidence::NoSpeakerCheck(_)
+            | Evidence::Line(_)
+            | Evidence::Enrollment(_) => {}
         }
     }
 
@@ -163,6 +166,9 @@ impl Shown {
                     color(AnsiColor::Cyan),
                     format!("PHRASE {phrase} {start_s:.2}-{end_s:.2} s, {how}"),
                 )
+            }
+            Finding::Enrollment { state, .. } => {
+                (color(AnsiColor::Cyan), format!("ENROLMENT {}", state.as_str()))
             }
             Finding::Line { .. } => return,
         };

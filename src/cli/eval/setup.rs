@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::runtime::audio_file::read_mono;
 use crate::runtime::enroller::EnrollError;
 use crate::runtime::onnx::speaker_model::SpeakerModel;
+use crate::runtime::site_calibration;
 use crate::runtime::trial_list::TrialList;
 use crate::runtime::trial_run::{self, LoadedNoises, Plan};
 use crate::runtime::voices::Voices;
@@ -85,7 +86,7 @@ impl Setup {
         let prints = trial_run::enrol(&list, &mut voices, &names, limit, show)?;
         progress.finish();
         let noises = LoadedNoises { talkers: talkers.unwrap_or_default(), own };
-        let calibration = Calibration::RESNET34_GE2E;
+        let calibration = site_calibration::in_use(config.speaker.calibration.as_deref(), &names)?;
         Ok(Bench { config, calibration, list, voices, names, noises, prints })
     }
 }

@@ -1,0 +1,154 @@
+//! Who wants a party's voice embedded, and for what: the comparison with a voiceprint, and an enrolment.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::audio::speech_windows::SpeechWindow;
+use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::enrollment_watch::{EnrollmentWatch, Heard, Progress};
+use crate::call::speaker_watch::SpeakerWatch;
+use crate::policy::evidence::SpeakerEvidence;
+use crate::speaker::adaptation::Step;
+use crate::speaker::embedder::Purpose;
+use crate::speaker::embedding::Embedding;
+
+/// Speech for an embedder.
+#[derive(Clone, Debug)]
+pub struct VoiceWork {
+    /// Who asks.
+    pub asker: Asker,
+    /// Which embedder is asked.
+    pub by: Purpose,
+    /// Which of the asker's windows it is of: its number, from 0.
+    pub window: u64,
+    /// 16 kHz.
+    pub samples: Vec<f32>,
+    /// Where the window ends: in stream time, and in speech heard.
+    pub end: Duration,
+    /// See `end`.
+    pub net_speech: Duration,
+}
+
+/// Who asks an embedder. Either has its own turn in the queues, so that neither's work replaces the other's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Asker {
+    /// The comparison with a voiceprint.
+    Claim,
+    /// An enrolment.
+    Enrollment,
+}
+
+/// What is to be done, and what was learnt.
+#[derive(Debug)]
+pub enum VoiceOutput {
+    /// Have this embedded.
+    Work(VoiceWork),
+    /// One more window was compared with the claim.
+    Evidence(SpeakerEvidence),
+    /// An enrolment has come further.
+    Enrollment(Progress),
+    /// The call may move the voiceprint so far.
+    Adapt(Step),
+}
+
+/// One party's voice, as far as anybody may listen to it.
+#[derive(Debug)]
+pub struct Voices {
+    claim: Option<SpeakerWatch>,
+    enrollment: Option<Box<EnrollmentWatch>>,
+    outputs: VecDeque<VoiceOutput>,
+}
+
+impl Voices {
+    /// A voice that is compared with a claim, if one may be checked.
+    pub fn new(claim: Option<SpeakerWatch>) -> Self {
+        Self { claim, enrollment: None, outputs: VecDeque::new() }
+    }
+
+    /// From now on the party is being enrolled; a second enrolment takes the place of the first.
+    pub fn enroll(&mut self, watch: EnrollmentWatch, heard: &Heard) {
+        let begun = Progress::Evidence(watch.begin(heard));
+        self.outputs.push_back(VoiceOutput::Enrollment(begun));
+        self.enrollment = Some(Box::new(watch));
+    }
+
+    /// From the beginning on the call may teach the voiceprint that it is compared with.
+    pub fn adapt(&mut self, watch: AdaptationWatch) {
+        if let Some(claim) = &mut self.claim {
+            claim.adapt(watch);
+        }
+    }
+
+    /// Whether anybody wants windows.
+    pub fn want_windows(&self) -> bool {
+        self.claim.as_ref().is_some_and(SpeakerWatch::wants_windows)
+            || self.enrollment.as_ref().is_some_and(|enrollment| enrollment.wants_windows())
+    }
+
+    /// Hears the audio as it came, to know its band.
+    pub fn hear(&mut self, samples: &[f32], rate: u32) {
+        if let Some(enrollment) = &mut self.enrollment {
+            enrollment.hear(samples, rate);
+        }
+    }
+
+    /// Takes the next window; `concealed` is all the speech so far of which a part was made up.
+    pub fn handle_window(&mut self, window: SpeechWindow, concealed: Duration) {
+        if let Some(enrollment) = &mut self.enrollment {
+            enrollment.handle_window(&window);
+        }
+        if let Some(claim) = &mut self.claim {
+            claim.handle_window(window, concealed);
+        }
+        self.gather();
+    }
+
+    /// Takes an embedder's answer about a window; `None` where it failed or never got to it.
+    pub fn handle_embedding(
+        &mut self,
+        (asker, by, window): (Asker, Purpose, u64),
+        embedding: Option<Embedding>,
+        heard: &Heard,
+    ) {
+        match asker {
+            Asker::Claim => {
+                if let Some(claim) = &mut self.claim {
+                    claim.handle_embedding(by, window, embedding);
+                }
+            }
+            Asker::Enrollment => {
+                let progress = self.enrollment.as_mut().and_then(|enrollment| {
+                    enrollment.handle_embedding(by, window, embedding, heard)
+                });
+                self.outputs.extend(progress.map(VoiceOutput::Enrollment));
+            }
+        }
+        self.gather();
+    }
+
+    /// Every answer is in, and the call is over: what it was worth is told.
+    pub fn conclude(&mut self, heard: &Heard) {
+        let progress = self.enrollment.take().and_then(|mut enrollment| enrollment.finish(heard));
+        self.outputs.extend(progress.map(VoiceOutput::Enrollment));
+        let step = self.claim.as_mut().and_then(SpeakerWatch::lesson);
+        self.outputs.extend(step.map(VoiceOutput::Adapt));
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Option<VoiceOutput> {
+        self.outputs.pop_front()
+    }
+
+    fn gather(&mut self) {
+        if let Some(enrollment) = &mut self.enrollment {
+            let work = std::iter::from_fn(|| enrollment.poll_work());
+            self.outputs.extend(work.map(VoiceOutput::Work));
+        }
+        if let Some(claim) = &mut self.claim {
+            let work = std::iter::from_fn(|| claim.poll_work());
+            self.outputs.extend(work.map(VoiceOutput::Work));
+            let evidence = std::iter::from_fn(|| claim.poll_evidence());
+            self.outputs.extend(evidence.map(VoiceOutput::Evidence));
+        }
+    }
+}
