@@ -11,7 +11,7 @@ mod store;
 #[allow(dead_code, reason = "calls are compared elsewhere")]
 mod voices;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::enroller::EnrollError;
