@@ -280,7 +280,8 @@ def ge2e(data):
     weights = read_checkpoint(data)["model_state"]
     with zipfile.ZipFile(Path(__file__).with_name("tel_head.npz")) as head:
         telephone = {part: read_npy(head.read(f"{part}.npy")) for part in ("w", "b")}
-    initialisers = [tensor("across", INT64, [1], struct.pack("<q", 0)), tensor("along", INT64, [1], struct.pack("<q", 1))]
+    axes = {"across": 0, "along": 1}
+    initialisers = [tensor(name, INT64, [1], struct.pack("<q", axis)) for name, axis in axes.items()]
     nodes = [node("Transpose", ["mel"], ["layer0"], [("perm", [1, 0, 2])])]
     for layer in range(LAYERS):
         width = HIDDEN if layer else BANDS
@@ -303,7 +304,8 @@ def ge2e(data):
     for name, (weight, bias) in heads.items():
         if len(weight) != 4 * HIDDEN * HIDDEN or len(bias) != 4 * HIDDEN:
             raise CannotConvert(f"the {name} head is not of {HIDDEN} by {HIDDEN} numbers")
-        initialisers += [tensor(f"{name}.W", FLOAT, [HIDDEN, HIDDEN], weight), tensor(f"{name}.B", FLOAT, [HIDDEN], bias)]
+        initialisers.append(tensor(f"{name}.W", FLOAT, [HIDDEN, HIDDEN], weight))
+        initialisers.append(tensor(f"{name}.B", FLOAT, [HIDDEN], bias))
         nodes += [
             node("Gemm", ["hidden", f"{name}.W", f"{name}.B"], [f"{name}.raw"], [("transB", 1)]),
             node("Relu", [f"{name}.raw"], [f"{name}.positive"]),

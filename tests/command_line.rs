@@ -272,6 +272,23 @@ fn verifying_an_empty_folder_lists_what_is_missing() {
 }
 
 #[test]
+fn the_configuration_chooses_among_the_speaker_models() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    site.configure("[models]\n", "[models]\ndecide = \"ge2e-telephone\"\n");
+    let output = site.run(&["check"]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.contains("speaker model  ge2e-telephone@"), "{text}");
+    site.configure("[models]\n", "[models]\nwatch = \"titanet\"\n");
+    let said = refusal(&site.run(&["check"]));
+    let known = "wespeaker-resnet34, ge2e-telephone";
+    assert_eq!(
+        said,
+        format!("models.watch is \"titanet\", and the manifest's speaker models are {known}")
+    );
+}
+
+#[test]
 fn the_models_cards_are_json() {
     let output = site().run(&["models", "list", "--json"]);
     assert!(output.status.success());

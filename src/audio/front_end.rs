@@ -149,6 +149,19 @@ mod tests {
     }
 
     #[test]
+    fn loudness_is_no_voice_to_the_ge2e_encoder() {
+        let features = |level: f32| {
+            let samples: Vec<f32> = (0..3_200).map(|n| level * (n as f32 * 0.3).sin()).collect();
+            let mut features = Vec::new();
+            FrontEnd::new(Settings::Ge2eMel {}).compute(&samples, &mut features);
+            features
+        };
+        let (loud, quiet) = (features(0.5), features(0.005));
+        assert!(loud.iter().any(|&energy| energy > 0.1));
+        assert!(loud.iter().zip(&quiet).all(|(a, b)| (a - b).abs() < 1e-4));
+    }
+
+    #[test]
     fn what_cannot_be_computed_is_refused() {
         let refused = |from: &str, to: &str| read(&FBANK.replace(from, to)).expect_err("a refusal");
         assert_eq!(refused("= 80", "= 128"), "bands is 128, and 1 to 80 were wanted");

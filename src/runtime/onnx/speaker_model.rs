@@ -100,6 +100,9 @@ impl SpeakerModel {
         batch: usize,
     ) -> Result<Vec<Vec<f32>>, OnnxError> {
         let (asked, settings) = (&self.asked, self.front_end.settings());
+        if batch == 0 {
+            return Ok(Vec::new());
+        }
         let columns = settings.columns();
         let rows = features.len() / batch / columns;
         let features = match (asked.rank, settings) {

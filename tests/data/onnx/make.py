@@ -64,6 +64,7 @@ def mean_and_length(samples, axes):
     ]
 
 
-save("waveform", mean_and_length("samples", [1]), {"samples": ["batch", "samples"]}, {"embedding": ["batch", 2]}, [LAST])
+PAIR = {"embedding": ["batch", 2]}
+save("waveform", mean_and_length("samples", [1]), {"samples": ["batch", "samples"]}, PAIR, [LAST])
 # As many are exported: for one window at a time, of one length.
 save("one", mean_and_length("samples", [1, 2]), {"samples": [1, 1, 8000]}, {"embedding": [1, 2]}, [LAST])
