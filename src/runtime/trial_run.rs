@@ -138,6 +138,21 @@ pub fn carry(
     Ok(pieces(&arrived.ok_or(TrialRunError::Noise { channel, wanted })?, plan.test))
 }
 
+/// What somebody is enrolled on, as another system may hear it: mu-law, up to `limit` of net speech.
+pub fn enrolment(
+    list: &TrialList,
+    place: usize,
+    limit: Duration,
+) -> Result<Arrived, TrialRunError> {
+    let mut speech = Vec::new();
+    for file in &list.enrolments[place].0 {
+        speech.extend(read_mono(file, SAMPLE_RATE)?);
+    }
+    let arrived = Channel::Mulaw.carry(&speech, Noises::default(), 0);
+    let arrived = arrived.expect("mu-law wants no noise");
+    Ok(pieces(&arrived, limit).into_iter().next().unwrap_or(arrived))
+}
+
 /// Cuts what arrived into pieces of `length` of net speech, as a listener counts it that hears each anew.
 fn pieces(arrived: &Arrived, length: Duration) -> Vec<Arrived> {
     let rate = arrived.rate;
@@ -211,8 +226,7 @@ fn undecided(print: &Voiceprint, names: &Embedders, calibration: Calibration) ->
         .expect("the voiceprint was made by these models, with consent")
 }
 
-/// Other people from a folder of recordings, one a file: every eighth file from the sixth on by name, so that
-/// the rest may take part in trials.
+/// Other people from a folder of recordings, one a file. Who is heard there should take part in no trial.
 pub fn talkers(folder: &Path) -> Result<Vec<Vec<f32>>, TrialRunError> {
     let unreadable = |error| TrialRunError::Folder { folder: folder.to_owned(), error };
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -221,7 +235,5 @@ pub fn talkers(folder: &Path) -> Result<Vec<Vec<f32>>, TrialRunError> {
         .filter(|path| path.is_file())
         .collect();
     files.sort();
-    let every_eighth = files.iter().skip(5).step_by(8);
-    let talkers = every_eighth.map(|file| Ok(read_mono(file, 8_000)?));
-    talkers.collect()
+    files.iter().map(|file| Ok(read_mono(file, 8_000)?)).collect()
 }

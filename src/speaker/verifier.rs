@@ -21,12 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Net speech between two looks of the strong embedder at a question that stays open.
 const OPEN_EVERY: Duration = Duration::from_secs(3);
 /// Alarm threshold of the CUSUM, nats.
-const ALARM: f64 = 12.0;
+///
+/// With steps to 6 and the evidence of [`Calibration::steady`]: of 80 takeovers between five readers, mu-law,
+/// half are found in 2.9 s of net speech, 97.5 % in 5 s; in their 5 minutes of genuine speech the CUSUM never
+/// left 0. At 12 and steps to 5 half took 3.6 s.
+const ALARM: f64 = 9.0;
 /// CUSUM from which an accepted caller is suspect, and below which not any more, nats.
-const SUSPECT: f64 = 6.0;
+const SUSPECT: f64 = 5.0;
 const CALM: f64 = 2.0;
 /// Largest step of the CUSUM, nats: towards an alarm, and back.
-const STEP_AGAINST: f64 = 5.0;
+const STEP_AGAINST: f64 = 6.0;
 const STEP_FOR: f64 = 4.0;
 /// Evidence of the cheap embedder below which the strong one is asked, nats.
 const DOUBTFUL: f64 = 2.0;
@@ -218,7 +222,7 @@ impl Verifier {
     }
 
     fn follow(&mut self, llr: f64, before: f64, suspect: bool, comparison: &Comparison) -> State {
-        let Some(evidence) = self.calibration.llr(comparison) else {
+        let Some(evidence) = self.calibration.steady(comparison) else {
             return if suspect {
                 State::Suspect { llr, against: before }
             } else {
@@ -318,6 +322,8 @@ mod tests {
 
     const SAME: (f32, f32) = (0.75, 0.88);
     const OTHER: (f32, f32) = (0.10, 0.62);
+    /// As far from the one as from the other.
+    const DOUBTFUL_VOICE: (f32, f32) = (0.50, 0.80);
 
     /// A caller of whom one comparison comes after the other, a step apart.
     struct Caller {
@@ -448,7 +454,6 @@ mod tests {
     #[test]
     fn a_takeover_goes_by_suspicion_to_the_alarm() {
         let mut caller = Caller::accepted();
-        assert_eq!(caller.speaks(OTHER), Decision::Accepted);
         assert_eq!(caller.speaks(OTHER), Decision::Suspect);
         let since = caller.verifier.since();
         assert_eq!(caller.speaks(OTHER), Decision::Changed);
@@ -460,22 +465,20 @@ mod tests {
     #[test]
     fn suspicion_holds_until_the_voice_is_itself_again() {
         let mut caller = Caller::accepted();
-        caller.speaks(OTHER);
         assert_eq!(caller.speaks(OTHER), Decision::Suspect);
-        // Down by 4 from 10: below where it began, and not yet calm.
+        // Half-way between two people says little; below where suspicion began is not yet calm.
+        assert_eq!(caller.speaks(DOUBTFUL_VOICE), Decision::Suspect);
         assert_eq!(caller.speaks(SAME), Decision::Suspect);
         assert_eq!(caller.speaks(SAME), Decision::Accepted);
     }
 
     #[test]
-    fn two_bad_windows_are_forgiven() {
+    fn one_bad_window_is_forgiven() {
         let mut caller = Caller::accepted();
         for _ in 0..50 {
             caller.speaks(OTHER);
-            caller.speaks(OTHER);
-            for _ in 0..3 {
-                caller.speaks(SAME);
-            }
+            caller.speaks(SAME);
+            caller.speaks(SAME);
             assert_eq!(caller.verifier.decision(), Decision::Accepted);
         }
     }

@@ -121,6 +121,10 @@ pub fn text(curves: &[(String, Vec<Point>)]) -> String {
     let mut axis = vec![' '; COLUMNS + 4];
     for rate in TICKS {
         let at = (place(rate) * (COLUMNS - 1) as f64).round() as usize;
+        // Two numbers do not run into one another.
+        if at > 0 && axis[at - 1] != ' ' {
+            continue;
+        }
         for (n, c) in format!("{}", 100.0 * rate).chars().enumerate() {
             axis[at + n] = c;
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::audio::channel::Channel;
+use crate::audio::channel::{Arrived, Channel};
 use crate::audio::pcm;
 use crate::cli::{Places, Refusal};
 use crate::config::Config;
@@ -36,7 +36,7 @@ pub struct Setup {
     /// Net speech that people are enrolled on at most, seconds.
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     enrol_seconds: f64,
-    /// Folder of other people's recordings, for babble; every eighth file from the sixth on is used.
+    /// Folder of recordings of people who take part in no trial, for babble.
     #[arg(long, value_name = "FOLDER")]
     babble: Option<PathBuf>,
     /// Recording of the noise for the channel `noise`.
@@ -100,16 +100,25 @@ impl Bench {
         })
     }
 
-    /// Writes the recordings as they arrive by a channel, named by channel, place and piece: `mulaw-0007-00.wav`.
+    /// Writes the recordings as they arrive by a channel, named by channel, length, place and piece:
+    /// `mulaw-3s-0007-00.wav`, and what people are enrolled on by theirs: `enrol-0003.wav`.
     pub fn write_audio(&self, folder: &Path, plan: &Plan) -> Result<(), Refusal> {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        let write = |name: String, arrived: &Arrived| {
+            let file = folder.join(name);
+            std::fs::write(&file, wav(&arrived.samples()))
+                .map_err(|error| format!("cannot write {}: {error}", file.display()))
+        };
+        for place in 0..self.list.enrolments.len() {
+            let arrived = trial_run::enrolment(&self.list, place, plan.enrol)?;
+            write(format!("enrol-{place:04}.wav"), &arrived)?;
+        }
         for place in 0..self.list.tests.len() {
             let pieces = trial_run::carry(&self.list, place, plan, &self.noises)?;
             for (piece, arrived) in pieces.iter().enumerate() {
-                let file = folder.join(format!("{}-{place:04}-{piece:02}.wav", plan.channel));
-                std::fs::write(&file, wav(&arrived.samples()))
-                    .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+                let (channel, seconds) = (plan.channel, plan.test.as_secs_f64());
+                write(format!("{channel}-{seconds}s-{place:04}-{piece:02}.wav"), arrived)?;
             }
         }
         Ok(())
