@@ -20,13 +20,14 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo test bench quality load fuzz lint models build build-packages test-packages help
+.PHONY: demo test bench quality speaker-eval load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make bench   what a packet, a window and a second of speech cost'
 	@echo 'make quality what loss and jitter cost: speaker score, phrases found, spectrum (some minutes)'
+	@echo 'make speaker-eval how good the speaker decision is, beside plain Resemblyzer, and what a call costs (half an hour)'
 	@echo 'make load    SIPp: 200 calls a second for a minute (LOAD_RATE=200 LOAD_SECONDS=60)'
 	@echo 'make fuzz    ten minutes of chance for each reader of bytes from the network (FUZZ_SECONDS=600)'
 
@@ -50,6 +51,10 @@ bench: build-packages models
 
 quality: build-packages models
 	SIDETONE_QUALITY_EVERY=$(QUALITY_EVERY) cargo bench --locked --bench loss
+
+speaker-eval: build models
+	tests/speaker/evaluate
+	cargo bench --locked --bench speaker
 
 load: build test-packages models
 	SIDETONE_BINARY=$(CURDIR)/target/release/sidetone \
