@@ -163,7 +163,7 @@ fn speaker(decision: Decision, at_s: u64, llr: f64) -> Evidence {
         llr,
         newest: Comparison {
             likeness: Likeness { decide: Some(0.75), watch: None },
-            conditions: Conditions { range_db: 28.0, concealed: 0.0 },
+            conditions: Conditions { range_db: 28.0, upper_db: -6.0, concealed: 0.0 },
             net_speech: Duration::from_secs(at_s),
             fresh: 1.0,
         },

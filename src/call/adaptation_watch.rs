@@ -101,7 +101,7 @@ mod tests {
                 llr: 8.0,
                 newest: Comparison {
                     likeness: Likeness::default(),
-                    conditions: Conditions { range_db: 28.0, concealed: 0.0 },
+                    conditions: Conditions { range_db: 28.0, upper_db: -6.0, concealed: 0.0 },
                     net_speech,
                     fresh: 1.0,
                 },

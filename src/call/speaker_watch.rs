@@ -149,8 +149,11 @@ impl SpeakerWatch {
             self.waiting.pop_front();
             self.slices.clear();
         }
-        let conditions =
-            Conditions { range_db: window.range_db(), concealed: share(lost, lost + window.fresh) };
+        let conditions = Conditions {
+            range_db: window.range_db(),
+            upper_db: window.upper_db(),
+            concealed: share(lost, lost + window.fresh),
+        };
         self.waiting.push_back(Step {
             number,
             window,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::eval::setup::{Progress, Setup};
+use crate::cli::eval::setup::{Progress, Setup, seconds};
 use crate::cli::{Outcome, Refusal, println};
 use crate::runtime::site_calibration::SiteCalibration;
 use crate::runtime::trial_run::{self, Plan};
@@ -19,14 +19,14 @@ use crate::speaker::trials::Trial;
 #[command(
     after_help = "Needs at least 50 target and 50 other trials of 10 speakers, from calls or recordings\n\
     that their speakers allowed to be used so. The file that it writes is named in the configuration:\n  \
-    [speaker_site]\n  calibration = \"site.toml\"\n\n\
+    [speaker]\n  calibration = \"site.toml\"\n\n\
     Example:\n  sidetone calibrate --trials calls.csv --out /etc/sidetone/site.toml"
 )]
 pub struct Arguments {
     #[command(flatten)]
     setup: Setup,
     /// Net speech that is compared, seconds.
-    #[arg(long, value_name = "S", default_value_t = 3.0)]
+    #[arg(long, value_name = "S", default_value_t = 3.0, value_parser = seconds)]
     seconds: f64,
     /// Write the calibration into this file.
     #[arg(long, value_name = "FILE")]
@@ -60,7 +60,11 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let fit = match fit(&trials) {
         Ok(fit) => fit,
         Err(error) => {
-            println!("not calibrated: {error}");
+            if arguments.json {
+                println!("{}", json!({ "fit": null, "reason": error.to_string() }));
+            } else {
+                println!("not calibrated: {error}");
+            }
             return Ok(Outcome::Problem);
         }
     };
@@ -73,9 +77,14 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
              {cllr_after:.4} by LLR x {:.3} {:+.3} (each trial by a line that was fitted without its speakers)",
             line.slope, line.offset
         );
-        if cllr_after >= cllr_before {
-            println!("the shipped calibration is no worse on these calls: keep it");
+    }
+    if cllr_after >= cllr_before {
+        if !arguments.json {
+            println!(
+                "the calibration in use is no worse on these calls: nothing was written, keep it"
+            );
         }
+        return Ok(if arguments.out.is_some() { Outcome::Problem } else { Outcome::Done });
     }
     if let Some(file) = &arguments.out {
         SiteCalibration::of(&bench.names, fit).write(file)?;

@@ -40,7 +40,7 @@ pub struct Arguments {
     #[command(flatten)]
     setup: Setup,
     /// Net speech that is compared, seconds; repeatable.
-    #[arg(long, value_name = "S", default_value = "3")]
+    #[arg(long, value_name = "S", default_value = "3", value_parser = setup::seconds)]
     seconds: Vec<f64>,
     /// Draw the pooled DET curves into this file.
     #[arg(long, value_name = "FILE")]
@@ -73,7 +73,7 @@ pub fn run(command: &Command) -> Result<Outcome, Refusal> {
     let threshold = table::threshold(&settings);
     let mut rows = Vec::new();
     let mut written = Vec::new();
-    let mut unscored = (0, 0);
+    let mut unscored = (0, 0, 0);
     for &seconds in &arguments.seconds {
         let mut pooled = Vec::new();
         for &channel in &arguments.setup.channel {
@@ -82,7 +82,11 @@ pub fn run(command: &Command) -> Result<Outcome, Refusal> {
                 bench.write_audio(folder, &plan)?;
             }
             let outcome = bench.run(&plan)?;
-            unscored = (unscored.0 + outcome.short, unscored.1 + outcome.unenrolled);
+            unscored = (
+                unscored.0 + outcome.short,
+                unscored.1 + outcome.unenrolled,
+                unscored.2 + outcome.unfit,
+            );
             let trials: Vec<Trial> = outcome.scored.iter().map(|scored| scored.trial).collect();
             rows.push(Row::of("sidetone", &channel.to_string(), seconds, &trials, threshold));
             written.extend(outcome.scored.iter().map(|scored| (channel, seconds, *scored)));
@@ -127,25 +131,31 @@ pub fn run(command: &Command) -> Result<Outcome, Refusal> {
                 "not_enrolled": bench.prints.len() - enrolled,
                 "trials_too_short": unscored.0,
                 "trials_not_enrolled": unscored.1,
+                "trials_unfit": unscored.2,
                 "threshold_llr": threshold,
                 "rows": rows,
             })
         );
-        return Ok(Outcome::Done);
+        return Ok(table::outcome(&rows));
     }
     table::print(&rows, threshold, &settings);
     println!(
-        "{enrolled} of {} enrolments; left out: {} trials with too little speech, {} of somebody not enrolled",
+        "{enrolled} of {} enrolments; left out, in all rows together: {} trials with too little speech, {} of \
+         somebody not enrolled, {} on a line too poor to be scored",
         bench.prints.len(),
         unscored.0,
-        unscored.1
+        unscored.1,
+        unscored.2
     );
+    if arguments.setup.channel.iter().any(|channel| matches!(channel, Channel::Kitchen(_))) {
+        println!("the kitchen is synthetic: water, a fan and struck dishes, from the seed");
+    }
     for refused in bench.refusals() {
         println!("  {refused}");
     }
     println!();
     det::text(&curves).lines().for_each(|line| println!("{line}"));
-    Ok(Outcome::Done)
+    Ok(table::outcome(&rows))
 }
 
 fn plan(setup: &Setup, channel: Channel, seconds: f64, bench: &setup::Bench) -> Plan {

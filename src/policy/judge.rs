@@ -212,7 +212,7 @@ mod tests {
     fn comparison() -> Comparison {
         Comparison {
             likeness: Likeness { decide: Some(0.75), watch: None },
-            conditions: Conditions { range_db: 28.0, concealed: 0.0 },
+            conditions: Conditions { range_db: 28.0, upper_db: -6.0, concealed: 0.0 },
             net_speech: Duration::from_secs(4),
             fresh: 1.0,
         }

@@ -13,10 +13,10 @@ use crate::runtime::enroller::{EnrollError, Enroller};
 use crate::runtime::heard::Heard;
 use crate::runtime::trial_list::TrialList;
 use crate::runtime::voices::Voices;
-use crate::speaker::calibration::{Calibration, ErrorRate};
+use crate::speaker::calibration::{Calibration, Comparison, ErrorRate};
 use crate::speaker::embedder::{Embedder, Embedders};
 use crate::speaker::trials::Trial;
-use crate::speaker::verifier::{Settings, Verifier};
+use crate::speaker::verifier::{Settings, Verifier, unbounded};
 use crate::speaker::voiceprint::Voiceprint;
 
 /// How trials are run.
@@ -85,6 +85,8 @@ pub struct Outcome {
     pub scored: Vec<Scored>,
     /// Trials whose recording has less speech than is to be compared.
     pub short: usize,
+    /// Comparisons on a line too poor for a score.
+    pub unfit: usize,
     /// Trials of somebody who could not be enrolled.
     pub unenrolled: usize,
 }
@@ -200,12 +202,14 @@ pub fn run<E: Embedder>(
                     continue;
                 };
                 let watch = undecided(print, names, plan.calibration);
-                let Some(last) = heard.compare(watch, voices).pop() else {
-                    outcome.short += 1;
+                let evidence = heard.compare(watch, voices);
+                let newest: Vec<Comparison> = evidence.iter().map(|e| e.newest).collect();
+                let Some(score) = unbounded(&plan.calibration, &newest) else {
+                    outcome.unfit += 1;
                     continue;
                 };
                 let speakers = (list.enrolments[enrolment].1, list.tests[test].1);
-                let trial = Trial { score: last.llr, target, speakers };
+                let trial = Trial { score, target, speakers };
                 outcome.scored.push(Scored { place, piece, trial });
             }
         }
@@ -215,8 +219,7 @@ pub fn run<E: Embedder>(
     Ok(outcome)
 }
 
-/// A comparison that never concludes: its bounds lie beyond all evidence, so that its ratio is that of all
-/// the speech.
+/// A comparison whose bounds lie beyond the evidence of any recording worth a trial, so that all of it is heard.
 fn undecided(print: &Voiceprint, names: &Embedders, calibration: Calibration) -> SpeakerWatch {
     let never = ErrorRate::one_in(1_000_000).expect("a rate within bounds");
     let settings = Settings { false_accept: never, false_reject: never, ..Settings::default() };

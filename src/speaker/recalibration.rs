@@ -45,7 +45,9 @@ pub enum FitError {
         others: usize,
     },
     /// Too few speakers.
-    #[error("{found} speakers found, at least {LEAST_SPEAKERS} needed: one voice is no site")]
+    #[error(
+        "target trials of {found} speakers found, of at least {LEAST_SPEAKERS} needed: one voice is no site"
+    )]
     Speakers {
         /// Speakers found.
         found: usize,
@@ -67,18 +69,29 @@ pub fn fit(trials: &[Trial]) -> Result<Fit, FitError> {
         trials.iter().flat_map(|trial| [trial.speakers.0, trial.speakers.1]).collect();
     names.sort_unstable();
     names.dedup();
-    if names.len() < LEAST_SPEAKERS {
-        return Err(FitError::Speakers { found: names.len() });
+    // Of one voice and many strangers nothing is learnt about the next voice.
+    let mut enrolled: Vec<usize> =
+        trials.iter().filter(|trial| trial.target).map(|trial| trial.speakers.0).collect();
+    enrolled.sort_unstable();
+    enrolled.dedup();
+    if enrolled.len() < LEAST_SPEAKERS {
+        return Err(FitError::Speakers { found: enrolled.len() });
     }
     let line = regress(trials.iter()).ok_or(FitError::UpsideDown)?;
     let fold = |name: usize| names.binary_search(&name).map_or(0, |place| place % FOLDS);
     let mut after = Vec::new();
-    for left_out in 0..FOLDS {
-        let touches = |trial: &&Trial| {
-            fold(trial.speakers.0) == left_out || fold(trial.speakers.1) == left_out
+    for (one, other) in (0..FOLDS).flat_map(|one| (one..FOLDS).map(move |other| (one, other))) {
+        let of = |trial: &Trial| {
+            let (a, b) = (fold(trial.speakers.0), fold(trial.speakers.1));
+            (a.min(b), a.max(b))
         };
-        let Some(line) = regress(trials.iter().filter(|trial| !touches(trial))) else { continue };
-        let tested = trials.iter().filter(|trial| fold(trial.speakers.0) == left_out);
+        // What is tested shares no speaker with what the line was fitted to.
+        let foreign = trials.iter().filter(|trial| {
+            let (a, b) = of(trial);
+            a != one && a != other && b != one && b != other
+        });
+        let line = regress(foreign).ok_or(FitError::Speakers { found: names.len() })?;
+        let tested = trials.iter().filter(|trial| of(trial) == (one, other));
         after.extend(tested.map(|t| Trial { score: line.apply(t.score), ..*t }));
     }
     let cost = |trials: &[Trial]| {
@@ -181,8 +194,8 @@ mod tests {
         let few = fit(&trials(1.0, 0.0)[..80]).expect_err("40 of each");
         assert!(few.to_string().starts_with("40 target and 40 other trials found, at least 50"));
         let mut one_voice = trials(1.0, 0.0);
-        one_voice.iter_mut().for_each(|trial| trial.speakers = (1, 2));
-        assert_eq!(fit(&one_voice), Err(FitError::Speakers { found: 2 }));
+        one_voice.iter_mut().for_each(|trial| trial.speakers.0 = 1);
+        assert_eq!(fit(&one_voice), Err(FitError::Speakers { found: 1 }));
         assert_eq!(fit(&trials(-1.0, 0.0)), Err(FitError::UpsideDown));
     }
 

@@ -121,12 +121,15 @@ pub fn eer_interval(trials: &[Trial], rounds: usize, seed: u64) -> Option<(f64, 
         .filter_map(|_| {
             let mut drawn = vec![0.0; names.len()];
             (0..names.len()).for_each(|_| drawn[random.usize(..names.len())] += 1.0);
-            let weighted = sorted.iter().map(|(a, b, trial)| {
-                // Somebody with himself is one draw, two people are two.
-                let weight = if a == b { drawn[*a] } else { drawn[*a] * drawn[*b] };
-                (weight, trial.target)
-            });
-            weighted_eer(weighted)
+            let weighted: Vec<_> = sorted
+                .iter()
+                .map(|(a, b, trial)| {
+                    // Somebody with himself is one draw, two people are two.
+                    let weight = if a == b { drawn[*a] } else { drawn[*a] * drawn[*b] };
+                    (weight, **trial)
+                })
+                .collect();
+            weighted_eer(&weighted)
         })
         .collect();
     rates.sort_by(f64::total_cmp);
@@ -135,9 +138,9 @@ pub fn eer_interval(trials: &[Trial], rounds: usize, seed: u64) -> Option<(f64, 
 }
 
 /// Equal error rate of weighted trials that come in the order of their scores.
-fn weighted_eer(sorted: impl Iterator<Item = (f64, bool)> + Clone) -> Option<f64> {
+fn weighted_eer(sorted: &[(f64, Trial)]) -> Option<f64> {
     let sum = |wanted: bool| -> f64 {
-        sorted.clone().filter(|(_, target)| *target == wanted).map(|(weight, _)| weight).sum()
+        sorted.iter().filter(|(_, trial)| trial.target == wanted).map(|(weight, _)| weight).sum()
     };
     let (targets, others) = (sum(true), sum(false));
     if targets == 0.0 || others == 0.0 {
@@ -145,8 +148,10 @@ fn weighted_eer(sorted: impl Iterator<Item = (f64, bool)> + Clone) -> Option<f64
     }
     let (mut missed, mut kept_out) = (0.0, 0.0);
     let mut points = vec![Point { false_accept: 1.0, false_reject: 0.0 }];
-    for (weight, target) in sorted {
-        *(if target { &mut missed } else { &mut kept_out }) += weight;
+    for tied in sorted.chunk_by(|a, b| a.1.score == b.1.score) {
+        for (weight, trial) in tied {
+            *(if trial.target { &mut missed } else { &mut kept_out }) += weight;
+        }
         let (false_accept, false_reject) = (1.0 - kept_out / others, missed / targets);
         points.push(Point { false_accept, false_reject });
     }
@@ -256,6 +261,8 @@ mod tests {
         let measures = measure(&blind).expect("both kinds");
         assert!((measures.eer - 0.5).abs() < 1e-12 && (measures.cllr - 1.0).abs() < 1e-12);
         assert!((measures.min_cllr - 1.0).abs() < 1e-12 && measures.min_dcf_01 == 1.0);
+        let (low, high) = eer_interval(&blind, 50, 1).expect("enough speakers");
+        assert!((low - 0.5).abs() < 1e-12 && (high - 0.5).abs() < 1e-12, "ties are one step");
     }
 
     #[test]

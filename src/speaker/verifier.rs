@@ -154,6 +154,24 @@ impl Ledger {
     }
 }
 
+/// Log-likelihood ratio (nats) of all the speech in `comparisons`, without the bounds on a single window: for
+/// evaluation. Of speech that the strong embedder never heard, it is what the newest comparison says; `None` where
+/// nothing was heard on a line that is good enough.
+pub fn unbounded(calibration: &Calibration, comparisons: &[Comparison]) -> Option<f64> {
+    let whole = comparisons.iter().filter(|comparison| comparison.likeness.decide.is_some());
+    let (mut windows, mut evidence) = (0.0, 0.0);
+    for comparison in whole {
+        if let Some(llr) = calibration.unbounded(comparison) {
+            windows += comparison.fresh;
+            evidence += comparison.fresh * llr;
+        }
+    }
+    if windows > 0.0 {
+        return Some(evidence / windows * effective(windows, IMPOSTOR_CORRELATION));
+    }
+    comparisons.iter().rev().find_map(|comparison| calibration.unbounded(comparison))
+}
+
 /// As how many independent windows `windows` count that correlate by `correlation` (the design effect of
 /// cluster sampling).
 fn effective(windows: f64, correlation: f64) -> f64 {
@@ -348,7 +366,7 @@ mod tests {
             let share = if first { 1.0 } else { STEP.as_secs_f64() / WINDOW.as_secs_f64() };
             let comparison = Comparison {
                 likeness: Likeness { decide: by_both.then_some(decide), watch: Some(watch) },
-                conditions: Conditions { range_db: self.range_db, concealed: 0.0 },
+                conditions: Conditions { range_db: self.range_db, upper_db: -6.0, concealed: 0.0 },
                 net_speech: self.net_speech(),
                 fresh: if fresh { share } else { 0.0 },
             };
@@ -487,7 +505,7 @@ mod tests {
     fn the_strong_embedder_is_asked_where_a_decision_is_near_and_once_in_a_while() {
         let compared = |net_s: u64, watch: f32| Comparison {
             likeness: Likeness { decide: None, watch: Some(watch) },
-            conditions: Conditions { range_db: 28.0, concealed: 0.0 },
+            conditions: Conditions { range_db: 28.0, upper_db: -6.0, concealed: 0.0 },
             net_speech: Duration::from_secs(net_s),
             fresh: 0.0,
         };

@@ -36,7 +36,8 @@ fn main() {
         let evidence = bench.compare(&mut heard, &print, Settings::default());
         let (cost, seconds) = (cpu() - before, heard.net_speech().as_secs_f64());
         let strong = evidence.iter().filter(|e| e.newest.likeness.decide.is_some()).count();
-        let last = evidence.last().map_or(Decision::Collecting, |last: &SpeakerEvidence| last.decision);
+        let last =
+            evidence.last().map_or(Decision::Collecting, |last: &SpeakerEvidence| last.decision);
         eprintln!(
             "{}: {:.1} ms of CPU per second of speech; of {} windows {strong} by the strong embedder; {last:?}",
             reader.file_name().unwrap_or_default().display(),

@@ -26,7 +26,7 @@ def main():
         trials = [(line["enrol"], line["test"]) for line in csv.DictReader(file)]
     enrolments = {name: place for place, name in enumerate(dict.fromkeys(enrol for enrol, _ in trials))}
     tests = {name: place for place, name in enumerate(dict.fromkeys(test for _, test in trials))}
-    known, heard_s = {}, 0.0
+    known, heard_s, nothing_left = {}, 0.0, 0
 
     def voice(name):
         nonlocal heard_s
@@ -46,11 +46,13 @@ def main():
             seconds = f"{float(line['seconds']):g}"
             piece = f"{line['channel']}-{seconds}s-{tests[test]:04}-{int(line['piece']):02}.wav"
             a, b = voice(f"enrol-{enrolments[enrol]:04}.wav"), voice(piece)
+            nothing_left += a is None or b is None
             line["score"] = 0.0 if a is None or b is None else float(a @ b)
             writer.writerow(line)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     spent = usage.ru_utime + usage.ru_stime
-    print(f"Resemblyzer: {len(known)} recordings, {1000 * spent / heard_s:.0f} ms of CPU per second of speech", file=sys.stderr)
+    print(f"Resemblyzer: {len(known)} recordings, {1000 * spent / heard_s:.0f} ms of CPU per second of speech; {nothing_left} "
+          "trials scored 0 since its own voice activity detection left nothing", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ pub struct Setup {
     #[arg(long, value_name = "NAME", default_value = "mulaw")]
     pub channel: Vec<Channel>,
     /// Net speech that people are enrolled on at most, seconds.
-    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
     enrol_seconds: f64,
     /// Folder of recordings of people who take part in no trial, for babble.
     #[arg(long, value_name = "FOLDER")]
@@ -45,6 +45,12 @@ pub struct Setup {
     /// Chooses noise and losses.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+}
+
+/// A length of speech.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (1.6..=600.0).contains(seconds));
+    seconds.ok_or_else(|| "a length of speech is 1.6 to 600 seconds".to_owned())
 }
 
 /// Everything loaded, everybody enrolled.

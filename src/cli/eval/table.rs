@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::audio::channel::Channel;
-use crate::cli::{Refusal, println};
+use crate::cli::{Outcome, Refusal, println};
 use crate::runtime::trial_run::Scored;
 use crate::speaker::trials::{Measures, Trial, at, eer_interval, measure};
 use crate::speaker::verifier::Settings;
@@ -104,6 +104,11 @@ pub fn print(rows: &[Row], threshold: f64, settings: &Settings) {
          many not yet, on this speech alone, at an LLR of {threshold:.2} (false_accept {}, false_reject {})",
         settings.false_accept, settings.false_reject
     );
+}
+
+/// A problem where no row has a figure.
+pub fn outcome(rows: &[Row]) -> Outcome {
+    if rows.iter().any(|row| row.measures.is_some()) { Outcome::Done } else { Outcome::Problem }
 }
 
 /// One line of a file of scores.
