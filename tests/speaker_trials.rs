@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use sidetone::policy::evidence::SpeakerEvidence;
 use sidetone::runtime::heard::Heard;
+use sidetone::speaker::calibration::ErrorRate;
 use sidetone::speaker::verifier::{Decision, Settings};
 use sidetone::speaker::voiceprint::Voiceprint;
 use voices::{Bench, RATE, SPEECH, heard, listing, median, strangers, telephone};
@@ -122,6 +123,37 @@ fn impostors_are_turned_away_and_the_true_speaker_is_not() {
     assert!(impostors.accepted + impostors.suspect + impostors.changed <= 3, "{impostors}");
     let took = median(genuine.took).expect("some are accepted");
     assert!(took <= Duration::from_millis(3_500), "half are accepted after {took:?}");
+}
+
+#[test]
+fn half_the_audio_twice_is_no_more_evidence_than_once() {
+    let Some(mut bench) = Bench::new() else { return };
+    let claims: Vec<_> = halves()
+        .into_iter()
+        .filter_map(|(reader, files, tried)| Some((reader, enrolled(&mut bench, &files)?, tried)))
+        .collect();
+    // Bounds beyond all evidence, so that it is the evidence itself that is seen.
+    let never = ErrorRate::one_in(1_000_000).expect("a rate");
+    let settings = Settings { false_accept: never, false_reject: never, ..Settings::default() };
+    let mut compared = 0;
+    for (_, print, tried) in &claims {
+        for (_, _, others) in &claims {
+            for speech in [tried, others] {
+                let speech = telephone(&speech[..2]);
+                // No whole number of steps, so that the second time windows fall elsewhere.
+                let half = &speech[..(6.3 * f64::from(RATE)) as usize];
+                let mut llr = |audio: &[f32]| {
+                    let mut call = Heard::of(audio, RATE, None);
+                    bench.compare(&mut call, print, settings).last().map_or(0.0, |last| last.llr)
+                };
+                let (once, twice) = (llr(half), llr(&[half, half].concat()));
+                compared += 1;
+                // A window over the seam is new speech; .5 nats is what it may bring.
+                assert!(twice.abs() <= once.abs() + 0.5, "{twice} after {once}");
+            }
+        }
+    }
+    assert!(compared >= 100);
 }
 
 #[test]
