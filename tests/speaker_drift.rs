@@ -33,8 +33,7 @@ fn first_windows<const N: usize>(bench: &mut Bench, channels: [Channel; N]) -> [
             let seconds = |s: usize| &audio[..(s * RATE as usize).min(audio.len())];
             let Some(print) = (11..25).find_map(|s| bench.enrol(seconds(s)).ok()) else { continue };
             let read = |file| read_mono(file, 16_000).expect("a recording");
-            let speech: Vec<f32> =
-                tried.iter().map(|file| read(file.as_path())).flatten().collect();
+            let speech: Vec<f32> = tried.iter().flat_map(|file| read(file.as_path())).collect();
             for (seed, call) in speech.chunks(CALL).enumerate() {
                 for (channel, all) in channels.iter().zip(&mut all) {
                     let arrived = channel.carry(call, Noises::default(), seed as u64);
