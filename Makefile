@@ -4,7 +4,7 @@
 # The system packages: cmake builds the Opus decoder's library; sipp and baresip call us in the tests, sipvicious
 # scans us, and Asterisk is fetched without being installed (tests/pbx/asterisk/fetch.sh).
 BUILD_PACKAGES = cmake make gcc g++ python3-pip
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus
 
 MODELS = models/store
 export SIDETONE_MODELS = $(CURDIR)/$(MODELS)

@@ -3,6 +3,7 @@
 //! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people.
 
 mod media;
+mod scores;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -13,14 +14,17 @@ use prometheus::{
 };
 
 use crate::call::media_stats::MediaStats;
+use crate::policy::evidence::SpeakerEvidence;
 use crate::policy::line::LineState;
 use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::health::{Health, Model};
 use crate::runtime::metrics::media::MediaMetrics;
+use crate::runtime::metrics::scores::ScoreMetrics;
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
 use crate::runtime::transport::tls::HandshakeFault;
 use crate::sip::stats::Stats as SipStats;
 use crate::sip::transport::Transport;
+use crate::speaker::score_drift::FirstLook;
 
 /// Content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -49,6 +53,7 @@ pub struct Metrics {
     sip_tls_failures: IntCounterVec,
     silent_calls: IntCounter,
     media: MediaMetrics,
+    scores: ScoreMetrics,
     inference_seconds: HistogramVec,
     inference_failures: IntCounterVec,
     inference_replaced: IntCounterVec,
@@ -171,6 +176,7 @@ impl Metrics {
                 "Calls ended because nothing came any more.",
             ),
             media: MediaMetrics::new(&registry),
+            scores: ScoreMetrics::new(&registry),
             inference_seconds: registered(
                 &registry,
                 HistogramVec::new(inference_seconds, &["model"]).expect("valid names"),
@@ -301,6 +307,11 @@ impl Metrics {
         }
     }
 
+    /// A window of a call was compared with a voiceprint; `look` has seen the call's earlier ones.
+    pub fn compared(&self, look: &mut FirstLook, evidence: &SpeakerEvidence) {
+        self.scores.compared(look, evidence);
+    }
+
     /// What became of a verdict's INFO; `result` is one word of a closed list.
     pub fn info(&self, result: &str) {
         self.info.with_label_values(&[result]).inc();
@@ -388,7 +399,12 @@ fn registered<M: prometheus::core::Collector + Clone + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::speaker::calibration::{Comparison, Conditions, Likeness};
+    use crate::speaker::score_drift::CALLS;
+    use crate::speaker::verifier::Decision;
 
     #[test]
     fn counts_are_published_once() {
@@ -399,5 +415,47 @@ mod tests {
         metrics.publish_sip(&stats);
         let text = metrics.render();
         assert!(text.contains("sidetone_sip_requests_total{method=\"INVITE\"} 3\n"), "{text}");
+    }
+
+    #[test]
+    fn a_call_counts_once_towards_drift_however_long_it_is_accepted() {
+        let metrics = Metrics::new(Arc::default());
+        let evidence = accepted(-3.0);
+        for call in 1..=CALLS {
+            let mut look = FirstLook::default();
+            metrics.compared(&mut look, &evidence);
+            metrics.compared(&mut look, &evidence);
+            let text = metrics.render();
+            let unknown = text.contains("sidetone_speaker_drift_index NaN\n");
+            assert_eq!(unknown, call < CALLS, "after {call} calls");
+        }
+        let text = metrics.render();
+        assert!(text.contains("sidetone_speaker_first_llr_nats_count 200\n"), "{text}");
+        assert!(text.contains("sidetone_speaker_newest_llr_nats_count 400\n"), "{text}");
+        assert!(
+            text.contains("sidetone_speaker_newest_llr_nats_bucket{le=\"-2\"} 400\n"),
+            "{text}"
+        );
+    }
+
+    fn accepted(llr: f64) -> SpeakerEvidence {
+        let at = Duration::from_secs(4);
+        SpeakerEvidence {
+            decision: Decision::Accepted,
+            since: at,
+            at,
+            llr: 8.0,
+            newest: Comparison {
+                likeness: Likeness { decide: Some(0.75), watch: None },
+                conditions: Conditions { range_db: 28.0, concealed: 0.0 },
+                net_speech: at,
+                fresh: 1.0,
+            },
+            newest_llr: llr,
+            probability: 0.999,
+            reason: None,
+            net_speech: at,
+            coverage: 1.0,
+        }
     }
 }

@@ -45,6 +45,7 @@ use crate::sip::info::InfoProfile;
 use crate::sip::location::Target;
 use crate::sip::transport::Transport;
 use crate::speaker::calibration::Calibration;
+use crate::speaker::score_drift::FirstLook;
 use crate::speaker::verifier::Verifier;
 
 /// Messages taken in one turn, so that a flood cannot keep timers and evidence waiting.
@@ -123,6 +124,8 @@ pub(super) struct Entry {
     sockets: Option<MediaSockets>,
     /// Keeps the media session open.
     plan: Option<watch::Sender<MediaPlan>>,
+    /// What its first decisive window said.
+    look: FirstLook,
     /// The dialog is over.
     pub(super) ended: bool,
     /// The media session is over, or never was.
@@ -260,6 +263,9 @@ impl Signalling {
             .get_mut(&entry.facts.conversation)
             .expect("a call's conversation has a judge");
         entry.call.handle_evidence(judge, &evidence);
+        if let Evidence::Speaker(compared) = &evidence {
+            self.metrics.compared(&mut entry.look, compared);
+        }
         let _ = self.observers.send(Observation::Evidence { call: key, evidence });
         self.drain_call(key);
     }
@@ -430,6 +436,7 @@ impl Signalling {
             exposed: exposed.cloned(),
             sockets: Some(sockets),
             plan: None,
+            look: FirstLook::default(),
             ended: false,
             silent: true,
         };

@@ -10,6 +10,7 @@ pub mod migration;
 pub mod one_voice;
 pub mod quality;
 pub mod recalibration;
+pub mod score_drift;
 pub mod slices;
 pub mod trials;
 pub mod verifier;
