@@ -137,6 +137,7 @@ impl Config {
             .chain(users)
             .chain(http.token_file.as_mut())
             .chain(speaker.calibration.as_mut())
+            .chain(speaker.watchlist.folder.as_mut())
             .for_each(|path| *path = folder.join(&*path));
         Ok(config)
     }

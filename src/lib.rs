@@ -23,11 +23,12 @@
 //! type. `sdp-types` is the whole wing [`sdp`]'s; the other packages stand behind one file each:
 //! `rsip` in [`sip::message`], `ipnet` in [`sip::access`], `rtp-rs` in [`rtp::packet`],
 //! `rtcp-types` in [`rtp::report`], `libsrtp` in [`rtp::srtp`], `dimpl` in [`rtp::dtls`],
-//! `audiopus` in [`audio::decoder`], `webrtc-vad` in [`audio::voice_activity`], `realfft` in
-//! [`audio::mel`], `rustls` in [`runtime::transport::tls`], `rcgen` in [`runtime::dtls_identity`],
+//! `audiopus` in [`audio::decoder`] and [`audio::opus_encoder`], `webrtc-vad` in
+//! [`audio::voice_activity`], `realfft` in [`audio::spectrum`], `rustls` in [`runtime::transport::tls`], `rcgen` in [`runtime::dtls_identity`],
 //! `hickory-resolver` in [`runtime::transport::resolver`], `ort` in [`runtime::onnx`], `prometheus`
 //! in [`runtime::metrics`], `symphonia` and `rubato` in [`runtime::audio_file`], `pcap-parser` in
-//! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`].
+//! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`],
+//! `csv` in [`runtime::trial_list`] and [`cli::eval::table`]. `ort` is named in the folder beside its file, too.
 //!
 //! # Machines
 //!
@@ -50,17 +51,25 @@
 //! 6. [`audio::playback`] has [`audio::decoder`] decode it, and [`audio::concealment`] bridge a gap;
 //!    what is made up is marked and never scored. Keys go by [`rtp::telephone_event`]
 //! 7. [`audio::listener`] makes it 16 kHz of telephone bandwidth, [`audio::voice_activity`] tells
-//!    speech from silence, [`audio::speech_windows`] cuts 3 s of net speech for the speaker model
+//!    speech from silence, [`audio::speech_windows`] cuts windows of net speech for the speaker models
 //!    and [`audio::segmenter`] whole spurts for the keyword model
 //! 8. [`audio::level`], [`audio::tone`] and [`audio::speech_level`] measure on the way; [`call::line`]
 //!    puts figures and counts into a [`policy::line`]'s report, when the line falls silent, comes back
 //!    or is over. `Output::Infer` goes to [`runtime::inference_thread`], whose queue ([`runtime::batcher`]) keeps
 //!    the newest window of each session, and serves sessions in turn
-//! 9. [`audio::mel`] and [`runtime::onnx`] make an embedding; [`keyword::spotter`] drives the keyword
-//!    model over a segment and finds phrases, [`keyword::locator`] when they were said
-//! 10. back on the media thread, `handle_answer`: [`speaker::verifier`] turns a cosine into a
-//!     calibrated log-likelihood ratio and tests it sequentially; then a CUSUM watches for a change
+//! 9. [`runtime::onnx::speaker_model`] makes an embedding, by the [`audio::front_end`] that the model's card
+//!    ([`runtime::embedder_card`]) names; [`keyword::spotter`] drives [`runtime::onnx::moonshine`] over a segment
+//!    and finds phrases, [`keyword::locator`] when they were said
+//! 10. back on the media thread, `handle_answer`: [`call::voices`] knows who asked. [`call::speaker_watch`] gives
+//!     each window its turn and asks the strong embedder where the verifier wants it; [`speaker::calibration`]
+//!     makes a log-likelihood ratio of both cosines, and [`speaker::verifier`] tests it sequentially, then
+//!     watches for a change; [`speaker::watchlist`] compares the same windows with known voices.
+//!     [`call::enrollment_watch`] gathers a caller who is being enrolled, by [`speaker::enrollment`] and
+//!     [`speaker::gathering`]; [`call::adaptation_watch`] watches whether the call may teach its voiceprint, and
+//!     [`runtime::enrollments`] keeps what comes of both
 //! 11. `Output::Evidence` goes to [`runtime::signalling`], which owns the calls
+//!     ([`runtime::metrics`] counts what windows say, and [`speaker::score_drift`] tells whether accepted calls
+//!     still sound as the calibration expects)
 //! 12. [`call::call::Call::handle_evidence`] asks [`policy::judge`], who says `Some(Verdict)` when a
 //!     conclusion changed
 //! 13. the verdict goes out by [`sip::endpoint::Endpoint::send_info`], to standard output, into the
@@ -77,6 +86,14 @@
 //! 4. [`runtime::analyst`] answers with the models, where they were asked for; a
 //!    [`policy::judge`] concludes as in a call
 //! 5. [`cli::analyze`] prints it; a recording ([`runtime::audio_file`]) comes in at step 3
+//!
+//! # One trial, from file to figure
+//!
+//! 1. [`runtime::trial_list`] reads who is compared with whom; [`runtime::enroller`] enrols
+//! 2. [`audio::channel`] sends a recording down a line, [`runtime::heard`] has a [`call::speaker_watch`] hear it with
+//!    the real models, [`runtime::trial_run`] does so for a whole list
+//! 3. [`speaker::trials`] counts errors and costs, [`speaker::recalibration`] fits the site's own line;
+//!    [`cli::eval`] prints and draws, [`cli::calibrate`] writes
 //!
 //! # One SIP request, from socket to call
 //!
@@ -106,7 +123,7 @@
 //! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`].
 //!
 //! Every queue has a bound. What gives way, in this order: new calls (503 with Retry-After); a
-//! speaker window, to a newer one of the same party; a keyword segment, to a newer one, when four
+//! speaker window, to a newer one of the same party and for the same purpose; a keyword segment, to a newer one, when four
 //! wait; late RTP, which is concealed and not scored. Each is counted, and lowers the `coverage` of
 //! the verdicts that follow: overload makes them humbler, not wrong. SIP, evidence and verdicts
 //! never give way.
@@ -120,7 +137,12 @@
 //! * *Line*: how a party's audio reaches us. *One-way*: nothing comes from who is to send.
 //! * *Stream time*: time since a party's first audio, silences included.
 //! * *Net speech*: speech really received; pauses and concealed audio are not in it.
-//! * *Window*: 3 s of net speech. *Segment*: one spurt of talk of at most 8 s.
+//! * *Window*: up to 3 s of net speech, one every 0.7 s of it. *Slice*: the newest 1.6 s of a window. *Segment*: one
+//!   spurt of talk of at most 8 s.
+//! * *Embedder*: a model that makes a point of a voice: the strong one decides, the cheap one watches. *Card*: what
+//!   `models/manifest.toml` says of a model.
+//! * *Session*: one recording or call that a voiceprint is made from. *Reference*: a voice as one model hears it.
+//!   *Revision*: a state of a voiceprint that can be gone back to.
 //! * *Evidence*: what the audio showed. *Verdict*: what it means, numbered per conversation.
 //! * *LLR*: natural log of how much better "the claimed speaker" explains the speech than "somebody
 //!   else".

@@ -29,7 +29,7 @@ pub enum Output {
         /// What was agreed.
         plan: MediaPlan,
         /// Whom to compare with.
-        watch: Option<SpeakerWatch>,
+        watch: Option<Box<SpeakerWatch>>,
     },
     /// Something else was agreed.
     ChangeMedia(MediaPlan),
@@ -66,7 +66,7 @@ pub struct Call {
 #[derive(Debug)]
 enum Phase {
     /// Not answered yet, by us or by them; what the media session will be opened with.
-    Invited { watch: Option<Result<SpeakerWatch, Obstacle>> },
+    Invited { watch: Option<Result<Box<SpeakerWatch>, Obstacle>> },
     /// Answered; the ACK has not come. An obstacle is told once it has.
     Answered { obstacle: Option<Obstacle> },
     /// The dialog stands.
@@ -82,6 +82,7 @@ impl Call {
         watch: Option<Result<SpeakerWatch, Obstacle>>,
         negotiation: Negotiation,
     ) -> Self {
+        let watch = watch.map(|watch| watch.map(Box::new));
         Self { leg, negotiation, phase: Phase::Invited { watch }, outputs: VecDeque::new() }
     }
 

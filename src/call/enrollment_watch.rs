@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::audio::bandwidth::Bandwidth;
-use crate::audio::speech_windows::SpeechWindow;
+use crate::audio::speech_windows::{SpeechWindow, WINDOW};
 use crate::audio::tone::Tone;
 use crate::call::voices::{Asker, VoiceWork};
 use crate::consent::consent::Consent;
@@ -26,6 +26,8 @@ const WAITING: usize = 4;
 pub struct EnrollmentWatch {
     models: Embedders,
     windows: u64,
+    /// Net speech up to which the strong embedder has heard it.
+    covered: Duration,
     waiting: VecDeque<Waiting>,
     work: VecDeque<VoiceWork>,
     source: Source,
@@ -85,6 +87,7 @@ impl EnrollmentWatch {
         Self {
             models: models.clone(),
             windows: 0,
+            covered: Duration::ZERO,
             waiting: VecDeque::new(),
             work: VecDeque::new(),
             source,
@@ -123,7 +126,6 @@ impl EnrollmentWatch {
         if self.over {
             return;
         }
-        self.enrollment.hear(window);
         let number = self.windows;
         self.windows += 1;
         let watched = self.models.watch.is_some().then(|| (Purpose::Watch, window.slice()));
@@ -168,6 +170,12 @@ impl EnrollmentWatch {
         waiting.missing -= 1;
         if let Some(embedding) = embedding {
             let window = &waiting.window;
+            if by == Purpose::Decide {
+                // A window before it that got no answer is still in it, as far as it reaches back.
+                let from = self.covered.max(window.net_speech.saturating_sub(WINDOW));
+                self.enrollment.hear(window, window.net_speech.saturating_sub(from));
+                self.covered = window.net_speech;
+            }
             self.enrollment.observe(Embedded { model, window, embedding });
         }
         if self.waiting[place].missing == 0 {

@@ -422,6 +422,7 @@ impl MediaSession {
             self.outputs.push_back(match output {
                 VoiceOutput::Work(work) => Output::Infer(Infer::Speaker(work)),
                 VoiceOutput::Evidence(evidence) => Output::Evidence(Evidence::Speaker(evidence)),
+                VoiceOutput::Hit(hit) => Output::Evidence(Evidence::Watchlist(hit)),
                 VoiceOutput::Enrollment(progress) => Output::Enrollment(progress),
                 VoiceOutput::Adapt(step) => Output::Adapt(step),
             });

@@ -14,6 +14,9 @@ pub fn notice(verdict: &Verdict) -> Notice {
         Finding::Keyword { phrase, start_s, .. } => {
             (format!("keyword {party} {phrase} {start_s}"), phrase.clone())
         }
+        Finding::Watchlist { entry, .. } => {
+            (format!("watchlist {party} {entry}"), "watchlist".to_owned())
+        }
         Finding::Line { state, .. } => (format!("line {party}"), state.as_str().to_owned()),
         Finding::Enrollment { state, .. } => {
             (format!("enrollment {party}"), state.as_str().to_owned())

@@ -7,13 +7,14 @@ use crate::audio::speech_windows::{SpeechWindow, WINDOW};
 use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::voices::{Asker, VoiceWork};
 use crate::consent::consent::Consent;
-use crate::policy::evidence::{Obstacle, SpeakerEvidence};
+use crate::policy::evidence::{Obstacle, SpeakerEvidence, WatchlistEvidence};
 use crate::speaker::adaptation::Step as Lesson;
 use crate::speaker::calibration::{Comparison, Conditions, Likeness};
 use crate::speaker::embedder::{Embedders, Purpose};
 use crate::speaker::embedding::Embedding;
 use crate::speaker::verifier::Verifier;
 use crate::speaker::voiceprint::Voiceprint;
+use crate::speaker::watchlist::Watchlist;
 
 /// Windows that may wait for their answers: four are 2.8 s of speech and 0.8 MB. Models that are
 /// further behind lose the oldest, which the coverage then tells.
@@ -40,6 +41,7 @@ pub struct SpeakerWatch {
     watch: Option<Embedding>,
     verifier: Verifier,
     adaptation: Option<Box<AdaptationWatch>>,
+    watchlist: Option<Watchlist>,
     windows: u64,
     waiting: VecDeque<Step>,
     /// Voices of the newest slices, the oldest first.
@@ -53,6 +55,7 @@ pub struct SpeakerWatch {
     concealed: Duration,
     work: VecDeque<VoiceWork>,
     evidence: VecDeque<SpeakerEvidence>,
+    hits: VecDeque<WatchlistEvidence>,
 }
 
 /// A window on its way.
@@ -101,6 +104,7 @@ impl SpeakerWatch {
             watch: models.watch.as_ref().and_then(of),
             verifier,
             adaptation: None,
+            watchlist: None,
             windows: 0,
             waiting: VecDeque::new(),
             slices: VecDeque::new(),
@@ -110,12 +114,23 @@ impl SpeakerWatch {
             concealed: Duration::ZERO,
             work: VecDeque::new(),
             evidence: VecDeque::new(),
+            hits: VecDeque::new(),
         })
     }
 
     /// From the beginning on the call may teach the voiceprint.
     pub fn adapt(&mut self, watch: AdaptationWatch) {
         self.adaptation = Some(Box::new(watch));
+    }
+
+    /// The same windows are compared with known voices.
+    pub fn look_out(&mut self, watchlist: Watchlist) {
+        self.watchlist = Some(watchlist);
+    }
+
+    /// A known voice that the caller's resembles.
+    pub fn poll_hit(&mut self) -> Option<WatchlistEvidence> {
+        self.hits.pop_front()
     }
 
     /// The call is over: what it may teach the voiceprint, if anything.
@@ -262,6 +277,17 @@ impl SpeakerWatch {
         }
         self.compared += step.window.fresh;
         let decision = self.verifier.observe(&comparison, step.window.end);
+        let coverage = share(self.compared, step.offered + step.concealed);
+        if let (Some(watchlist), Some(voice)) = (&mut self.watchlist, &whole) {
+            let slices = Embedding::mean(&self.slices);
+            let hits = watchlist.observe(voice, slices.as_ref(), step.conditions, comparison.fresh);
+            self.hits.extend(hits.into_iter().map(|hit| WatchlistEvidence {
+                hit,
+                at: step.window.end,
+                net_speech: step.window.net_speech,
+                coverage,
+            }));
+        }
         let evidence = SpeakerEvidence {
             decision,
             since: self.verifier.since(),
@@ -272,7 +298,7 @@ impl SpeakerWatch {
             probability: self.verifier.probability(),
             reason: self.verifier.reason().map(Obstacle::from),
             net_speech: step.window.net_speech,
-            coverage: share(self.compared, step.offered + step.concealed),
+            coverage,
         };
         if let Some(adaptation) = &mut self.adaptation {
             adaptation.observe(step.window.fresh, whole.as_ref(), self.slices.back(), &evidence);

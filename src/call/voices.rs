@@ -7,7 +7,7 @@ use crate::audio::speech_windows::SpeechWindow;
 use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::enrollment_watch::{EnrollmentWatch, Heard, Progress};
 use crate::call::speaker_watch::SpeakerWatch;
-use crate::policy::evidence::SpeakerEvidence;
+use crate::policy::evidence::{SpeakerEvidence, WatchlistEvidence};
 use crate::speaker::adaptation::Step;
 use crate::speaker::embedder::Purpose;
 use crate::speaker::embedding::Embedding;
@@ -45,6 +45,8 @@ pub enum VoiceOutput {
     Work(VoiceWork),
     /// One more window was compared with the claim.
     Evidence(SpeakerEvidence),
+    /// The caller sounds like a known voice.
+    Hit(WatchlistEvidence),
     /// An enrolment has come further.
     Enrollment(Progress),
     /// The call may move the voiceprint so far.
@@ -149,6 +151,8 @@ impl Voices {
             self.outputs.extend(work.map(VoiceOutput::Work));
             let evidence = std::iter::from_fn(|| claim.poll_evidence());
             self.outputs.extend(evidence.map(VoiceOutput::Evidence));
+            let hits = std::iter::from_fn(|| claim.poll_hit());
+            self.outputs.extend(hits.map(VoiceOutput::Hit));
         }
     }
 }

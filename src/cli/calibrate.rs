@@ -52,7 +52,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         let models = (&mut bench.voices, &bench.names);
         let outcome =
             trial_run::run(&bench.list, &bench.prints, models, &plan, &bench.noises, |done| {
-                progress.show(done)
+                progress.show(done);
             })?;
         progress.finish();
         trials.extend(outcome.scored.iter().map(|scored| scored.trial));

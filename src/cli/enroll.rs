@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::voiceprint;
 use crate::cli::{Outcome, Places, Refusal, println, subject};
 use crate::consent::consent::Consent;
 use crate::runtime::audio_file::AudioFileError;
@@ -22,7 +23,8 @@ use crate::speaker::voiceprint::Voiceprint;
     is kept of it.\n\n\
     Examples:\n  \
     sidetone enroll --subject customer-4711 --consent ivr-2026-11-23/88 first.wav second.flac\n  \
-    sidetone enroll --add --subject customer-4711 --consent ivr-2026-11-23/88 weeks-later.wav"
+    sidetone enroll --add --subject customer-4711 --consent ivr-2026-11-23/88 weeks-later.wav\n  \
+    sidetone enroll --watchlist --subject case-2026-17 --consent dpia-2026-3 fraudster.wav"
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -30,13 +32,17 @@ pub struct Arguments {
     /// Whose voice it is, as X-Sidetone-Subject will claim it.
     #[arg(long, value_parser = subject)]
     subject: String,
-    /// Reference of the person's consent; without one nothing is computed.
+    /// Reference of the person's consent, or for the watchlist of the legal basis; without one nothing is
+    /// computed.
     #[arg(long, value_name = "REF", value_parser = |text: &str| Consent::from_reference(text))]
     consent: Consent,
     /// Add the files to the voiceprint that there is, as another session of the same voice, rather
     /// than put a new one in its place.
     #[arg(long)]
     add: bool,
+    /// Put the voice on the watchlist, under `subject` as the entry's id: no name.
+    #[arg(long)]
+    watchlist: bool,
     /// Print the result as one JSON document.
     #[arg(long)]
     json: bool,
@@ -48,11 +54,12 @@ pub struct Arguments {
 /// Hears every file, and keeps the voiceprint only if all of it was good.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let (config, _) = arguments.places.load()?;
+    let folder = voiceprint::folder(&config, arguments.watchlist)?;
     let installed = arguments.places.installed(&config)?;
     let mut voices = installed.voices()?;
     let names = &installed.models().speaker;
     let gathering = if arguments.add {
-        earlier(&Voiceprints::open(&config.store.folder)?, arguments)?
+        earlier(&Voiceprints::open(folder)?, arguments)?
     } else {
         Gathering::new(&arguments.subject, &arguments.consent)
     };
@@ -74,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             return Ok(Outcome::Problem);
         }
     };
-    Voiceprints::open(&config.store.folder)?.save(&voiceprint)?;
+    Voiceprints::open(folder)?.save(&voiceprint)?;
     if arguments.json {
         println!("{}", enrolled(&voiceprint, &names.decide));
     } else {

@@ -1,9 +1,12 @@
 //! `sidetone voiceprint`: what is kept of whom, to look at, hand out, take back and remove.
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::cli::{Outcome, Places, Refusal, println, subject};
+use crate::config::Config;
 use crate::runtime::store::voiceprints::Voiceprints;
 use crate::speaker::gathering::Gathering;
 use crate::speaker::migration::{Migration, migrate};
@@ -48,11 +51,21 @@ pub enum Command {
     Migrate(MigrateArguments),
 }
 
+/// Where voiceprints are kept.
+#[derive(Debug, Args)]
+pub struct Kept {
+    #[command(flatten)]
+    places: Places,
+    /// Those of the watchlist, whose subjects are its entries.
+    #[arg(long)]
+    watchlist: bool,
+}
+
 /// Arguments of `sidetone voiceprint list`.
 #[derive(Debug, Args)]
 pub struct ListArguments {
     #[command(flatten)]
-    places: Places,
+    kept: Kept,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -62,7 +75,7 @@ pub struct ListArguments {
 #[derive(Debug, Args)]
 pub struct SubjectArguments {
     #[command(flatten)]
-    places: Places,
+    kept: Kept,
     /// Whose voiceprint.
     #[arg(long, value_parser = subject)]
     subject: String,
@@ -75,7 +88,7 @@ pub struct SubjectArguments {
 #[derive(Debug, Args)]
 pub struct ExportArguments {
     #[command(flatten)]
-    places: Places,
+    kept: Kept,
     /// Whose voiceprint.
     #[arg(long, value_parser = subject)]
     subject: String,
@@ -101,7 +114,7 @@ pub struct RevertArguments {
 #[derive(Debug, Args)]
 pub struct MigrateArguments {
     #[command(flatten)]
-    places: Places,
+    kept: Kept,
     /// The new model, as `show` and the verdicts name it: `name@version`.
     #[arg(long, value_name = "MODEL", value_parser = model)]
     to: String,
@@ -132,14 +145,23 @@ pub fn run(command: &Command) -> Result<Outcome, Refusal> {
     }
 }
 
-fn store(places: &Places) -> Result<Voiceprints, Refusal> {
-    let (config, _) = places.load()?;
-    Ok(Voiceprints::open(&config.store.folder)?)
+fn store(kept: &Kept) -> Result<Voiceprints, Refusal> {
+    let (config, _) = kept.places.load()?;
+    Ok(Voiceprints::open(folder(&config, kept.watchlist)?)?)
+}
+
+/// The folder of the voiceprints, or of the watchlist.
+pub(super) fn folder(config: &Config, watchlist: bool) -> Result<&Path, Refusal> {
+    if !watchlist {
+        return Ok(&config.store.folder);
+    }
+    let folder = config.speaker.watchlist.folder.as_deref();
+    Ok(folder.ok_or("the configuration names no speaker.watchlist.folder")?)
 }
 
 fn list(arguments: &ListArguments) -> Result<Outcome, Refusal> {
     let (mut known, mut faults) = (Vec::new(), Vec::new());
-    for found in store(&arguments.places)?.list()? {
+    for found in store(&arguments.kept)?.list()? {
         match found {
             Ok(voiceprint) => known.push(voiceprint),
             Err(error) => faults.push(error.to_string()),
@@ -176,7 +198,7 @@ fn headline(voiceprint: &Voiceprint) -> String {
 }
 
 fn show(arguments: &SubjectArguments) -> Result<Outcome, Refusal> {
-    let store = store(&arguments.places)?;
+    let store = store(&arguments.kept)?;
     let voiceprint = store.load(&arguments.subject)?;
     let gathering = store.load_gathering(&arguments.subject)?;
     if arguments.json {
@@ -231,7 +253,7 @@ fn show(arguments: &SubjectArguments) -> Result<Outcome, Refusal> {
 }
 
 fn erase(arguments: &SubjectArguments) -> Result<Outcome, Refusal> {
-    let erased = store(&arguments.places)?.erase(&arguments.subject)?;
+    let erased = store(&arguments.kept)?.erase(&arguments.subject)?;
     let any = erased.voiceprint || erased.gathering;
     let subject = &arguments.subject;
     if arguments.json {
@@ -248,7 +270,7 @@ fn erase(arguments: &SubjectArguments) -> Result<Outcome, Refusal> {
 }
 
 fn export(arguments: &ExportArguments) -> Result<Outcome, Refusal> {
-    let store = store(&arguments.places)?;
+    let store = store(&arguments.kept)?;
     let voiceprint = store.load(&arguments.subject)?;
     let gathering = store.load_gathering(&arguments.subject)?;
     let any = voiceprint.is_some() || gathering.is_some();
@@ -258,7 +280,7 @@ fn export(arguments: &ExportArguments) -> Result<Outcome, Refusal> {
 }
 
 fn revert(arguments: &RevertArguments) -> Result<Outcome, Refusal> {
-    let store = store(&arguments.of.places)?;
+    let store = store(&arguments.of.kept)?;
     let subject = &arguments.of.subject;
     let reverted = match store.load(subject)? {
         None => Err(format!("no voiceprint of {subject}")),
@@ -280,7 +302,7 @@ fn revert(arguments: &RevertArguments) -> Result<Outcome, Refusal> {
 }
 
 fn migrate_all(arguments: &MigrateArguments) -> Result<Outcome, Refusal> {
-    let store = store(&arguments.places)?;
+    let store = store(&arguments.kept)?;
     let (mut done, mut unneeded, mut must_speak) = (Vec::new(), Vec::new(), Vec::new());
     for voiceprint in store.list()? {
         let voiceprint = voiceprint?;

@@ -23,10 +23,28 @@ pub struct Speaker {
     pub decide_every_s: u32,
     /// File of the site's own calibration, by `sidetone calibrate`.
     pub calibration: Option<PathBuf>,
+    /// Known voices that callers are compared with.
+    pub watchlist: Watchlist,
     /// How callers are enrolled.
     pub enrollment: gathering::Settings,
     /// How voiceprints follow their voices.
     pub adaptation: adaptation::Settings,
+}
+
+/// `[speaker.watchlist]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Watchlist {
+    /// Folder of the known voices; without one nobody is compared.
+    pub folder: Option<PathBuf>,
+    /// Calls of a thousand that may raise a false alarm, by all entries together.
+    pub expected_false_alarms_per_1000_calls: f64,
+}
+
+impl Default for Watchlist {
+    fn default() -> Self {
+        Self { folder: None, expected_false_alarms_per_1000_calls: 1.0 }
+    }
 }
 
 impl Default for Speaker {
@@ -39,6 +57,7 @@ impl Default for Speaker {
             prior,
             decide_every_s,
             calibration: None,
+            watchlist: Watchlist::default(),
             enrollment: gathering::Settings::default(),
             adaptation: adaptation::Settings::default(),
         }
@@ -54,6 +73,11 @@ impl Speaker {
 
     /// Key, what it must be and what it is, of the first value that makes no sense.
     pub fn validate(&self) -> Result<(), (&'static str, &'static str, String)> {
+        let rate = self.watchlist.expected_false_alarms_per_1000_calls;
+        if !(0.001..=100.0).contains(&rate) {
+            let key = "speaker.watchlist.expected_false_alarms_per_1000_calls";
+            return Err((key, "must be 0.001 to 100", rate.to_string()));
+        }
         let adaptation::Settings { least_llr, least_speech_s, step, .. } = self.adaptation;
         if !(0.0..=20.0).contains(&least_llr) {
             return Err(("speaker.adaptation.least_llr", "must be 0 to 20", least_llr.to_string()));

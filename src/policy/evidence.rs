@@ -5,12 +5,15 @@ use std::time::Duration;
 use crate::policy::line::{LineReport, LineState};
 use crate::speaker::calibration::Comparison;
 use crate::speaker::verifier::{Decision, Reason};
+use crate::speaker::watchlist::Hit;
 
 /// One observation about one party. Times count from the party's first audio.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Evidence {
     /// One more window of speech was compared with the claimed identity.
     Speaker(SpeakerEvidence),
+    /// The caller sounds like a known voice.
+    Watchlist(WatchlistEvidence),
     /// The claimed identity cannot be checked at all.
     NoSpeakerCheck(Obstacle),
     /// A watched phrase was spoken.
@@ -110,6 +113,19 @@ pub struct SpeakerEvidence {
     /// Why it is inconclusive, where it is.
     pub reason: Option<Obstacle>,
     /// Net speech heard through the newest window's end.
+    pub net_speech: Duration,
+    /// Share (0 to 1) of the speech heard that was really analysed.
+    pub coverage: f64,
+}
+
+/// That a caller sounds like a known voice.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchlistEvidence {
+    /// Which, and how much so.
+    pub hit: Hit,
+    /// End of the window that made it so.
+    pub at: Duration,
+    /// Net speech heard through that window's end.
     pub net_speech: Duration,
     /// Share (0 to 1) of the speech heard that was really analysed.
     pub coverage: f64,

@@ -84,6 +84,15 @@ impl Judge {
                 let heard = (speaker.net_speech, speaker.coverage);
                 Some(self.verdict(leg, finding, speaker.since, heard, model))
             }
+            Evidence::Watchlist(watchlist) => {
+                let finding = Finding::Watchlist {
+                    entry: watchlist.hit.entry.clone(),
+                    llr: rounded(watchlist.hit.llr, 100.0),
+                };
+                let model = Some(leg.models.speaker.to_string());
+                let heard = (watchlist.net_speech, watchlist.coverage);
+                Some(self.verdict(leg, finding, watchlist.at, heard, model))
+            }
             Evidence::NoSpeakerCheck(obstacle) => {
                 let decision = SpeakerDecision::Inconclusive;
                 let subject = leg.subject.clone().filter(|_| leg.told != Some(decision))?;

@@ -61,6 +61,13 @@ pub enum Finding {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<Obstacle>,
     },
+    /// The caller sounds like a known voice: a hint for a person, never a decision.
+    Watchlist {
+        /// The voice's id in the list.
+        entry: String,
+        /// Log-likelihood ratio, nats.
+        llr: f64,
+    },
     /// A watched phrase was spoken.
     Keyword {
         /// Id of the phrase in the policy.
@@ -144,6 +151,7 @@ impl Finding {
     pub fn labels(&self) -> (&'static str, &'static str) {
         match self {
             Self::Speaker { decision, .. } => ("speaker", decision.as_str()),
+            Self::Watchlist { .. } => ("watchlist", "hit"),
             Self::Keyword { .. } => ("keyword", "found"),
             Self::Line { state, .. } => ("line", state.as_str()),
             Self::Enrollment { state, .. } => ("enrollment", state.as_str()),

@@ -38,7 +38,8 @@ use crate::runtime::transport::transports::Transports;
 use crate::runtime::voices::Voices;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::transport::Transport;
-use crate::speaker::embedder::Purpose;
+use crate::speaker::embedder::{Embedders, Purpose};
+use crate::speaker::watchlist::Known;
 
 /// Evidence that may wait for the signalling thread; a media thread that finds it full waits.
 const EVIDENCE_WAITING: usize = 1024;
@@ -87,6 +88,26 @@ pub enum StartError {
     /// The system has no randomness to give.
     #[error("no randomness from the system: {0}")]
     Randomness(#[from] getrandom::Error),
+}
+
+/// The voices of the watchlist that the models in use can be compared with.
+fn known_voices(config: &Config, models: &Embedders) -> Result<Known, StoreError> {
+    let watchlist = &config.speaker.watchlist;
+    let all = match &watchlist.folder {
+        Some(folder) => Voiceprints::open(folder)?.list()?,
+        None => Vec::new(),
+    };
+    // A list with a hole in it is no list: a file that cannot be read is a fault at the start.
+    let all = all.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let (known, left_out) =
+        Known::new(&all, models, watchlist.expected_false_alarms_per_1000_calls);
+    if left_out > 0 {
+        warn!(left_out, "voices of the watchlist are of other models and are not compared");
+    }
+    if !known.is_empty() {
+        info!(voices = known.len(), "callers are compared with the watchlist");
+    }
+    Ok(known)
 }
 
 /// A running appliance.
@@ -147,6 +168,7 @@ impl Appliance {
 
         let loading = Instant::now();
         let Voices { decide, watch } = installed.voices()?;
+        let known = known_voices(config, &installed.models().speaker)?;
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let moonshine = installed.moonshine()?;
@@ -209,6 +231,7 @@ impl Appliance {
             policy: Arc::new(policy),
             models: installed.models().clone(),
             calibration,
+            known: Arc::new(known),
             speaker: config.speaker.clone(),
             store,
             metrics,

@@ -180,7 +180,7 @@ impl<'a, E: Embedder> Enroller<'a, E> {
     }
 
     fn observe(&mut self, window: &SpeechWindow) -> Result<(), EnrollError> {
-        self.enrollment.hear(window);
+        self.enrollment.hear(window, window.fresh);
         if let Some(model) = &self.names.watch {
             let embedding = self.embed(Purpose::Watch, window.slice())?;
             self.enrollment.observe(Embedded { model, window, embedding });

@@ -35,6 +35,9 @@ const SLICES_AT_ONCE: usize = 8;
 /// always some, and with fewer there is time.
 const SLICE_LINGERS: Duration = Duration::from_millis(50);
 
+/// Speech for one embedder, by who asks.
+type VoiceQueue = Queue<(CallKey, Asker), (VoiceWork, Replies)>;
+
 /// Where the answers of one session go.
 type Replies = mpsc::Sender<Answer>;
 
@@ -53,8 +56,8 @@ impl Backlog {
 #[derive(Clone, Debug)]
 pub struct InferenceQueues {
     backlog: Arc<Backlog>,
-    decide: Arc<Queue<(CallKey, Asker), (VoiceWork, Replies)>>,
-    watch: Arc<Queue<(CallKey, Asker), (VoiceWork, Replies)>>,
+    decide: Arc<VoiceQueue>,
+    watch: Arc<VoiceQueue>,
     keyword: Arc<Queue<(CallKey, u64), (Segment, Replies)>>,
 }
 
@@ -103,7 +106,7 @@ impl InferenceQueues {
         replaced
     }
 
-    fn of(&self, role: Purpose) -> &Arc<Queue<(CallKey, Asker), (VoiceWork, Replies)>> {
+    fn of(&self, role: Purpose) -> &Arc<VoiceQueue> {
         match role {
             Purpose::Decide => &self.decide,
             Purpose::Watch => &self.watch,

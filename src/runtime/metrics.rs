@@ -447,7 +447,7 @@ mod tests {
             llr: 8.0,
             newest: Comparison {
                 likeness: Likeness { decide: Some(0.75), watch: None },
-                conditions: Conditions { range_db: 28.0, concealed: 0.0 },
+                conditions: Conditions { range_db: 28.0, upper_db: -6.0, concealed: 0.0 },
                 net_speech: at,
                 fresh: 1.0,
             },

@@ -336,6 +336,7 @@ impl Player {
             | Evidence::Speaker(_)
             | Evidence::NoSpeakerCheck(_)
             | Evidence::Phrase(_)
+            | Evidence::Watchlist(_)
             | Evidence::Enrollment(_) => {}
         }
         let judge = judges.of(&self.name.conversation, &self.policy);

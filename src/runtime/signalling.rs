@@ -47,6 +47,7 @@ use crate::sip::transport::Transport;
 use crate::speaker::calibration::Calibration;
 use crate::speaker::score_drift::FirstLook;
 use crate::speaker::verifier::Verifier;
+use crate::speaker::watchlist::{Known, Watchlist};
 
 /// Messages taken in one turn, so that a flood cannot keep timers and evidence waiting.
 const MESSAGES_A_TURN: usize = 32;
@@ -89,6 +90,8 @@ pub struct Signalling {
     pub(super) policy: Arc<Policy>,
     pub(super) models: Models,
     pub(super) speaker: Speaker,
+    /// Known voices that callers are compared with.
+    pub(super) known: Arc<Known>,
     /// What scores are worth here.
     pub(super) calibration: Calibration,
     pub(super) store: Voiceprints,
@@ -454,12 +457,16 @@ impl Signalling {
             }),
         };
         let verifier = Verifier::new(self.calibration, self.speaker.decision());
-        SpeakerWatch::new(
+        let mut watch = SpeakerWatch::new(
             facts.consent.as_ref(),
             voiceprint.as_ref(),
             &self.models.speaker,
             verifier,
-        )
+        )?;
+        if !self.known.is_empty() {
+            watch.look_out(Watchlist::new(Arc::clone(&self.known), self.calibration));
+        }
+        Ok(watch)
     }
 
     fn handle_info(&mut self, key: CallKey, outcome: InfoOutcome) {
@@ -552,7 +559,7 @@ impl Signalling {
         self.forget(key);
     }
 
-    fn open_media(&mut self, key: CallKey, plan: MediaPlan, watch: Option<SpeakerWatch>) {
+    fn open_media(&mut self, key: CallKey, plan: MediaPlan, watch: Option<Box<SpeakerWatch>>) {
         let entry = self.calls.get_mut(&key).expect("only a live call opens media");
         let with_keys = matches!(plan.security, Security::Sdes { .. } | Security::Awaited);
         if let Some(peer) = entry.exposed.take().filter(|_| with_keys)
@@ -571,7 +578,7 @@ impl Signalling {
             call: key,
             plan: receiver,
             sockets,
-            watch,
+            watch: watch.map(|watch| *watch),
             enrollments,
             adaptation,
             spotting: (0..self.policy.phrases.len()).any(|p| self.policy.watches(p, party)),

@@ -63,11 +63,12 @@ impl Enrollment {
         }
     }
 
-    /// Hears the next window itself; what the models make of it comes by [`Self::observe`].
-    pub fn hear(&mut self, window: &SpeechWindow) {
-        let fresh = (window.fresh.as_secs_f64() * 16_000.0).round() as usize;
-        self.noise.hear(&window.samples[window.samples.len().saturating_sub(fresh)..]);
-        self.analysed += window.fresh;
+    /// Hears the newest `fresh` of a window, which a model has worked on; what it made of it comes by
+    /// [`Self::observe`].
+    pub fn hear(&mut self, window: &SpeechWindow, fresh: Duration) {
+        let samples = (fresh.as_secs_f64() * 16_000.0).round() as usize;
+        self.noise.hear(&window.samples[window.samples.len().saturating_sub(samples)..]);
+        self.analysed += fresh;
     }
 
     /// Takes what one model heard in one window.
@@ -162,7 +163,7 @@ mod tests {
         let mut enrollment = Enrollment::new(jiff::Timestamp::UNIX_EPOCH, Source::File, judge);
         for second in 3..=12 {
             let (window, embedding) = (window(second, 0.1), voice(degrees(second)));
-            enrollment.hear(&window);
+            enrollment.hear(&window, window.fresh);
             enrollment.observe(Embedded { model: "m@1", window: &window, embedding });
             let embedding = voice(90.0);
             enrollment.observe(Embedded { model: "m@2", window: &window, embedding });

@@ -16,3 +16,4 @@ pub mod trials;
 pub mod verifier;
 pub mod voiceprint;
 pub mod voiceprint_format;
+pub mod watchlist;

@@ -77,7 +77,7 @@ pub fn fit(trials: &[Trial]) -> Result<Fit, FitError> {
     if enrolled.len() < LEAST_SPEAKERS {
         return Err(FitError::Speakers { found: enrolled.len() });
     }
-    let line = regress(trials.iter()).ok_or(FitError::UpsideDown)?;
+    let line = regress(&trials.iter().collect::<Vec<_>>()).ok_or(FitError::UpsideDown)?;
     let fold = |name: usize| names.binary_search(&name).map_or(0, |place| place % FOLDS);
     let mut after = Vec::new();
     for (one, other) in (0..FOLDS).flat_map(|one| (one..FOLDS).map(move |other| (one, other))) {
@@ -90,7 +90,8 @@ pub fn fit(trials: &[Trial]) -> Result<Fit, FitError> {
             let (a, b) = of(trial);
             a != one && a != other && b != one && b != other
         });
-        let line = regress(foreign).ok_or(FitError::Speakers { found: names.len() })?;
+        let line = regress(&foreign.collect::<Vec<_>>())
+            .ok_or(FitError::Speakers { found: names.len() })?;
         let tested = trials.iter().filter(|trial| of(trial) == (one, other));
         after.extend(tested.map(|t| Trial { score: line.apply(t.score), ..*t }));
     }
@@ -112,8 +113,8 @@ pub fn fit(trials: &[Trial]) -> Result<Fit, FitError> {
 }
 
 /// The line of the least cost; `None` where it would fall.
-fn regress<'a>(trials: impl Iterator<Item = &'a Trial> + Clone) -> Option<Recalibration> {
-    let count = |wanted| trials.clone().filter(|trial| trial.target == wanted).count() as f64;
+fn regress(trials: &[&Trial]) -> Option<Recalibration> {
+    let count = |wanted| trials.iter().filter(|trial| trial.target == wanted).count() as f64;
     let (targets, others) = (count(true), count(false));
     let pull = PULL * (1.0 / targets.max(1.0) + 1.0 / others.max(1.0));
     let cost = |slope: f64, offset: f64| {
@@ -123,14 +124,14 @@ fn regress<'a>(trials: impl Iterator<Item = &'a Trial> + Clone) -> Option<Recali
             softplus(sign * llr) / count
         };
         let pulled = pull * ((slope - 1.0).powi(2) + offset * offset) / 2.0;
-        trials.clone().map(of).sum::<f64>() + pulled
+        trials.iter().map(|trial| of(trial)).sum::<f64>() + pulled
     };
     let (mut slope, mut offset): (f64, f64) = (1.0, 0.0);
     // Newton's method on a convex cost: a few steps arrive.
     for _ in 0..50 {
         let (mut g0, mut g1) = (pull * (slope - 1.0), pull * offset);
         let (mut h00, mut h01, mut h11) = (pull, 0.0, pull);
-        for trial in trials.clone() {
+        for trial in trials {
             let weight = 1.0 / if trial.target { targets } else { others };
             let p = 1.0 / (1.0 + (-(slope * trial.score + offset)).exp());
             let error = weight * (p - f64::from(u8::from(trial.target)));

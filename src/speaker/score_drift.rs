@@ -110,7 +110,7 @@ mod tests {
     fn comparison(decide: Option<f32>, range_db: f64) -> Comparison {
         Comparison {
             likeness: Likeness { decide, watch: Some(0.9) },
-            conditions: Conditions { range_db, concealed: 0.0 },
+            conditions: Conditions { range_db, upper_db: -6.0, concealed: 0.0 },
             net_speech: Duration::from_secs(3),
             fresh: 1.0,
         }

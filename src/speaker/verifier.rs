@@ -9,7 +9,7 @@ use crate::speaker::calibration::{Calibration, Comparison, ErrorRate};
 /// How alike the evidence of two windows of one impostor is that share no speech: the correlation of
 /// their log-likelihood ratios (72 readers, 5,112 pairs; .87). A voice that resembles another
 /// resembles it all along, so more of it adds next to nothing for acceptance.
-const IMPOSTOR_CORRELATION: f64 = 0.85;
+pub(in crate::speaker) const IMPOSTOR_CORRELATION: f64 = 0.85;
 /// The same of a genuine caller's (72 readers; .31 to .39): a bad window of the true speaker is mostly
 /// chance, so more speech does clear him of the doubt.
 const GENUINE_CORRELATION: f64 = 0.4;
@@ -174,7 +174,7 @@ pub fn unbounded(calibration: &Calibration, comparisons: &[Comparison]) -> Optio
 
 /// As how many independent windows `windows` count that correlate by `correlation` (the design effect of
 /// cluster sampling).
-fn effective(windows: f64, correlation: f64) -> f64 {
+pub(in crate::speaker) fn effective(windows: f64, correlation: f64) -> f64 {
     if windows <= 1.0 { 1.0 } else { windows / (1.0 + (windows - 1.0) * correlation) }
 }
 

@@ -1,7 +1,6 @@
 //! What the speaker decision costs in a call of five minutes: listening, both embedders and their front-ends,
 //! as often as the decision asks for them.
 #![expect(clippy::print_stderr, reason = "a measurement says what it found")]
-#![expect(clippy::disallowed_methods, reason = "a benchmark reads its speech from disk")]
 
 #[path = "../store/mod.rs"]
 mod store;

@@ -10,7 +10,7 @@ use sidetone::call::enrollment_watch::Progress;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
-use sidetone::call::voices::VoiceWork;
+use sidetone::call::voices::{Asker, VoiceWork};
 use sidetone::consent::consent::Consent;
 use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
@@ -93,6 +93,13 @@ pub(crate) fn verifier() -> Verifier {
 pub(crate) fn embedding(cosine: f32) -> Embedding {
     let across = (1.0 - cosine * cosine).max(0.0).sqrt();
     Embedding::from_raw(vec![cosine, across]).expect("a direction")
+}
+
+/// The same voice among as many coordinates as [`one_of_many`] has.
+fn in_plane(cosine: f32) -> Embedding {
+    let mut coordinates = embedding(cosine).as_slice().to_vec();
+    coordinates.resize(32, 0.0);
+    Embedding::from_raw(coordinates).expect("a direction")
 }
 
 /// One more of the many voices at `cosine` to the enrolled one: no two are the same speech.
@@ -225,6 +232,7 @@ impl Party {
             | Evidence::Talk { .. }
             | Evidence::Key { .. }
             | Evidence::Line(_)
+            | Evidence::Watchlist(_)
             | Evidence::Enrollment(_) => None,
         };
         self.evidence.iter().filter_map(of_speaker).collect()
@@ -246,6 +254,7 @@ impl Party {
             | Evidence::Speaker(_)
             | Evidence::Key { .. }
             | Evidence::Line(_)
+            | Evidence::Watchlist(_)
             | Evidence::Enrollment(_) => None,
         };
         self.evidence.iter().filter_map(of_talk).collect()
@@ -279,6 +288,8 @@ impl Party {
             Infer::Speaker(work) => {
                 let (asker, by, window) = (work.asker, work.by, work.window);
                 let embedding = (self.ear)(self.windows.len(), &work).map(|cosine| match by {
+                    // Of whoever is enrolled one voice is enough: what is heard again is no matter there.
+                    Purpose::Decide if asker == Asker::Enrollment => in_plane(cosine),
                     Purpose::Decide => one_of_many(cosine, window),
                     Purpose::Watch => embedding((1.0 + cosine) / 2.0),
                 });

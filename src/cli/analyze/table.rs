@@ -161,6 +161,9 @@ fn verdict(verdict: &Verdict) {
         Finding::Enrollment { subject, state, .. } => {
             (AnsiColor::Cyan, format!("enrolment of {subject} {}", state.as_str()))
         }
+        Finding::Watchlist { entry, llr } => {
+            (AnsiColor::Yellow, format!("sounds like {entry} of the watchlist, LLR {llr:+.1}"))
+        }
         // What became of a line stands above the verdicts.
         Finding::Line { .. } => return,
     };

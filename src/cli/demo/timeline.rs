@@ -140,6 +140,7 @@ impl Shown {
             Evidence::Phrase(_)
             | Evidence::NoSpeakerCheck(_)
             | Evidence::Line(_)
+            | Evidence::Watchlist(_)
             | Evidence::Enrollment(_) => {}
         }
     }
@@ -169,6 +170,9 @@ impl Shown {
             }
             Finding::Enrollment { state, .. } => {
                 (color(AnsiColor::Cyan), format!("ENROLMENT {}", state.as_str()))
+            }
+            Finding::Watchlist { entry, llr } => {
+                (color(AnsiColor::Yellow), format!("WATCHLIST {entry}, LLR {llr:+.1}"))
             }
             Finding::Line { .. } => return,
         };
