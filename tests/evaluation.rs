@@ -2,7 +2,6 @@
 //! that they write. Needs the models and the readers.
 #![expect(clippy::disallowed_methods, reason = "a test reads and writes its files")]
 
-#[allow(dead_code, reason = "no appliance runs here")]
 mod appliance;
 mod store;
 

@@ -97,7 +97,7 @@ fn impostors_are_turned_away_and_the_true_speaker_is_not() {
         let all = halves().into_iter().filter(|(other, ..)| *other == reader);
         let utterances = all.flat_map(|(_, files, _)| files);
         for utterance in utterances {
-            let mut call = heard(&[utterance.clone()]);
+            let mut call = heard(std::slice::from_ref(&utterance));
             for (owner, print, tried) in &claims {
                 let evidence = bench.compare(&mut call, print, settings);
                 match (*owner == reader, tried.contains(&utterance)) {

@@ -90,6 +90,10 @@ impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
     fn watch(&self, party: Party) -> Option<Result<SpeakerWatch, Obstacle>> {
         let claim = self.claim(party)?;
         let verifier = Verifier::new(claim.calibration, claim.decision);
+        let verifier = match party {
+            Party::Mixed => verifier.on_a_mixed_leg(),
+            Party::Caller | Party::Agent => verifier,
+        };
         let voiceprint = claim.voiceprint.as_ref();
         Some(SpeakerWatch::new(Some(&claim.consent), voiceprint, &self.names.speaker, verifier))
     }

@@ -11,6 +11,7 @@ pub mod audio_file;
 pub mod batcher;
 pub mod caller;
 pub mod capture;
+pub mod claims;
 pub mod complaints;
 pub mod dtls_identity;
 pub mod embedder_card;

@@ -19,7 +19,7 @@ use crate::call::negotiation::{MediaTerms, Negotiation};
 use crate::call::notice::notice;
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::config::speaker::Speaker;
-use crate::policy::evidence::{Evidence, Obstacle};
+use crate::policy::evidence::Evidence;
 use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::rule::Policy;
 use crate::rtp::security::Security;
@@ -46,8 +46,7 @@ use crate::sip::location::Target;
 use crate::sip::transport::Transport;
 use crate::speaker::calibration::Calibration;
 use crate::speaker::score_drift::FirstLook;
-use crate::speaker::verifier::Verifier;
-use crate::speaker::watchlist::{Known, Watchlist};
+use crate::speaker::watchlist::Known;
 
 /// Messages taken in one turn, so that a flood cannot keep timers and evidence waiting.
 const MESSAGES_A_TURN: usize = 32;
@@ -444,29 +443,6 @@ impl Signalling {
             silent: true,
         };
         self.calls.insert(key, entry);
-    }
-
-    /// The comparison that the claim of `subject` asks for, or why there can be none.
-    pub(super) fn watch(&self, subject: &str, facts: &Facts) -> Result<SpeakerWatch, Obstacle> {
-        // Nothing is looked up about a person who has not agreed to it.
-        let voiceprint = match &facts.consent {
-            None => None,
-            Some(_) => self.store.load(subject).unwrap_or_else(|error| {
-                warn!(%error, "a voiceprint cannot be used");
-                None
-            }),
-        };
-        let verifier = Verifier::new(self.calibration, self.speaker.decision());
-        let mut watch = SpeakerWatch::new(
-            facts.consent.as_ref(),
-            voiceprint.as_ref(),
-            &self.models.speaker,
-            verifier,
-        )?;
-        if !self.known.is_empty() {
-            watch.look_out(Watchlist::new(Arc::clone(&self.known), self.calibration));
-        }
-        Ok(watch)
     }
 
     fn handle_info(&mut self, key: CallKey, outcome: InfoOutcome) {

@@ -103,6 +103,8 @@ pub struct Verifier {
     newest: f64,
     /// Net speech at the newest comparison by the strong embedder.
     looked: Duration,
+    /// Whether others speak on the same leg.
+    mixed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -192,7 +194,15 @@ impl Verifier {
             since: Duration::ZERO,
             newest: 0.0,
             looked: Duration::ZERO,
+            mixed: false,
         }
+    }
+
+    /// The same for a leg on which others speak as well: a voice that is not the claimed speaker's proves nothing
+    /// there, so nobody is rejected and no change is seen. What is left is acceptance, or an open question.
+    #[must_use]
+    pub fn on_a_mixed_leg(self) -> Self {
+        Self { mixed: true, ..self }
     }
 
     /// Takes one comparison, at `at` in stream time; returns the decision as it now stands.
@@ -205,6 +215,7 @@ impl Verifier {
             State::Collecting(ledger) | State::Inconclusive(ledger, _) => {
                 self.collect(ledger, comparison)
             }
+            accepted @ State::Accepted { .. } if self.mixed => accepted,
             State::Accepted { llr, against } => self.follow(llr, against, false, comparison),
             State::Suspect { llr, against } => self.follow(llr, against, true, comparison),
             decided @ (State::Rejected { .. } | State::Changed { .. }) => decided,
@@ -229,7 +240,7 @@ impl Verifier {
             return State::Accepted { llr, against: 0.0 };
         }
         let doubt = ledger.doubt();
-        if comparison.net_speech >= LEAST_TO_REJECT && doubt <= self.reject_at {
+        if !self.mixed && comparison.net_speech >= LEAST_TO_REJECT && doubt <= self.reject_at {
             return State::Rejected { llr: doubt };
         }
         if comparison.net_speech < PATIENCE {
@@ -328,7 +339,9 @@ impl Verifier {
 
     /// Whether nothing can change any more, so that nothing more is to be embedded.
     pub fn is_final(&self) -> bool {
+        let accepted = matches!(self.state, State::Accepted { .. });
         matches!(self.state, State::Changed { .. } | State::Rejected { .. })
+            || (self.mixed && accepted)
     }
 }
 
@@ -517,6 +530,23 @@ mod tests {
         assert!(caller.verifier.wants_decision(&compared(23, 0.9)), "twenty seconds have gone by");
         caller.speaks(OTHER);
         assert!(caller.verifier.wants_decision(&compared(10, 0.9)), "something was amiss");
+    }
+
+    #[test]
+    fn on_a_mixed_leg_somebody_elses_voice_proves_nothing() {
+        let mut caller = Caller::new();
+        caller.verifier = caller.verifier.on_a_mixed_leg();
+        for _ in 0..60 {
+            assert_ne!(caller.speaks(OTHER), Decision::Rejected);
+        }
+        assert_eq!(caller.verifier.decision(), Decision::Inconclusive);
+        let mut caller = Caller::new();
+        caller.verifier = caller.verifier.on_a_mixed_leg();
+        assert_eq!(caller.speaks(SAME), Decision::Accepted);
+        for _ in 0..20 {
+            assert_eq!(caller.speaks(OTHER), Decision::Accepted);
+        }
+        assert!(caller.verifier.is_final(), "nothing more is to be learnt there");
     }
 
     #[test]
