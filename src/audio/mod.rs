@@ -21,4 +21,5 @@ pub mod spectrum;
 pub mod speech_level;
 pub mod speech_windows;
 pub mod tone;
+pub mod turns;
 pub mod voice_activity;
