@@ -77,7 +77,7 @@ fn halves() -> Vec<(usize, Vec<PathBuf>, Vec<PathBuf>)> {
     of.collect()
 }
 
-/// Ten seconds of speech and little more, as the issue of a voiceprint asks for.
+/// Ten seconds of speech and little more: what a voiceprint needs.
 fn enrolled(bench: &mut Bench, files: &[PathBuf]) -> Option<Voiceprint> {
     let audio = telephone(files);
     let seconds = |s: usize| &audio[..(s * RATE as usize).min(audio.len())];
