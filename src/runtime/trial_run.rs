@@ -15,8 +15,9 @@ use crate::runtime::trial_list::TrialList;
 use crate::runtime::voices::Voices;
 use crate::speaker::calibration::{Calibration, Comparison, ErrorRate};
 use crate::speaker::embedder::{Embedder, Embedders};
+use crate::speaker::ledger::unbounded;
 use crate::speaker::trials::Trial;
-use crate::speaker::verifier::{Settings, Verifier, unbounded};
+use crate::speaker::verifier::{Settings, Verifier};
 use crate::speaker::voiceprint::Voiceprint;
 
 /// How trials are run.

@@ -6,6 +6,7 @@ pub mod embedder;
 pub mod embedding;
 pub mod enrollment;
 pub mod gathering;
+pub mod ledger;
 pub mod migration;
 pub mod one_voice;
 pub mod quality;

@@ -5,14 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::speaker::calibration::{Calibration, Comparison, ErrorRate};
+use crate::speaker::ledger::Ledger;
 
-/// How alike the evidence of two windows of one impostor is that share no speech: the correlation of
-/// their log-likelihood ratios (72 readers, 5,112 pairs; .87). A voice that resembles another
-/// resembles it all along, so more of it adds next to nothing for acceptance.
-pub(in crate::speaker) const IMPOSTOR_CORRELATION: f64 = 0.85;
-/// The same of a genuine caller's (72 readers; .31 to .39): a bad window of the true speaker is mostly
-/// chance, so more speech does clear him of the doubt.
-const GENUINE_CORRELATION: f64 = 0.4;
 /// Least net speech before somebody is rejected. 5 s: an excited caller's single sentence may look
 /// like somebody else's (see [`Calibration`]).
 const LEAST_TO_REJECT: Duration = Duration::from_secs(5);
@@ -29,6 +23,8 @@ const ALARM: f64 = 9.0;
 /// CUSUM from which an accepted caller is suspect, and below which not any more, nats.
 const SUSPECT: f64 = 5.0;
 const CALM: f64 = 2.0;
+/// Whole windows' worth of speech without a doubt that takes a change back: 4.5 s in all.
+const RETURN_WINDOWS: f64 = 1.5;
 /// Largest step of the CUSUM, nats: towards an alarm, and back.
 const STEP_AGAINST: f64 = 6.0;
 const STEP_FOR: f64 = 4.0;
@@ -71,7 +67,7 @@ pub enum Decision {
     Accepted,
     /// The caller was accepted, and of late sounds like somebody else.
     Suspect,
-    /// The caller was the claimed speaker, and no longer is. Final for this call.
+    /// The caller was the claimed speaker, and no longer is; until the claimed voice is back.
     Changed,
     /// The caller is somebody else. Final for this call.
     Rejected,
@@ -120,64 +116,14 @@ enum State {
         llr: f64,
         against: f64,
     },
+    /// The CUSUM at the alarm, and what has been heard since of the claimed voice.
     Changed {
         against: f64,
+        ledger: Ledger,
     },
     Rejected {
         llr: f64,
     },
-}
-
-/// What was heard before a decision.
-#[derive(Clone, Copy, Debug, Default)]
-struct Ledger {
-    /// Whole windows' worth of speech that was compared, overlaps counted once.
-    windows: f64,
-    /// The same of what a poor line made worthless.
-    spoilt: f64,
-    /// Evidence for the claim, and doubt about it, each times its windows, nats.
-    evidence: f64,
-    doubt: f64,
-}
-
-impl Ledger {
-    /// Evidence of all of it for the claim, nats.
-    fn llr(&self) -> f64 {
-        self.mean(self.evidence) * effective(self.windows, IMPOSTOR_CORRELATION)
-    }
-
-    /// Evidence of all of it against the claim, negative, nats.
-    fn doubt(&self) -> f64 {
-        self.mean(self.doubt) * effective(self.windows, GENUINE_CORRELATION)
-    }
-
-    fn mean(&self, sum: f64) -> f64 {
-        if self.windows > 0.0 { sum / self.windows } else { 0.0 }
-    }
-}
-
-/// Log-likelihood ratio (nats) of all the speech in `comparisons`, without the bounds on a single window: for
-/// evaluation. Of speech that the strong embedder never heard, it is what the newest comparison says; `None` where
-/// nothing was heard on a line that is good enough.
-pub fn unbounded(calibration: &Calibration, comparisons: &[Comparison]) -> Option<f64> {
-    let whole = comparisons.iter().filter(|comparison| comparison.likeness.decide.is_some());
-    let (mut windows, mut evidence) = (0.0, 0.0);
-    for comparison in whole {
-        if let Some(llr) = calibration.unbounded(comparison) {
-            windows += comparison.fresh;
-            evidence += comparison.fresh * llr;
-        }
-    }
-    if windows > 0.0 {
-        return Some(evidence / windows * effective(windows, IMPOSTOR_CORRELATION));
-    }
-    comparisons.iter().rev().find_map(|comparison| calibration.unbounded(comparison))
-}
-
-/// As how many independent windows `windows` count that correlate by `correlation` (the design effect of
-/// cluster sampling).
-pub(in crate::speaker) fn effective(windows: f64, correlation: f64) -> f64 {
-    if windows <= 1.0 { 1.0 } else { windows / (1.0 + (windows - 1.0) * correlation) }
 }
 
 impl Verifier {
@@ -218,7 +164,8 @@ impl Verifier {
             accepted @ State::Accepted { .. } if self.mixed => accepted,
             State::Accepted { llr, against } => self.follow(llr, against, false, comparison),
             State::Suspect { llr, against } => self.follow(llr, against, true, comparison),
-            decided @ (State::Rejected { .. } | State::Changed { .. }) => decided,
+            State::Changed { against, ledger } => self.return_to(against, ledger, comparison),
+            decided @ State::Rejected { .. } => decided,
         };
         if self.decision() != before {
             self.since = at;
@@ -261,11 +208,34 @@ impl Verifier {
         self.newest = evidence;
         let against = (before + (-evidence).clamp(-STEP_FOR, STEP_AGAINST)).max(0.0);
         if against >= ALARM {
-            State::Changed { against }
+            State::Changed { against, ledger: Ledger::default() }
         } else if against >= SUSPECT || (suspect && against > CALM) {
             State::Suspect { llr, against }
         } else {
             State::Accepted { llr, against }
+        }
+    }
+
+    /// After a change only speech without a single doubt counts, and more of it than at first: a caller who
+    /// raged and calmed down is himself again, and so is one who took the telephone back.
+    fn return_to(&mut self, against: f64, ledger: Ledger, comparison: &Comparison) -> State {
+        let Some(evidence) = self.calibration.decisive(comparison) else {
+            return State::Changed { against, ledger };
+        };
+        self.newest = evidence.llr;
+        if evidence.llr <= 0.0 {
+            return State::Changed { against, ledger: Ledger::default() };
+        }
+        let ledger = Ledger {
+            windows: ledger.windows + comparison.fresh,
+            evidence: ledger.evidence + evidence.llr * comparison.fresh,
+            ..ledger
+        };
+        let llr = ledger.llr();
+        if ledger.windows >= RETURN_WINDOWS && llr >= self.accept_at {
+            State::Accepted { llr, against: 0.0 }
+        } else {
+            State::Changed { against, ledger }
         }
     }
 
@@ -276,13 +246,17 @@ impl Verifier {
         match self.state {
             State::Collecting(_) => true,
             State::Inconclusive(..) => since >= OPEN_EVERY,
+            State::Changed { .. } => {
+                since >= OPEN_EVERY
+                    || self.calibration.llr(comparison).is_some_and(|llr| llr > DOUBTFUL)
+            }
             State::Accepted { against, .. } => {
                 against > 0.0
                     || since.as_secs() >= u64::from(self.settings.decide_every_s)
                     || self.calibration.llr(comparison).is_none_or(|llr| llr < DOUBTFUL)
             }
             State::Suspect { .. } => true,
-            State::Changed { .. } | State::Rejected { .. } => false,
+            State::Rejected { .. } => false,
         }
     }
 
@@ -321,7 +295,7 @@ impl Verifier {
         match self.state {
             State::Collecting(ledger) | State::Inconclusive(ledger, _) => ledger.llr(),
             State::Accepted { llr, .. } | State::Rejected { llr } => llr,
-            State::Suspect { against, .. } | State::Changed { against } => -against,
+            State::Suspect { against, .. } | State::Changed { against, .. } => -against,
         }
     }
 
@@ -339,9 +313,14 @@ impl Verifier {
 
     /// Whether nothing can change any more, so that nothing more is to be embedded.
     pub fn is_final(&self) -> bool {
-        let accepted = matches!(self.state, State::Accepted { .. });
-        matches!(self.state, State::Changed { .. } | State::Rejected { .. })
-            || (self.mixed && accepted)
+        match self.state {
+            State::Rejected { .. } => true,
+            State::Accepted { .. } => self.mixed,
+            State::Collecting(_)
+            | State::Inconclusive(..)
+            | State::Suspect { .. }
+            | State::Changed { .. } => false,
+        }
     }
 }
 
@@ -491,6 +470,23 @@ mod tests {
         assert!(since < caller.verifier.since());
         assert!(caller.verifier.llr() <= -ALARM);
         assert_eq!(caller.speaks(SAME), Decision::Changed);
+    }
+
+    #[test]
+    fn the_claimed_voice_is_accepted_again_when_it_is_back_for_good() {
+        let mut caller = Caller::accepted();
+        while caller.speaks(OTHER) != Decision::Changed {}
+        for _ in 0..40 {
+            assert_eq!(caller.speaks(OTHER), Decision::Changed);
+            assert_eq!(caller.speaks(SAME), Decision::Changed, "one good window is none");
+        }
+        let mut good = 0;
+        while caller.speaks(SAME) != Decision::Accepted {
+            good += 1;
+            assert!(good < 10);
+        }
+        assert!(good >= 5, "{good}");
+        assert!(caller.verifier.llr() >= 6.9);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::speaker::calibration::{Calibration, Comparison, Conditions, Likeness};
 use crate::speaker::embedder::Embedders;
 use crate::speaker::embedding::Embedding;
-use crate::speaker::verifier::{IMPOSTOR_CORRELATION, effective};
+use crate::speaker::ledger::{IMPOSTOR_CORRELATION, effective};
 use crate::speaker::voiceprint::Voiceprint;
 
 /// `[speaker.watchlist]`, as far as the comparison needs it.
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn who_sounds_like_an_entry_is_told_once_and_others_are_not() {
-        let (known, left_out) = known(&[0.0, 90.0, 0.0], 1.0);
+        let (known, left_out) = known(&[0.0, 120.0, 0.0], 1.0);
         assert_eq!((known.len(), left_out), (2, 1), "one is of another model");
         let mut list = Watchlist::new(Arc::new(known), Calibration::RESNET34_GE2E);
         let hits = list.observe(&voice(30.0), None, CLEAN, 1.0);
