@@ -156,7 +156,8 @@ fn strangers_at_the_rtp_port_are_counted_and_change_no_verdict() {
     });
     caller.hang_up();
     assert_accepted(&caller, &appliance);
-    assert!(malformed > 200, "{malformed} while the voice was checked");
+    // Three seconds of speech are some 150 packets.
+    assert!(malformed > 150, "{malformed} while the voice was checked");
     let dropped = |reason: &str| {
         appliance.metric(&format!("sidetone_rtp_dropped_total{{reason=\"{reason}\"}}"))
     };
