@@ -136,7 +136,7 @@ fn half_the_audio_twice_is_no_more_evidence_than_once() {
     let never = ErrorRate::one_in(1_000_000).expect("a rate");
     let settings = Settings { false_accept: never, false_reject: never, ..Settings::default() };
     let (mut compared, mut new) = (0_u32, 0.0);
-    for (_, print, tried) in &claims {
+    for (_, print, tried) in claims.iter().step_by(3) {
         for (_, _, others) in &claims {
             for speech in [tried, others] {
                 let speech = telephone(&speech[..2]);
@@ -163,7 +163,7 @@ fn half_the_audio_twice_is_no_more_evidence_than_once() {
     eprintln!(
         "{compared} calls: the second time brings {new:.2} windows' worth of new speech, by the seam"
     );
-    assert!(compared >= 100 && new < 1.3, "{new}");
+    assert!(compared >= 60 && new < 1.3, "{new}");
 }
 
 #[test]
