@@ -7,11 +7,11 @@ mod store;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use sidetone::runtime::inference_thread::embed;
 use sidetone::runtime::models::Manifest;
 use sidetone::runtime::onnx::speaker_model::SpeakerModel;
 use sidetone::runtime::onnx::{OnnxError, Runtime};
-use sidetone::speaker::embedder::Embedder;
+use sidetone::runtime::voices::Voices;
+use sidetone::speaker::embedder::{Embedder, Purpose};
 use store::store;
 
 const FBANK: &str = r#"
@@ -160,12 +160,11 @@ fn a_file_that_is_no_graph_is_one_sentence() {
 #[test]
 fn numbers_that_are_no_embedding_are_an_error() {
     let card = |graph: &str| FBANK.replace("path = \"fbank.onnx\"", &format!("path = \"{graph}\""));
-    let Some(mut nan) = load(&card("nan.onnx")) else { return };
-    let nan = nan.as_mut().expect("a model");
-    let error = nan.embed(&[&noise(0.5)]).expect_err("no embedding").to_string();
-    assert_eq!(error, "the output embedding of tiny holds NaN");
+    let Some(nan) = load(&card("nan.onnx")) else { return };
+    let mut voices = Voices { decide: nan.expect("a model"), watch: None };
     // An inference thread drops the window, and counts it.
-    assert_eq!(embed(nan, &noise(0.5)), Err(error));
+    let error = voices.embed(Purpose::Decide, &noise(0.5)).expect_err("no embedding");
+    assert_eq!(error, "the output embedding of tiny holds NaN");
     let mut size = load(&card("size.onnx"));
     let size = size.as_mut().expect("the library").as_mut().expect("a model");
     let error = size.embed(&[&noise(0.5)]).expect_err("no embedding").to_string();

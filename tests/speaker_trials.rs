@@ -84,13 +84,18 @@ fn enrolled(bench: &mut Bench, files: &[PathBuf]) -> Option<Voiceprint> {
     (11..25).find_map(|s| bench.enrol(seconds(s)).ok())
 }
 
+/// Whom each half of a reader claims to be, and what is said then.
+fn claims(bench: &mut Bench) -> Vec<(usize, Voiceprint, Vec<PathBuf>)> {
+    let claim = |(reader, files, tried): (usize, Vec<PathBuf>, Vec<PathBuf>)| {
+        Some((reader, enrolled(bench, &files)?, tried))
+    };
+    halves().into_iter().filter_map(claim).collect()
+}
+
 #[test]
 fn impostors_are_turned_away_and_the_true_speaker_is_not() {
     let Some(mut bench) = Bench::new() else { return };
-    let claims: Vec<_> = halves()
-        .into_iter()
-        .filter_map(|(reader, files, tried)| Some((reader, enrolled(&mut bench, &files)?, tried)))
-        .collect();
+    let claims = claims(&mut bench);
     let (mut genuine, mut impostors) = (Tally::default(), Tally::default());
     let settings = Settings::default();
     for (reader, files, _) in halves().into_iter().step_by(2) {
@@ -128,10 +133,7 @@ fn impostors_are_turned_away_and_the_true_speaker_is_not() {
 #[test]
 fn half_the_audio_twice_is_no_more_evidence_than_once() {
     let Some(mut bench) = Bench::new() else { return };
-    let claims: Vec<_> = halves()
-        .into_iter()
-        .filter_map(|(reader, files, tried)| Some((reader, enrolled(&mut bench, &files)?, tried)))
-        .collect();
+    let claims = claims(&mut bench);
     // Bounds beyond all evidence, so that it is the evidence itself that is seen.
     let never = ErrorRate::one_in(1_000_000).expect("a rate");
     let settings = Settings { false_accept: never, false_reject: never, ..Settings::default() };
@@ -169,10 +171,7 @@ fn half_the_audio_twice_is_no_more_evidence_than_once() {
 #[test]
 fn a_takeover_is_found_and_nothing_is_found_where_there_is_none() {
     let Some(mut bench) = Bench::new() else { return };
-    let claims: Vec<_> = halves()
-        .into_iter()
-        .filter_map(|(reader, files, tried)| Some((reader, enrolled(&mut bench, &files)?, tried)))
-        .collect();
+    let claims = claims(&mut bench);
     let (mut alarms, mut speech) = (0, Duration::ZERO);
     let (mut delays, mut never, mut calls) = (Vec::new(), 0, 0);
     for (reader, print, tried) in &claims {

@@ -21,5 +21,4 @@ pub mod spectrum;
 pub mod speech_level;
 pub mod speech_windows;
 pub mod tone;
-pub mod turns;
 pub mod voice_activity;

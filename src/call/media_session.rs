@@ -15,7 +15,7 @@ use crate::call::line::{self, ONE_WAY_AFTER};
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_stats::MediaStats;
 use crate::call::silence_watch::SilenceWatch;
-use crate::call::speaker_watch::SpeakerWatch;
+use crate::call::speaker_watch::{SpeakerWatch, share};
 use crate::call::voices::{Asker, VoiceOutput, VoiceWork, Voices};
 use crate::keyword::spotter::Hit;
 use crate::policy::evidence::{Evidence, LineEvidence, PhraseEvidence};
@@ -584,9 +584,4 @@ impl MediaSession {
         stats.concealed_us = us(self.listener.concealed());
         stats
     }
-}
-
-/// `part` of `whole` in [0, 1]; all of it while there is nothing yet.
-fn share(part: Duration, whole: Duration) -> f64 {
-    if whole.is_zero() { 1.0 } else { (part.as_secs_f64() / whole.as_secs_f64()).min(1.0) }
 }

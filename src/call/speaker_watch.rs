@@ -327,6 +327,6 @@ impl SpeakerWatch {
 }
 
 /// `part` of `whole` in [0, 1]; all of it while there is nothing yet.
-fn share(part: Duration, whole: Duration) -> f64 {
+pub(super) fn share(part: Duration, whole: Duration) -> f64 {
     if whole.is_zero() { 1.0 } else { (part.as_secs_f64() / whole.as_secs_f64()).min(1.0) }
 }

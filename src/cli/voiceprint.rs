@@ -47,7 +47,7 @@ pub enum Command {
     Revert(RevertArguments),
     /// Give every voiceprint a reference of another model, from what that model has heard so far.
     #[command(after_help = "Exit code 1 if somebody must speak again.\n\n\
-        Example:\n  sidetone voiceprint migrate --to wespeaker-resnet34@6e4af7d49562 --dry-run")]
+        Example:\n  sidetone voiceprint migrate --to wespeaker-resnet34@9df88d0b6331 --dry-run")]
     Migrate(MigrateArguments),
 }
 

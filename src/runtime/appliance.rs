@@ -181,7 +181,7 @@ impl Appliance {
             .into_iter()
             .filter_map(|(role, model)| Some((role, model?)))
             .map(|(role, model)| {
-                let pulse = health.pulse("speaker-model");
+                let pulse = health.pulse(role.thread());
                 spawn_speaker(&queues, role, model, Arc::clone(&metrics), pulse)
             })
             .collect::<io::Result<Vec<_>>>()

@@ -136,11 +136,7 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
     pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(queues.of(role)), queues.backlog());
-    let name = match role {
-        Purpose::Decide => "speaker-model",
-        Purpose::Watch => "watch-model",
-    };
-    thread::Builder::new().name(name.into()).spawn(move || {
+    thread::Builder::new().name(role.thread().into()).spawn(move || {
         let _pulse = pulse;
         while let Some(batch) = queue.pop() {
             let windows: Vec<&[f32]> = batch.iter().map(|(work, _)| &work.samples[..]).collect();
@@ -175,12 +171,6 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
             }
         }
     })
-}
-
-/// The embedding of one window of 16 kHz speech; the error is the model's own sentence.
-pub fn embed<E: Embedder>(model: &mut E, samples: &[f32]) -> Result<Embedding, String> {
-    let raw = model.embed(&[samples]).map_err(|e| e.to_string())?.pop();
-    raw.and_then(Embedding::from_raw).ok_or_else(|| "the embedding has no direction".to_owned())
 }
 
 /// The embeddings of equally long windows, each `None` where it has no direction.

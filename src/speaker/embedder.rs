@@ -28,6 +28,14 @@ impl Purpose {
             Self::Watch => "watch",
         }
     }
+
+    /// The name of the thread that its model has.
+    pub fn thread(self) -> &'static str {
+        match self {
+            Self::Decide => "speaker-model",
+            Self::Watch => "watch-model",
+        }
+    }
 }
 
 /// Names of the embedders in use, `name@version`.
