@@ -63,7 +63,10 @@
 //! 10. back on the media thread, `handle_answer`: [`call::voices`] knows who asked. [`call::speaker_watch`] gives
 //!     each window its turn and asks the strong embedder where the verifier wants it; [`speaker::calibration`]
 //!     makes a log-likelihood ratio of both cosines, and [`speaker::verifier`] tests it sequentially, then
-//!     watches for a change; [`speaker::watchlist`] compares the same windows with known voices.
+//!     watches for a change; [`speaker::watchlist`] compares the same windows with known voices. Where several
+//!     people share a leg, [`audio::mixed_stream`] holds its frames until [`runtime::onnx::segmentation_model`] and
+//!     [`audio::turns`] have said who speaks when, and [`call::mixed_watch`] gives everybody whom
+//!     [`speaker::people`] knows again a comparison of their own; [`call::claim_watch`] is either.
 //!     [`call::enrollment_watch`] gathers a caller who is being enrolled, by [`speaker::enrollment`] and
 //!     [`speaker::gathering`]; [`call::adaptation_watch`] watches whether the call may teach its voiceprint, and
 //!     [`runtime::enrollments`] keeps what comes of both
@@ -139,6 +142,7 @@
 //! * *Net speech*: speech really received; pauses and concealed audio are not in it.
 //! * *Window*: up to 3 s of net speech, one every 0.7 s of it. *Slice*: the newest 1.6 s of a window. *Segment*: one
 //!   spurt of talk of at most 8 s.
+//! * *Mixed leg*: one that several people share. *Chunk*: 10 s of it. *Stretch*: up to 3 s that one of them says.
 //! * *Embedder*: a model that makes a point of a voice: the strong one decides, the cheap one watches. *Card*: what
 //!   `models/manifest.toml` says of a model.
 //! * *Session*: one recording or call that a voiceprint is made from. *Reference*: a voice as one model hears it.

@@ -12,13 +12,19 @@ use std::time::{Duration, Instant};
 
 use peak_alloc::PeakAlloc;
 use sidetone::audio::decoder::Codec;
+use sidetone::audio::turns::ROWS;
+use sidetone::call::claim_watch::{ClaimWatch, Claimed};
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
+use sidetone::consent::consent::Consent;
+use sidetone::policy::rule::Party;
 use sidetone::rtp::packet::Packet;
 use sidetone::rtp::security::Security;
+use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::embedding::Embedding;
+use sidetone::speaker::verifier::Settings;
 
-use party::watch;
+use party::{MODEL, embedders, voiceprint, watch};
 use phone::{Datagram, PTIME, Phone, payloads, peer, voice};
 
 #[global_allocator]
@@ -42,7 +48,7 @@ struct Leg {
 
 impl Leg {
     #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
-    fn new() -> Self {
+    fn new(watch: Option<ClaimWatch>) -> Self {
         let start = Instant::now();
         let empty = MEMORY.current_usage();
         let plan = MediaPlan {
@@ -54,7 +60,7 @@ impl Leg {
             send: Some((0, Codec::Pcmu)),
             security: Security::None,
         };
-        let session = MediaSession::new(start, plan, watch(true).ok(), true, 1, "us@192.0.2.2");
+        let session = MediaSession::new(start, plan, watch, true, 1, "us@192.0.2.2");
         MEMORY.reset_peak_usage();
         Self { start, session, held: Vec::with_capacity(10_000), peak: 0, empty }
     }
@@ -81,6 +87,10 @@ impl Leg {
                         self.session
                             .handle_answer(Answer::Hits { segment, hits: Some(Vec::new()) });
                     }
+                    Output::Infer(Infer::Turns(chunk)) => {
+                        let rows = Some(vec![[true, false, false]; ROWS]);
+                        self.session.handle_answer(Answer::Turns { chunk: chunk.number, rows });
+                    }
                     Output::Evidence(_)
                     | Output::Enrollment(_)
                     | Output::Adapt(_)
@@ -99,25 +109,32 @@ impl Leg {
 }
 
 /// One test, since what it measures is the process's.
-#[test]
-#[expect(clippy::print_stderr, reason = "the figures are for the README")]
-fn a_leg_stays_below_two_mebibytes_whatever_comes() {
+/// A minute of talk without a pause.
+fn minute() -> Vec<Datagram> {
     let mut phone = Phone::new(Codec::Pcmu);
     phone.say(&voice(60.0));
-    let talk = phone.sent;
-    let mut random = fastrand::Rng::with_seed(1);
+    phone.sent
+}
 
-    // Ten minutes of talk without a pause.
-    let mut leg = Leg::new();
-    let minutes = (0..10 * talk.len()).map(|step| {
+/// The same `minutes` times over, as one stream.
+fn minutes(talk: &[Datagram], minutes: usize) -> impl Iterator<Item = Datagram> {
+    (0..minutes * talk.len()).map(|step| {
         let (minute, n) = (step / talk.len(), step % talk.len());
         let packet = Packet::parse(&talk[n].bytes).expect("RTP");
         let sequence = packet.sequence.wrapping_add((minute * talk.len()) as u16);
         let timestamp = packet.timestamp.wrapping_add((minute * talk.len() * 160) as u32);
         let bytes = Packet { sequence, timestamp, ..packet }.write();
         Datagram { at: PTIME * step as u32, from: peer(), bytes }
-    });
-    leg.receive(minutes);
+    })
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "the figures are for the README")]
+fn a_leg_stays_below_two_mebibytes_whatever_comes() {
+    let mut random = fastrand::Rng::with_seed(1);
+    let talk = minute();
+    let mut leg = Leg::new(watch(true).ok().map(ClaimWatch::from));
+    leg.receive(minutes(&talk, 10));
     let talked = leg.held.clone();
 
     // The largest payloads that there are: in gaps, repeated, from far away, of new sources.
@@ -152,4 +169,21 @@ fn a_leg_stays_below_two_mebibytes_whatever_comes() {
     assert!(peak < MOST, "{peak} bytes");
     let (early, late) = (talked[60..120].iter().max(), talked[talked.len() - 60..].iter().max());
     assert_eq!(early, late, "ten minutes of talk leave no more than two");
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "the figure is what the test is about")]
+fn a_leg_that_several_share_holds_ten_seconds_more() {
+    let consent = Consent::from_reference("c-1").ok();
+    let print = voiceprint(MODEL);
+    let claimed = Claimed { consent: consent.as_ref(), voiceprint: Some(&print), agent: None };
+    let weighing = (Calibration::RESNET34_GE2E, Settings::default());
+    let watch = ClaimWatch::new(Party::Mixed, claimed, &embedders(), weighing, None);
+    let talk = minute();
+    let mut leg = Leg::new(watch.ok());
+    leg.receive(minutes(&talk, 5));
+    let most = leg.held.iter().copied().max().expect("figures");
+    let peak = leg.peak - leg.empty;
+    eprintln!("a mixed leg holds {most} bytes at most, {peak} for a moment");
+    assert!(peak < 2 * MOST, "{peak} bytes");
 }

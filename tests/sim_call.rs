@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sidetone::audio::decoder::Codec;
 use sidetone::call::call::{Call, Output};
+use sidetone::call::claim_watch::ClaimWatch;
 use sidetone::call::facts::Facts;
 use sidetone::call::key_source::KeySource;
 use sidetone::call::media_plan::{MediaPlan, Payload};
@@ -85,6 +86,7 @@ impl Sidecar {
             let voiceprint = (subject == "alice").then(alice);
             let consent = facts.consent.as_ref();
             SpeakerWatch::new(consent, voiceprint.as_ref(), &embedders(), verifier())
+                .map(ClaimWatch::from)
         });
         let models =
             Models { speaker: embedders(), keyword: "moonshine-tiny-en@ba9876543210".to_owned() };

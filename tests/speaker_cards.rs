@@ -7,7 +7,9 @@ mod store;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use sidetone::audio::turns::{CHUNK_SAMPLES, ROWS, TurnModel};
 use sidetone::runtime::models::Manifest;
+use sidetone::runtime::onnx::segmentation_model::SegmentationModel;
 use sidetone::runtime::onnx::speaker_model::SpeakerModel;
 use sidetone::runtime::onnx::{OnnxError, Runtime};
 use sidetone::runtime::voices::Voices;
@@ -171,6 +173,36 @@ fn numbers_that_are_no_embedding_are_an_error() {
     assert_eq!(error, "the output embedding of tiny has shape [1, 79], not [1, 80]");
 }
 
+#[test]
+fn a_segmentation_says_yes_or_no_of_each_speaker_in_each_row() {
+    let Some(mut model) = load_turns("turns", "segmentation") else { return };
+    let model = model.as_mut().expect("a model as its card says");
+    let mut chunk = vec![0.0; CHUNK_SAMPLES];
+    (chunk[3], chunk[5]) = (1.0, 1.0);
+    let rows = model.turns(&chunk).expect("rows");
+    assert_eq!(rows.len(), ROWS);
+    assert_eq!(rows[..3], [[false; 3], [true, false, true], [false; 3]]);
+    for number in [0.5, f32::NAN, -1.0] {
+        chunk[4] = number;
+        let error = model.turns(&chunk).expect_err("neither").to_string();
+        let wanted =
+            format!("the output segmentation of tiny holds {number}, where 0 and 1 were wanted");
+        assert_eq!(error, wanted);
+    }
+    let error = model.turns(&chunk[1..]).expect_err("too short").to_string();
+    assert_eq!(error, "a window of 159999 samples, where 160000 were wanted");
+}
+
+#[test]
+fn a_segmentation_that_its_card_does_not_describe_is_refused_at_start() {
+    let Some(other) = load_turns("waveform", "segmentation") else { return };
+    let error = other.expect_err("a refusal").to_string();
+    assert!(error.ends_with("the graph wants an input samples besides"), "{error}");
+    let renamed = load_turns("turns", "turns").expect("the library");
+    let error = renamed.expect_err("a refusal").to_string();
+    assert!(error.ends_with("the graph has no output turns, only segmentation"), "{error}");
+}
+
 /// The card of a graph that takes samples.
 fn waveform(graph: &str, shape: &str) -> String {
     let (head, _) = FBANK.split_once("    front_end").expect("a card");
@@ -187,12 +219,32 @@ fn waveform(graph: &str, shape: &str) -> String {
     )
 }
 
-fn load(card: &str) -> Option<Result<SpeakerModel, OnnxError>> {
+fn runtime() -> Option<&'static Runtime> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let library = store()?.join("onnxruntime/libonnxruntime.so");
-    let runtime = RUNTIME.get_or_init(|| Runtime::load(&library).expect("the library"));
+    Some(RUNTIME.get_or_init(|| Runtime::load(&library).expect("the library")))
+}
+
+fn load(card: &str) -> Option<Result<SpeakerModel, OnnxError>> {
     let manifest = Manifest::parse(card).unwrap_or_else(|error| panic!("{error}"));
-    Some(SpeakerModel::load(runtime, Path::new("tests/data/onnx"), &manifest.models[0]))
+    Some(SpeakerModel::load(runtime()?, Path::new("tests/data/onnx"), &manifest.models[0]))
+}
+
+/// The card of a segmentation model, and how it loads.
+fn load_turns(graph: &str, output: &str) -> Option<Result<SegmentationModel, OnnxError>> {
+    let (head, _) = FBANK.split_once("    [model.embedder]").expect("a card");
+    let card = format!(
+        r#"{}    [[model.file]]
+    path = "{graph}.onnx"
+    member = "{graph}.onnx"
+    sha256 = {{ any = "not looked at" }}
+    inputs = [{{ name = "waveforms", type = "f32", shape = ["batch", "1", "160000"] }}]
+    outputs = [{{ name = "{output}", type = "f32", shape = ["batch", "589", "3"] }}]
+"#,
+        head.replace("\"embedder\"", "\"segmentation\"")
+    );
+    let manifest = Manifest::parse(&card).unwrap_or_else(|error| panic!("{error}"));
+    Some(SegmentationModel::load(runtime()?, Path::new("tests/data/onnx"), &manifest.models[0]))
 }
 
 fn noise(level: f32) -> Vec<f32> {

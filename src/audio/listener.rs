@@ -28,6 +28,8 @@ pub struct Listener {
     segmenter: Segmenter,
     /// Whether windows are cut: only for a speaker who is to be embedded.
     cutting_windows: bool,
+    /// Whether every frame is handed out: only of a party of several people, one of whom is to be embedded.
+    handing_frames: bool,
     /// Whether segments are cut.
     spotting: bool,
     talking: bool,
@@ -43,6 +45,8 @@ pub struct Listener {
 pub enum Heard {
     /// Net speech for the speaker model.
     Window(SpeechWindow),
+    /// Speech or not.
+    Frame(voice_activity::Heard),
     /// A spurt for the keyword model.
     Segment(Segment),
     /// The party began or ceased to talk.
@@ -66,6 +70,7 @@ impl Listener {
             windows: SpeechWindows::new(),
             segmenter: Segmenter::new(segmenter::Settings::default()),
             cutting_windows: cutting,
+            handing_frames: false,
             spotting,
             talking: false,
             concealed_speech: 0,
@@ -77,6 +82,11 @@ impl Listener {
     /// Whether windows are handed out from now on: without, nothing is there to be embedded.
     pub fn cut_windows(&mut self, wanted: bool) {
         self.cutting_windows = wanted;
+    }
+
+    /// Whether frames are handed out from now on.
+    pub fn hand_out_frames(&mut self, wanted: bool) {
+        self.handing_frames = wanted;
     }
 
     /// Takes the next samples, at 8 or 16 kHz; `concealed` if they were made up.
@@ -139,6 +149,9 @@ impl Listener {
                 self.segmenter.handle_frame(&heard);
             }
             self.collect();
+            if self.handing_frames {
+                self.ready.push_back(Heard::Frame(heard));
+            }
         }
     }
 
@@ -233,7 +246,7 @@ mod tests {
             .iter()
             .filter_map(|h| match h {
                 Heard::Talk { talking, .. } => Some(*talking),
-                Heard::Window(_) | Heard::Segment(_) => None,
+                Heard::Window(_) | Heard::Frame(_) | Heard::Segment(_) => None,
             })
             .collect();
         assert_eq!(talk, [true, false]);

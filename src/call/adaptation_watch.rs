@@ -12,7 +12,7 @@ use crate::speaker::verifier::Decision;
 const MOST_VOICES: usize = 60;
 
 /// Watches a call for the slightest suspicion, after which it teaches nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AdaptationWatch {
     settings: Settings,
     models: Embedders,

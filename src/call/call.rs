@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
+use crate::call::claim_watch::ClaimWatch;
 use crate::call::media_plan::MediaPlan;
 use crate::call::negotiation::{Negotiation, NegotiationError};
-use crate::call::speaker_watch::SpeakerWatch;
 use crate::policy::evidence::{Evidence, Obstacle};
 use crate::policy::judge::{Judge, Leg};
 use crate::policy::verdict::Verdict;
@@ -29,7 +29,7 @@ pub enum Output {
         /// What was agreed.
         plan: MediaPlan,
         /// Whom to compare with.
-        watch: Option<Box<SpeakerWatch>>,
+        watch: Option<ClaimWatch>,
     },
     /// Something else was agreed.
     ChangeMedia(MediaPlan),
@@ -66,7 +66,7 @@ pub struct Call {
 #[derive(Debug)]
 enum Phase {
     /// Not answered yet, by us or by them; what the media session will be opened with.
-    Invited { watch: Option<Result<Box<SpeakerWatch>, Obstacle>> },
+    Invited { watch: Option<Result<ClaimWatch, Obstacle>> },
     /// Answered; the ACK has not come. An obstacle is told once it has.
     Answered { obstacle: Option<Obstacle> },
     /// The dialog stands.
@@ -79,10 +79,9 @@ impl Call {
     /// A call that has to be answered or placed. `watch` is `None` where no identity is claimed.
     pub fn new(
         leg: Leg,
-        watch: Option<Result<SpeakerWatch, Obstacle>>,
+        watch: Option<Result<ClaimWatch, Obstacle>>,
         negotiation: Negotiation,
     ) -> Self {
-        let watch = watch.map(|watch| watch.map(Box::new));
         Self { leg, negotiation, phase: Phase::Invited { watch }, outputs: VecDeque::new() }
     }
 

@@ -16,6 +16,8 @@ pub struct Facts {
     pub party: Party,
     /// The claimed identity.
     pub subject: Option<String>,
+    /// The agent on a mixed leg, whose own voice is left out.
+    pub agent: Option<String>,
     /// The consent to check it. A reference that cannot be read counts as none.
     pub consent: Option<Consent>,
     /// Why a consent that was sent does not count, for the log.
@@ -57,6 +59,7 @@ impl Facts {
             conversation: find("X-Sidetone-Conversation")?.unwrap_or(call_id).to_owned(),
             party: find("X-Sidetone-Party")?.map_or(Ok(Party::default()), str::parse)?,
             subject: find("X-Sidetone-Subject")?.map(str::to_owned),
+            agent: find("X-Sidetone-Agent")?.map(str::to_owned),
             consent_fault: consent.as_ref().err().copied(),
             consent: consent.unwrap_or_default(),
             policy: find("X-Sidetone-Policy")?.map(str::to_owned),

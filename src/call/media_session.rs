@@ -6,16 +6,19 @@ use std::time::{Duration, Instant};
 
 use crate::audio::decoder::Codec;
 use crate::audio::listener::{Heard, Listener};
+use crate::audio::mixed_stream::Chunk;
 use crate::audio::pcm;
 use crate::audio::playback::{Origin, Piece, Playback};
 use crate::audio::segmenter::Segment;
+use crate::audio::turns::Row;
 use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::{self, EnrollmentWatch, Progress};
 use crate::call::line::{self, ONE_WAY_AFTER};
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_stats::MediaStats;
 use crate::call::silence_watch::SilenceWatch;
-use crate::call::speaker_watch::{SpeakerWatch, share};
+use crate::call::speaker_watch::share;
 use crate::call::voices::{Asker, VoiceOutput, VoiceWork, Voices};
 use crate::keyword::spotter::Hit;
 use crate::policy::evidence::{Evidence, LineEvidence, PhraseEvidence};
@@ -42,6 +45,8 @@ pub enum Infer {
     Speaker(VoiceWork),
     /// A segment to be searched for phrases.
     Keyword(Segment),
+    /// A piece of a mixed leg, of which it is to be said who speaks when.
+    Turns(Chunk),
 }
 
 /// What a model made of it; `None` where it failed or never got to it.
@@ -64,6 +69,13 @@ pub enum Answer {
         segment: Segment,
         /// The watched phrases in it.
         hits: Option<Vec<Hit>>,
+    },
+    /// To [`Infer::Turns`].
+    Turns {
+        /// The number of the chunk.
+        chunk: u32,
+        /// Who speaks when in it.
+        rows: Option<Vec<Row>>,
     },
 }
 
@@ -140,12 +152,12 @@ impl MediaSession {
     pub fn new(
         now: Instant,
         plan: MediaPlan,
-        watch: Option<SpeakerWatch>,
+        watch: Option<ClaimWatch>,
         spotting: bool,
         seed: u64,
         cname: &str,
     ) -> Self {
-        let cutting = watch.as_ref().is_some_and(SpeakerWatch::wants_windows);
+        let voices = Voices::new(watch);
         let mut session = Self {
             guard: Guard::new(now, plan.security.clone()),
             handshake: (None, false),
@@ -162,13 +174,14 @@ impl MediaSession {
             sender: None,
             seed,
             events: TelephoneEvents::default(),
-            listener: Listener::new(cutting, spotting),
-            voices: Voices::new(watch),
+            listener: Listener::new(false, spotting),
+            voices,
             offered: Duration::ZERO,
             analysed: Duration::ZERO,
             outputs: VecDeque::new(),
             stats: MediaStats::default(),
         };
+        session.follow_voices();
         session.begin_sending(now);
         session.shake_hands();
         session
@@ -406,6 +419,11 @@ impl MediaSession {
                     self.follow_voices();
                     continue;
                 }
+                Heard::Frame(frame) => {
+                    self.voices.handle_frame(frame);
+                    self.follow_voices();
+                    continue;
+                }
                 Heard::Segment(segment) => {
                     self.offered += pcm::duration_of(segment.samples.len() as u64);
                     Output::Infer(Infer::Keyword(segment))
@@ -421,6 +439,7 @@ impl MediaSession {
         while let Some(output) = self.voices.poll_output() {
             self.outputs.push_back(match output {
                 VoiceOutput::Work(work) => Output::Infer(Infer::Speaker(work)),
+                VoiceOutput::Chunk(chunk) => Output::Infer(Infer::Turns(chunk)),
                 VoiceOutput::Evidence(evidence) => Output::Evidence(Evidence::Speaker(evidence)),
                 VoiceOutput::Hit(hit) => Output::Evidence(Evidence::Watchlist(hit)),
                 VoiceOutput::Enrollment(progress) => Output::Enrollment(progress),
@@ -428,6 +447,7 @@ impl MediaSession {
             });
         }
         self.listener.cut_windows(self.voices.want_windows());
+        self.listener.hand_out_frames(self.voices.want_frames());
     }
 
     /// A model's answer to an [`Output::Infer`], or the news that there will be none.
@@ -461,6 +481,13 @@ impl MediaSession {
                 }
             }
             Answer::Hits { hits: None, .. } => self.stats.unanalysed += 1,
+            Answer::Turns { chunk, rows } => {
+                if rows.is_none() {
+                    self.stats.unanalysed += 1;
+                }
+                self.voices.handle_rows(chunk, rows.as_deref());
+                self.follow_voices();
+            }
         }
     }
 
@@ -496,6 +523,8 @@ impl MediaSession {
         self.drain(now);
         self.listener.finish();
         self.gather();
+        self.voices.finish();
+        self.follow_voices();
         self.tell_line(LineState::Closed);
         let heard = self.heard();
         let bye = self.reporter.bye(now, heard);

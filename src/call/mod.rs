@@ -2,6 +2,7 @@
 
 pub mod adaptation_watch;
 pub mod call;
+pub mod claim_watch;
 pub mod enrollment_watch;
 pub mod facts;
 pub mod key_source;
@@ -9,6 +10,7 @@ pub mod line;
 pub mod media_plan;
 pub mod media_session;
 pub mod media_stats;
+pub mod mixed_watch;
 pub mod negotiation;
 pub mod notice;
 pub mod silence_watch;

@@ -35,7 +35,7 @@ const SAME_SPEECH: f32 = 0.92;
 /// it when its turn comes. Windows have their turns in the order of the speech, each when all its
 /// answers are there: so the decision is the same however late, or in whatever batches, models
 /// answer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SpeakerWatch {
     decide: Embedding,
     watch: Option<Embedding>,
@@ -59,7 +59,7 @@ pub struct SpeakerWatch {
 }
 
 /// A window on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Step {
     number: u64,
     window: SpeechWindow,
@@ -71,7 +71,7 @@ struct Step {
     whole: Slot,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Slot {
     Unasked,
     Asked,

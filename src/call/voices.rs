@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::audio::mixed_stream::Chunk;
 use crate::audio::speech_windows::SpeechWindow;
+use crate::audio::turns::Row;
+use crate::audio::voice_activity;
 use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::{EnrollmentWatch, Heard, Progress};
-use crate::call::speaker_watch::SpeakerWatch;
 use crate::policy::evidence::{SpeakerEvidence, WatchlistEvidence};
 use crate::speaker::adaptation::Step;
 use crate::speaker::embedder::Purpose;
@@ -43,6 +46,8 @@ pub enum Asker {
 pub enum VoiceOutput {
     /// Have this embedded.
     Work(VoiceWork),
+    /// Have it said who speaks when in this.
+    Chunk(Chunk),
     /// One more window was compared with the claim.
     Evidence(SpeakerEvidence),
     /// The caller sounds like a known voice.
@@ -56,14 +61,14 @@ pub enum VoiceOutput {
 /// One party's voice, as far as anybody may listen to it.
 #[derive(Debug)]
 pub struct Voices {
-    claim: Option<SpeakerWatch>,
+    claim: Option<ClaimWatch>,
     enrollment: Option<Box<EnrollmentWatch>>,
     outputs: VecDeque<VoiceOutput>,
 }
 
 impl Voices {
     /// A voice that is compared with a claim, if one may be checked.
-    pub fn new(claim: Option<SpeakerWatch>) -> Self {
+    pub fn new(claim: Option<ClaimWatch>) -> Self {
         Self { claim, enrollment: None, outputs: VecDeque::new() }
     }
 
@@ -83,8 +88,13 @@ impl Voices {
 
     /// Whether anybody wants windows.
     pub fn want_windows(&self) -> bool {
-        self.claim.as_ref().is_some_and(SpeakerWatch::wants_windows)
+        self.claim.as_ref().is_some_and(ClaimWatch::wants_windows)
             || self.enrollment.as_ref().is_some_and(|enrollment| enrollment.wants_windows())
+    }
+
+    /// Whether anybody wants every frame.
+    pub fn want_frames(&self) -> bool {
+        self.claim.as_ref().is_some_and(ClaimWatch::wants_frames)
     }
 
     /// Hears the audio as it came, to know its band.
@@ -101,6 +111,30 @@ impl Voices {
         }
         if let Some(claim) = &mut self.claim {
             claim.handle_window(window, concealed);
+        }
+        self.gather();
+    }
+
+    /// Takes the next frame, speech or not.
+    pub fn handle_frame(&mut self, heard: voice_activity::Heard) {
+        if let Some(claim) = &mut self.claim {
+            claim.handle_frame(heard);
+        }
+        self.gather();
+    }
+
+    /// Takes the segmentation model's answer about a chunk; `None` where it failed or never got to it.
+    pub fn handle_rows(&mut self, chunk: u32, rows: Option<&[Row]>) {
+        if let Some(claim) = &mut self.claim {
+            claim.handle_rows(chunk, rows);
+        }
+        self.gather();
+    }
+
+    /// The stream is over; answers may still come.
+    pub fn finish(&mut self) {
+        if let Some(claim) = &mut self.claim {
+            claim.finish();
         }
         self.gather();
     }
@@ -132,7 +166,7 @@ impl Voices {
     pub fn conclude(&mut self, heard: &Heard) {
         let progress = self.enrollment.take().and_then(|mut enrollment| enrollment.finish(heard));
         self.outputs.extend(progress.map(VoiceOutput::Enrollment));
-        let step = self.claim.as_mut().and_then(SpeakerWatch::lesson);
+        let step = self.claim.as_mut().and_then(ClaimWatch::lesson);
         self.outputs.extend(step.map(VoiceOutput::Adapt));
     }
 
@@ -149,6 +183,8 @@ impl Voices {
         if let Some(claim) = &mut self.claim {
             let work = std::iter::from_fn(|| claim.poll_work());
             self.outputs.extend(work.map(VoiceOutput::Work));
+            let chunks = std::iter::from_fn(|| claim.poll_chunk());
+            self.outputs.extend(chunks.map(VoiceOutput::Chunk));
             let evidence = std::iter::from_fn(|| claim.poll_evidence());
             self.outputs.extend(evidence.map(VoiceOutput::Evidence));
             let hits = std::iter::from_fn(|| claim.poll_hit());

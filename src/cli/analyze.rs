@@ -60,6 +60,9 @@ pub struct Arguments {
     #[arg(long, value_name = "REF", requires = "voiceprint_of",
         value_parser = |text: &str| Consent::from_reference(text))]
     consent: Option<Consent>,
+    /// Leave this agent's voiceprint out where caller and agent share a leg.
+    #[arg(long, value_name = "SUBJECT", value_parser = subject, requires = "voiceprint_of")]
+    agent: Option<String>,
     /// Fold a recording's channels into one leg.
     #[arg(long)]
     mixed: bool,
@@ -166,12 +169,17 @@ fn analyst(arguments: &Arguments) -> Result<Box<dyn Analyst>, Refusal> {
     });
     let claim = arguments.voiceprint_of.clone().zip(arguments.consent.clone());
     let speaker = claim.map(|(subject, consent)| -> Result<_, Refusal> {
-        let voiceprint = Voiceprints::open(&config.store.folder)?.load(&subject)?;
+        let store = Voiceprints::open(&config.store.folder)?;
+        let voiceprint = store.load(&subject)?;
+        let agent = arguments.agent.as_deref().map(|agent| {
+            store.load(agent)?.ok_or_else(|| Refusal::from(format!("no voiceprint of {agent}")))
+        });
+        let agent = agent.transpose()?;
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let decision = config.speaker.decision();
-        let claim = Claim { subject, consent, voiceprint, decision, calibration };
-        Ok((claim, installed.voices()?))
+        let claim = Claim { subject, consent, voiceprint, agent, decision, calibration };
+        Ok((claim, installed.voices()?, installed.turns()?))
     });
     let names = installed.models().clone();
     Ok(Box::new(LoadedAnalyst::new(names, speaker.transpose()?, phrases.transpose()?)))

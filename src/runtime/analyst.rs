@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::audio::turns::TurnModel;
+use crate::call::claim_watch::{ClaimWatch, Claimed};
 use crate::call::media_session::{Answer, Infer};
-use crate::call::speaker_watch::SpeakerWatch;
 use crate::call::voices::VoiceWork;
 use crate::consent::consent::Consent;
 use crate::keyword::acoustic_model::AcousticModel;
@@ -15,7 +16,7 @@ use crate::runtime::replay::Analyst;
 use crate::runtime::voices::Voices;
 use crate::speaker::calibration::Calibration;
 use crate::speaker::embedder::Embedder;
-use crate::speaker::verifier::{self, Verifier};
+use crate::speaker::verifier;
 use crate::speaker::voiceprint::Voiceprint;
 
 /// Who is claimed to be the caller.
@@ -27,6 +28,8 @@ pub struct Claim {
     pub consent: Consent,
     /// That person's voice, if it was enrolled.
     pub voiceprint: Option<Voiceprint>,
+    /// The agent's voice, if it was enrolled: left out of a mix.
+    pub agent: Option<Voiceprint>,
     /// Error rates of the decision.
     pub decision: verifier::Settings,
     /// What scores are worth here.
@@ -46,18 +49,18 @@ pub struct Phrases<M> {
 
 /// Answers at once, with as many models as were loaded.
 #[derive(Debug)]
-pub struct LoadedAnalyst<E, M> {
+pub struct LoadedAnalyst<E, T, M> {
     names: Models,
-    speaker: Option<(Claim, Voices<E>)>,
+    speaker: Option<(Claim, Voices<E>, T)>,
     keyword: Option<Phrases<M>>,
 }
 
-impl<E: Embedder, M: AcousticModel> LoadedAnalyst<E, M> {
+impl<E: Embedder, T: TurnModel, M: AcousticModel> LoadedAnalyst<E, T, M> {
     /// With a voice to compare with and its models, and with phrases to look for; `names` are the
     /// models'.
     pub fn new(
         names: Models,
-        speaker: Option<(Claim, Voices<E>)>,
+        speaker: Option<(Claim, Voices<E>, T)>,
         keyword: Option<Phrases<M>>,
     ) -> Self {
         Self { names, speaker, keyword }
@@ -65,15 +68,15 @@ impl<E: Embedder, M: AcousticModel> LoadedAnalyst<E, M> {
 
     /// The claim is about the caller, who is in a mix of both as well.
     fn claim(&self, party: Party) -> Option<&Claim> {
-        self.speaker.as_ref().map(|(claim, _)| claim).filter(|_| party != Party::Agent)
+        self.speaker.as_ref().map(|(claim, ..)| claim).filter(|_| party != Party::Agent)
     }
 }
 
-impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
+impl<E: Embedder, T: TurnModel, M: AcousticModel> Analyst for LoadedAnalyst<E, T, M> {
     fn answer(&mut self, work: Infer) -> Answer {
         match work {
             Infer::Speaker(VoiceWork { asker, by, window, samples, .. }) => {
-                let voices = self.speaker.as_mut().map(|(_, voices)| voices);
+                let voices = self.speaker.as_mut().map(|(_, voices, _)| voices);
                 let embedding = voices.and_then(|voices| voices.embed(by, &samples).ok());
                 Answer::Embedding { asker, by, window, embedding }
             }
@@ -84,18 +87,23 @@ impl<E: Embedder, M: AcousticModel> Analyst for LoadedAnalyst<E, M> {
                 });
                 Answer::Hits { segment, hits }
             }
+            Infer::Turns(chunk) => {
+                let turns = self.speaker.as_mut().map(|(.., turns)| turns);
+                let rows = turns.and_then(|turns| turns.turns(&chunk.samples).ok());
+                Answer::Turns { chunk: chunk.number, rows }
+            }
         }
     }
 
-    fn watch(&self, party: Party) -> Option<Result<SpeakerWatch, Obstacle>> {
+    fn watch(&self, party: Party) -> Option<Result<ClaimWatch, Obstacle>> {
         let claim = self.claim(party)?;
-        let verifier = Verifier::new(claim.calibration, claim.decision);
-        let verifier = match party {
-            Party::Mixed => verifier.on_a_mixed_leg(),
-            Party::Caller | Party::Agent => verifier,
+        let claimed = Claimed {
+            consent: Some(&claim.consent),
+            voiceprint: claim.voiceprint.as_ref(),
+            agent: claim.agent.as_ref(),
         };
-        let voiceprint = claim.voiceprint.as_ref();
-        Some(SpeakerWatch::new(Some(&claim.consent), voiceprint, &self.names.speaker, verifier))
+        let weighing = (claim.calibration, claim.decision);
+        Some(ClaimWatch::new(party, claimed, &self.names.speaker, weighing, None))
     }
 
     fn subject(&self, party: Party) -> Option<String> {

@@ -18,7 +18,9 @@ use crate::runtime::complaints::Complaints;
 use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::health::Health;
 use crate::runtime::http;
-use crate::runtime::inference_thread::{Backlog, InferenceQueues, spawn_keyword, spawn_speaker};
+use crate::runtime::inference_thread::{
+    Backlog, InferenceQueues, spawn_keyword, spawn_speaker, spawn_turns,
+};
 use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
@@ -172,6 +174,7 @@ impl Appliance {
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let moonshine = installed.moonshine()?;
+        let turns = installed.turns()?;
         let spotter = installed.spotter(&policy, config.keyword.forced_threshold)?;
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
@@ -191,6 +194,9 @@ impl Appliance {
             spawn_keyword(&queues, moonshine, spotter, Arc::clone(&metrics), pulse)
                 .map_err(StartError::Thread)?,
         );
+        let pulse = health.pulse("turns-model");
+        let spawned = spawn_turns(&queues, turns, Arc::clone(&metrics), pulse);
+        inference.push(spawned.map_err(StartError::Thread)?);
         let (events, inbox) = mpsc::channel(EVIDENCE_WAITING);
         let media = (0..config.rtp.threads)
             .map(|n| {

@@ -19,11 +19,13 @@ pub enum Model {
     SpeakerWatch,
     /// Transcripts and phrase scores.
     Keyword,
+    /// Who speaks when on a leg that several share.
+    Turns,
 }
 
 impl Model {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Speaker, Self::SpeakerWatch, Self::Keyword];
+    pub const ALL: [Self; 4] = [Self::Speaker, Self::SpeakerWatch, Self::Keyword, Self::Turns];
 
     /// The embedder for `role`.
     pub fn of(role: Purpose) -> Self {
@@ -39,6 +41,7 @@ impl Model {
             Self::Speaker => "speaker",
             Self::SpeakerWatch => "speaker_watch",
             Self::Keyword => "keyword",
+            Self::Turns => "turns",
         }
     }
 }
@@ -116,6 +119,8 @@ impl Health {
             Some("the speaker model that watches fails")
         } else if state.failures[Model::Keyword as usize] >= FAILURES_UNREADY {
             Some("the keyword model fails")
+        } else if state.failures[Model::Turns as usize] >= FAILURES_UNREADY {
+            Some("the model that tells turns apart fails")
         } else {
             None
         }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::audio::mixed_stream::Chunk;
 use crate::audio::segmenter::Segment;
+use crate::audio::turns::TurnModel;
 use crate::call::media_session::{Answer, Infer};
 use crate::call::voices::{Asker, VoiceWork};
 use crate::keyword::acoustic_model::AcousticModel;
@@ -26,9 +28,9 @@ use crate::speaker::embedding::Embedding;
 /// of speech: whoever waits longer would alarm too late, and the spotter is told of the gap.
 pub const SEGMENTS_WAITING: u64 = 4;
 /// Answers that one session may have outstanding: a piece of speech for each embedder and asker and
-/// a segment being worked on, one more of each piece and [`SEGMENTS_WAITING`] segments in the queues. A
-/// channel of this size is never full.
-pub const ANSWERS_OUTSTANDING: usize = 9 + SEGMENTS_WAITING as usize;
+/// a segment and a chunk being worked on, one more of each piece and chunk and [`SEGMENTS_WAITING`] segments in the
+/// queues. A channel of this size is never full.
+pub const ANSWERS_OUTSTANDING: usize = 11 + SEGMENTS_WAITING as usize;
 /// Slices that the cheap embedder takes at once: a batch of eight costs it half as much a slice as one.
 const SLICES_AT_ONCE: usize = 8;
 /// How long a slice waits for company. A call has one every 0.7 s of speech: at twelve calls there is
@@ -59,6 +61,7 @@ pub struct InferenceQueues {
     decide: Arc<VoiceQueue>,
     watch: Arc<VoiceQueue>,
     keyword: Arc<Queue<(CallKey, u64), (Segment, Replies)>>,
+    turns: Arc<Queue<CallKey, (Chunk, Replies)>>,
 }
 
 impl InferenceQueues {
@@ -71,6 +74,7 @@ impl InferenceQueues {
             decide: Arc::new(Queue::new(1, Duration::ZERO)),
             watch: Arc::new(Queue::new(SLICES_AT_ONCE, SLICE_LINGERS)),
             keyword: Arc::new(Queue::new(1, Duration::ZERO)),
+            turns: Arc::new(Queue::new(1, Duration::ZERO)),
         }
     }
 
@@ -99,6 +103,10 @@ impl InferenceQueues {
                 .keyword
                 .push(now, (call, count % SEGMENTS_WAITING), (segment, replies.clone()))
                 .map(|(segment, _)| Infer::Keyword(segment)),
+            Infer::Turns(chunk) => self
+                .turns
+                .push(now, call, (chunk, replies.clone()))
+                .map(|(chunk, _)| Infer::Turns(chunk)),
         };
         if replaced.is_some() {
             self.backlog.0.fetch_sub(1, Ordering::Relaxed);
@@ -118,6 +126,7 @@ impl InferenceQueues {
         self.decide.close();
         self.watch.close();
         self.keyword.close();
+        self.turns.close();
     }
 }
 
@@ -168,6 +177,25 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
                 // The transcript ends here: what was said around a phrase is nobody's business.
                 let hits = spotting.map(|spotting| spotting.hits);
                 reply(&backlog, &replies, Answer::Hits { segment, hits });
+            }
+        }
+    })
+}
+
+/// Starts the thread that owns the segmentation model.
+pub fn spawn_turns<M: TurnModel + Send + 'static>(
+    queues: &InferenceQueues,
+    mut model: M,
+    metrics: Arc<Metrics>,
+    pulse: Pulse,
+) -> std::io::Result<JoinHandle<()>> {
+    let (queue, backlog) = (Arc::clone(&queues.turns), queues.backlog());
+    thread::Builder::new().name("turns-model".into()).spawn(move || {
+        let _pulse = pulse;
+        while let Some(batch) = queue.pop() {
+            for (chunk, replies) in batch {
+                let rows = metrics.time(Model::Turns, || model.turns(&chunk.samples));
+                reply(&backlog, &replies, Answer::Turns { chunk: chunk.number, rows });
             }
         }
     })

@@ -13,6 +13,7 @@ use crate::policy::rule::Policy;
 use crate::runtime::embedder_card::EmbedderCard;
 use crate::runtime::models::{Manifest, Model, Role, Status};
 use crate::runtime::onnx::moonshine::MoonshineModel;
+use crate::runtime::onnx::segmentation_model::SegmentationModel;
 use crate::runtime::onnx::speaker_model::SpeakerModel;
 use crate::runtime::onnx::{OnnxError, Runtime};
 use crate::runtime::voices::Voices;
@@ -175,6 +176,12 @@ impl Installed {
     pub fn voices(&self) -> Result<Voices<SpeakerModel>, InstalledError> {
         let load = |model| SpeakerModel::load(&self.runtime, &self.store, model);
         Ok(Voices { decide: load(&self.strong)?, watch: Some(load(&self.watch)?) })
+    }
+
+    /// Loads the model that tells who speaks when on a leg that several share.
+    pub fn turns(&self) -> Result<SegmentationModel, InstalledError> {
+        let model = self.manifest.model(Role::Segmentation).expect("the shipped manifest has one");
+        Ok(SegmentationModel::load(&self.runtime, &self.store, model)?)
     }
 
     /// The card of the speaker model for `purpose`, and its `name@version`.

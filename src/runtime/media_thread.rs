@@ -12,11 +12,11 @@ use tokio::task::LocalSet;
 use tokio::time::sleep_until;
 
 use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::{EnrollmentWatch, Progress};
 use crate::call::media_plan::MediaPlan;
 use crate::call::media_session::{Answer, Infer, MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
-use crate::call::speaker_watch::SpeakerWatch;
 use crate::call::voices::VoiceWork;
 use crate::policy::evidence::Evidence;
 use crate::rtp::dtls::DtlsFailure;
@@ -55,7 +55,7 @@ pub struct Opening {
     /// Its sockets, in non-blocking mode.
     pub sockets: MediaSockets,
     /// Whom to compare with.
-    pub watch: Option<SpeakerWatch>,
+    pub watch: Option<ClaimWatch>,
     /// Who is to be enrolled, from the beginning or later on.
     pub enrollments: mpsc::Receiver<EnrollmentWatch>,
     /// What watches whether the call may teach the voiceprint.
@@ -305,6 +305,9 @@ impl Party {
                 (Model::of(by), Answer::Embedding { asker, by, window, embedding: None })
             }
             Infer::Keyword(segment) => (Model::Keyword, Answer::Hits { segment, hits: None }),
+            Infer::Turns(chunk) => {
+                (Model::Turns, Answer::Turns { chunk: chunk.number, rows: None })
+            }
         };
         self.metrics.inference_replaced(model);
         self.session.handle_answer(answer);

@@ -1,6 +1,7 @@
 //! ONNX Runtime: the models of the other wings, run. Only this file and its folder name `ort`.
 
 pub mod moonshine;
+pub mod segmentation_model;
 pub mod speaker_model;
 
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ pub enum OnnxError {
         /// Samples that came.
         found: usize,
     },
-    /// A run gave numbers that are no embeddings.
+    /// A run gave other numbers than the card promises.
     #[error("the output {output} of {model} {reason}")]
     Output {
         /// The model's name.
@@ -110,6 +111,13 @@ impl Runtime {
     }
 }
 
+/// A shape as people write it; a dimension of any size is `any`.
+fn spelt(shape: &[i64]) -> String {
+    let sizes =
+        shape.iter().map(|size| if *size < 0 { "any".to_owned() } else { size.to_string() });
+    format!("[{}]", sizes.collect::<Vec<_>>().join(", "))
+}
+
 /// The loader's messages span lines; ours are one sentence.
 fn one_sentence(reason: &str) -> String {
     reason.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -118,6 +126,7 @@ fn one_sentence(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::moonshine::MoonshineModel;
+    use super::segmentation_model::SegmentationModel;
     use super::speaker_model::SpeakerModel;
     use super::*;
 
@@ -142,5 +151,6 @@ mod tests {
         fn assert_send<T: Send>() {}
         assert_send::<SpeakerModel>();
         assert_send::<MoonshineModel>();
+        assert_send::<SegmentationModel>();
     }
 }

@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::call::claim_watch::ClaimWatch;
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_session::{Answer, Infer, MediaSession, Output};
 use crate::call::media_stats::MediaStats;
-use crate::call::speaker_watch::SpeakerWatch;
 use crate::call::voices::VoiceWork;
 use crate::policy::evidence::{Evidence, Obstacle};
 use crate::policy::judge::{Judge, Leg, Models};
@@ -31,7 +31,7 @@ pub trait Analyst {
     fn answer(&mut self, work: Infer) -> Answer;
 
     /// The comparison to be made on a leg, if one is claimed.
-    fn watch(&self, party: Party) -> Option<Result<SpeakerWatch, Obstacle>>;
+    fn watch(&self, party: Party) -> Option<Result<ClaimWatch, Obstacle>>;
 
     /// Who is claimed to speak on a leg.
     fn subject(&self, party: Party) -> Option<String>;
@@ -54,10 +54,11 @@ impl Analyst for Bookkeeper {
                 Answer::Embedding { asker, by, window, embedding: None }
             }
             Infer::Keyword(segment) => Answer::Hits { segment, hits: None },
+            Infer::Turns(chunk) => Answer::Turns { chunk: chunk.number, rows: None },
         }
     }
 
-    fn watch(&self, _party: Party) -> Option<Result<SpeakerWatch, Obstacle>> {
+    fn watch(&self, _party: Party) -> Option<Result<ClaimWatch, Obstacle>> {
         None
     }
 

@@ -11,13 +11,13 @@ use tracing::{info, warn};
 
 use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::call::{Call, Output};
+use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::EnrollmentWatch;
 use crate::call::facts::Facts;
 use crate::call::key_source::{KeySource, SECRET};
 use crate::call::media_plan::MediaPlan;
 use crate::call::negotiation::{MediaTerms, Negotiation};
 use crate::call::notice::notice;
-use crate::call::speaker_watch::SpeakerWatch;
 use crate::config::speaker::Speaker;
 use crate::policy::evidence::Evidence;
 use crate::policy::judge::{Judge, Leg, Models};
@@ -535,7 +535,7 @@ impl Signalling {
         self.forget(key);
     }
 
-    fn open_media(&mut self, key: CallKey, plan: MediaPlan, watch: Option<Box<SpeakerWatch>>) {
+    fn open_media(&mut self, key: CallKey, plan: MediaPlan, watch: Option<ClaimWatch>) {
         let entry = self.calls.get_mut(&key).expect("only a live call opens media");
         let with_keys = matches!(plan.security, Security::Sdes { .. } | Security::Awaited);
         if let Some(peer) = entry.exposed.take().filter(|_| with_keys)
@@ -554,7 +554,7 @@ impl Signalling {
             call: key,
             plan: receiver,
             sockets,
-            watch: watch.map(|watch| *watch),
+            watch,
             enrollments,
             adaptation,
             spotting: (0..self.policy.phrases.len()).any(|p| self.policy.watches(p, party)),

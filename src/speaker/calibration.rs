@@ -256,6 +256,12 @@ impl ErrorRate {
         (2..=1_000_000).contains(&n).then(|| Self(1.0 / f64::from(n)))
     }
 
+    /// The rate of each of `parts` that come to this rate together.
+    #[must_use]
+    pub fn shared_by(self, parts: u32) -> Self {
+        Self(self.0 / f64::from(parts.max(1)))
+    }
+
     /// The rate as a probability in (0, 0.5].
     pub fn probability(self) -> f64 {
         self.0

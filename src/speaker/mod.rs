@@ -9,6 +9,7 @@ pub mod gathering;
 pub mod ledger;
 pub mod migration;
 pub mod one_voice;
+pub mod people;
 pub mod quality;
 pub mod recalibration;
 pub mod score_drift;

@@ -163,7 +163,7 @@ fn new_session(start: Instant) -> MediaSession {
     let consent = Consent::from_reference("c-1").ok();
     let models = Embedders { decide: "m@1".to_owned(), watch: None };
     let watch = SpeakerWatch::new(consent.as_ref(), Some(&voiceprint()), &models, verifier);
-    MediaSession::new(start, plan, watch.ok(), true, 1, "bench@192.0.2.2")
+    MediaSession::new(start, plan, watch.ok().map(Into::into), true, 1, "bench@192.0.2.2")
 }
 
 fn voiceprint() -> Voiceprint {

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use sidetone::audio::decoder::Codec;
 use sidetone::audio::speech_windows::{SLICE_SAMPLES, WINDOW_SAMPLES};
+use sidetone::audio::turns::{CHUNK_SAMPLES, ROWS};
+use sidetone::call::claim_watch::{ClaimWatch, Claimed};
 use sidetone::call::media_plan::{MediaPlan, Payload};
 use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
 use sidetone::call::media_stats::MediaStats;
-use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::call::voices::VoiceWork;
 use sidetone::consent::consent::Consent;
 use sidetone::policy::evidence::Evidence;
 use sidetone::policy::line::LineState;
+use sidetone::policy::rule::Party;
 use sidetone::rtp::jitter_buffer::{JitterBuffer, Playout, Settings};
 use sidetone::rtp::packet::{Packet, is_rtcp};
 use sidetone::rtp::reception::{Arrival, Reception};
@@ -25,7 +27,7 @@ use sidetone::rtp::sequence::Filled;
 use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::embedder::{Embedders, Purpose};
 use sidetone::speaker::embedding::Embedding;
-use sidetone::speaker::verifier::{self, Verifier};
+use sidetone::speaker::verifier::Settings as Weighing;
 use sidetone::speaker::voiceprint::Voiceprint;
 
 /// Payload types of the session's plan; 13 and 101 are no audio.
@@ -191,12 +193,13 @@ struct Run {
     last_window: Duration,
     last_slice: Duration,
     closed: usize,
+    mixed: bool,
     story: DefaultHasher,
 }
 
 impl Run {
     fn new(start: Instant, how: u8) -> Self {
-        let watch = (how & 1 == 0).then(watch);
+        let watch = (how & 1 == 0).then(|| watch(how));
         let session = MediaSession::new(start, plan(how), watch, how & 2 == 0, 1, "us@192.0.2.2");
         Self {
             now: start,
@@ -207,6 +210,7 @@ impl Run {
             last_window: Duration::ZERO,
             last_slice: Duration::ZERO,
             closed: 0,
+            mixed: how & 4 == 0,
             story: DefaultHasher::new(),
         }
     }
@@ -246,6 +250,11 @@ impl Run {
                 Answer::Embedding { asker, by, window, embedding }
             }
             Infer::Keyword(segment) => Answer::Hits { segment, hits: well.then(Vec::new) },
+            Infer::Turns(chunk) => {
+                let talks = |row: usize| [row % 200 < 110, row % 200 > 100, row < 9];
+                let rows = well.then(|| (0..ROWS).map(talks).collect());
+                Answer::Turns { chunk: chunk.number, rows }
+            }
         };
         self.session.handle_answer(answer);
         self.check();
@@ -269,7 +278,10 @@ impl Run {
                     };
                     assert_eq!(work.samples.len(), length);
                     assert!(work.samples.iter().all(|sample| sample.is_finite()));
-                    assert!(*last < work.end);
+                    assert!(
+                        self.mixed || *last < work.end,
+                        "each person has an order of their own"
+                    );
                     *last = work.end;
                     (work.end, work.net_speech).hash(&mut self.story);
                     self.waiting.push(Infer::Speaker(work));
@@ -279,6 +291,11 @@ impl Run {
                     assert!((0.0..=1.0).contains(&segment.concealed_share));
                     (segment.start, segment.samples.len()).hash(&mut self.story);
                     self.waiting.push(Infer::Keyword(segment));
+                }
+                Output::Infer(Infer::Turns(chunk)) => {
+                    assert_eq!(chunk.samples.len(), CHUNK_SAMPLES);
+                    chunk.number.hash(&mut self.story);
+                    self.waiting.push(Infer::Turns(chunk));
                 }
                 Output::Evidence(Evidence::Line(line)) => {
                     self.closed += usize::from(line.state == LineState::Closed);
@@ -326,8 +343,7 @@ fn plan(how: u8) -> MediaPlan {
     }
 }
 
-fn watch() -> SpeakerWatch {
-    let verifier = Verifier::new(Calibration::RESNET34_GE2E, verifier::Settings::default());
+fn watch(how: u8) -> ClaimWatch {
     let mut voiceprint = Voiceprint::of_embedding(
         "alice",
         "c-1",
@@ -340,5 +356,8 @@ fn watch() -> SpeakerWatch {
     voiceprint.references.push(watch);
     let consent = Consent::from_reference("c-1").ok();
     let models = Embedders { decide: "m@1".to_owned(), watch: Some("m@2".to_owned()) };
-    SpeakerWatch::new(consent.as_ref(), Some(&voiceprint), &models, verifier).expect("a consent")
+    let claimed = Claimed { consent: consent.as_ref(), voiceprint: Some(&voiceprint), agent: None };
+    let party = if how & 4 == 0 { Party::Mixed } else { Party::Caller };
+    let weighing = (Calibration::RESNET34_GE2E, Weighing::default());
+    ClaimWatch::new(party, claimed, &models, weighing, None).expect("a consent")
 }

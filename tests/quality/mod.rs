@@ -164,7 +164,8 @@ fn heard(
         Question::Voice { .. } => (watch(voiceprints), false),
         Question::Phrases(_) => (None, true),
     };
-    let mut session = MediaSession::new(start, plan, watch, spotting, 1, "us@192.0.2.2");
+    let mut session =
+        MediaSession::new(start, plan, watch.map(Into::into), spotting, 1, "us@192.0.2.2");
     let (mut outcome, mut windows, mut end) = (Outcome::default(), 0, start);
     let mut found = vec![false; speech::PHRASES.len()];
     let mut drain = |session: &mut MediaSession| {
@@ -192,6 +193,7 @@ fn heard(
                     let hits = Some(models.spot(&segment.samples));
                     session.handle_answer(Answer::Hits { segment, hits });
                 }
+                Output::Infer(Infer::Turns(_)) => unreachable!("no leg is a mixed one here"),
                 Output::Evidence(Evidence::Phrase(phrase)) => found[phrase.phrase] = true,
                 Output::Evidence(Evidence::Line(line)) if line.state == LineState::Closed => {
                     outcome.coverage = line.coverage;

@@ -145,7 +145,14 @@ impl Party {
         Self {
             start,
             now: start,
-            session: MediaSession::new(start, plan(), watch, true, seed, "us@192.0.2.2"),
+            session: MediaSession::new(
+                start,
+                plan(),
+                watch.map(Into::into),
+                true,
+                seed,
+                "us@192.0.2.2",
+            ),
             ear: Box::new(|_, _| Some(SAME)),
             deaf: Box::new(|_| false),
             windows: Vec::new(),
@@ -209,8 +216,9 @@ impl Party {
     pub(crate) fn finish(&mut self) {
         self.session.finish(self.now);
         self.drain();
-        for (_, answer) in std::mem::take(&mut self.answers) {
+        while let Some((_, answer)) = self.answers.pop_first() {
             self.session.handle_answer(answer);
+            self.drain();
         }
         self.session.conclude();
         self.drain();
@@ -311,6 +319,7 @@ impl Party {
                 let hits = (!(self.deaf)(&segment)).then(|| vec![hit]);
                 (KEYWORD_TAKES, Answer::Hits { segment, hits })
             }
+            Infer::Turns(_) => unreachable!("no leg is a mixed one here"),
         };
         self.asked += 1;
         self.answers.insert((self.now + takes, self.asked), answer);
@@ -337,5 +346,6 @@ fn told(work: &Infer) -> String {
                  {sound:016x}"
             )
         }
+        Infer::Turns(chunk) => format!("chunk {}: {:016x}", chunk.number, digest(&chunk.samples)),
     }
 }

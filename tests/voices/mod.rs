@@ -24,6 +24,13 @@ pub(crate) const SPEECH: &str = "../shared/speech";
 /// What callers speak through, Hz.
 pub(crate) const RATE: u32 = 8_000;
 
+/// The models of `store`.
+pub(crate) fn installed(store: &Path) -> &'static Installed {
+    // One a process, and every test of a file is of one process.
+    static INSTALLED: std::sync::OnceLock<Installed> = std::sync::OnceLock::new();
+    INSTALLED.get_or_init(|| Installed::open(store, None).expect("models"))
+}
+
 /// Both embedders and their names.
 pub(crate) struct Bench {
     pub(crate) voices: Voices<SpeakerModel>,
@@ -38,9 +45,7 @@ impl Bench {
             crate::store::skip("the speech is not there");
             return None;
         }
-        // One a process, and every test of a file is of one process.
-        static INSTALLED: std::sync::OnceLock<Installed> = std::sync::OnceLock::new();
-        let installed = INSTALLED.get_or_init(|| Installed::open(&store, None).expect("models"));
+        let installed = installed(&store);
         let voices = installed.voices().expect("the embedders");
         Some(Self { voices, names: installed.models().speaker.clone() })
     }

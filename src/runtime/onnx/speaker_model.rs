@@ -8,7 +8,7 @@ use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 use crate::audio::front_end::{FrontEnd, Settings};
 use crate::runtime::embedder_card::EmbedderCard;
 use crate::runtime::models::{self, Model};
-use crate::runtime::onnx::{OnnxError, Runtime};
+use crate::runtime::onnx::{OnnxError, Runtime, spelt};
 use crate::speaker::embedder::Embedder;
 
 /// A speaker model and what comes before it.
@@ -43,8 +43,8 @@ struct Asked {
 
 /// An input or output of the graph.
 #[derive(Debug)]
-struct End {
-    name: String,
+pub(super) struct End {
+    pub(super) name: String,
     /// A size for each dimension; `None` is any.
     shape: Vec<Option<usize>>,
 }
@@ -153,7 +153,11 @@ impl Embedder for SpeakerModel {
 }
 
 /// The graph's inputs or outputs in the card's order, if they are the card's.
-fn same(graph: &[Outlet], card: &[models::Tensor], what: &str) -> Result<Vec<End>, String> {
+pub(super) fn same(
+    graph: &[Outlet],
+    card: &[models::Tensor],
+    what: &str,
+) -> Result<Vec<End>, String> {
     if let Some(more) = graph.iter().find(|has| card.iter().all(|told| told.name != has.name())) {
         // An output that nobody wants is no harm.
         if what == "input" {
@@ -203,12 +207,12 @@ fn checked(card: &EmbedderCard, inputs: Vec<End>, outputs: Vec<End>) -> Result<A
     };
     let (rows, columns) = (card.front_end.rows(card.window_samples()), card.front_end.columns());
     match (card.front_end, features.shape.len()) {
-        (Settings::Waveform {}, 3) => fits(&features, &[1, rows])?,
-        (Settings::Waveform {}, _) => fits(&features, &[rows])?,
-        _ => fits(&features, &[rows, columns])?,
+        (Settings::Waveform {}, 3) => features.takes(&[1, rows])?,
+        (Settings::Waveform {}, _) => features.takes(&[rows])?,
+        _ => features.takes(&[rows, columns])?,
     }
     if let Some(mask) = &mask {
-        fits(mask, &[rows])?;
+        mask.takes(&[rows])?;
     }
     let size = output.shape.last().copied().flatten();
     if let Some(size) = size.filter(|size| *size != card.embedding) {
@@ -237,23 +241,26 @@ fn checked(card: &EmbedderCard, inputs: Vec<End>, outputs: Vec<End>) -> Result<A
     })
 }
 
-/// Whether an input takes what the front-end gives, [batch, `wanted`].
-fn fits(input: &End, wanted: &[usize]) -> Result<(), String> {
-    let mut sizes = input.shape.iter().skip(1).zip(wanted);
-    if input.shape.len() == wanted.len() + 1
-        && sizes.all(|(size, wanted)| size.is_none_or(|size| size == *wanted))
-    {
-        return Ok(());
+impl End {
+    /// Whether it has or takes [batch, `wanted`]; the error is how it is, and how it was wanted.
+    pub(super) fn fits(&self, wanted: &[usize]) -> Result<(), (String, String)> {
+        let mut sizes = self.shape.iter().skip(1).zip(wanted);
+        if self.shape.len() == wanted.len() + 1
+            && sizes.all(|(size, wanted)| size.is_none_or(|size| size == *wanted))
+        {
+            return Ok(());
+        }
+        let size = |size: &Option<usize>| size.map_or(-1, |size| size as i64);
+        let found = spelt(&self.shape.iter().map(size).collect::<Vec<_>>());
+        let wanted = wanted.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        Err((found, format!("[any, {wanted}]")))
     }
-    let size = |size: &Option<usize>| size.map_or(-1, |size| size as i64);
-    let found = spelt(&input.shape.iter().map(size).collect::<Vec<_>>());
-    let wanted = wanted.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-    Err(format!("input {} takes {found}, and the front-end gives [any, {wanted}]", input.name))
-}
 
-/// A shape as people write it; a dimension of any size is `any`.
-fn spelt(shape: &[i64]) -> String {
-    let sizes =
-        shape.iter().map(|size| if *size < 0 { "any".to_owned() } else { size.to_string() });
-    format!("[{}]", sizes.collect::<Vec<_>>().join(", "))
+    /// Whether it takes what the front-end gives, [batch, `wanted`].
+    fn takes(&self, wanted: &[usize]) -> Result<(), String> {
+        let name = &self.name;
+        self.fits(wanted).map_err(|(found, wanted)| {
+            format!("input {name} takes {found}, and the front-end gives {wanted}")
+        })
+    }
 }

@@ -68,3 +68,17 @@ PAIR = {"embedding": ["batch", 2]}
 save("waveform", mean_and_length("samples", [1]), {"samples": ["batch", "samples"]}, PAIR, [LAST])
 # As many are exported: for one window at a time, of one length.
 save("one", mean_and_length("samples", [1, 2]), {"samples": [1, 1, 8000]}, {"embedding": [1, 2]}, [LAST])
+
+# What it says of a chunk is the chunk's first samples, so a test can have it say anything.
+ENDS = [tensor(name, INT64, [1], struct.pack("<q", value)) for name, value in [("from", 0), ("to", 589 * 3), ("of", 2)]]
+ROWS = tensor("rows", INT64, [3], struct.pack("<3q", -1, 589, 3))
+save(
+    "turns",
+    [
+        node("Slice", ["waveforms", "from", "to", "of"], ["first"]),
+        node("Reshape", ["first", "rows"], ["segmentation"]),
+    ],
+    {"waveforms": ["batch", 1, 160000]},
+    {"segmentation": ["batch", 589, 3]},
+    [*ENDS, ROWS],
+)
