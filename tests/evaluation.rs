@@ -170,6 +170,14 @@ fn a_score_stands_beside_what_it_was_made_of() {
 }
 
 #[test]
+fn people_may_be_enrolled_on_less_than_a_voiceprint_needs() {
+    let Some(site) = site() else { return };
+    let trials = ["eval", "speaker", "--trials", "trials.csv", "--enrol-seconds", "8", "--json"];
+    let table = json(&site.run(&trials));
+    assert_eq!(table["enrolled"], 3);
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_in_a_sentence() {
     let Some(site) = site() else { return };
     for bad in ["0", "-1", "NaN", "1", "601"] {
