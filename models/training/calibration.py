@@ -2,9 +2,9 @@
 """Fits the lines of src/speaker/calibration.rs that make evidence of cosines: `both`, `decide` and `watch`.
 
 Reads what `sidetone eval speaker --scores FILE` wrote after 3 s of speech, so that a score is of one window. A line is
-that of `Scale::llr`; it is fitted by logistic loss with targets and others weighing the same, first along conjugate
-directions (Powell), then by a simplex (Nelder-Mead), from Fisher's discriminant of the cosines. `doubt` is not fitted
-here: it rests on acted emotions.
+that of `Scale::llr`; it is fitted by logistic loss with targets and others weighing the same, from Fisher's
+discriminant of the cosines, along conjugate directions (Powell), then by a simplex (Nelder-Mead), until neither finds
+better. `doubt` is not fitted here: it rests on acted emotions.
 
 Needs numpy and scipy 1.12 or newer; models/training/venv makes a Python that has them.
 """
@@ -23,11 +23,11 @@ COSINES = {"both": ("decide", "watch"), "decide": ("decide",), "watch": ("watch"
 # What a line has besides the weights of its cosines: digits in the source, and bounds. Noise and a narrow line take
 # likeness and never give any, and no lack of range turns evidence around.
 REST = {
-    "offset": (2, (None, None)),
-    "dulling": (4, (0.0, 0.99 / MOST_LACK_DB)),
-    "shift": (3, (0.0, None)),
-    "narrow": (2, (0.0, None)),
-    "upwards": (3, (0.1, 2.0)),
+    "offset": (2, -np.inf, np.inf),
+    "dulling": (4, 0.0, 0.99 / MOST_LACK_DB),
+    "shift": (3, 0.0, np.inf),
+    "narrow": (2, 0.0, np.inf),
+    "upwards": (3, 0.1, 2.0),
 }
 # Length of speech behind a score, s, and fewest trials of either kind.
 WINDOW_S, FEWEST = 3.0, 50
@@ -120,22 +120,28 @@ def fit(line, trials):
     within = np.atleast_2d(np.cov(same)) + np.atleast_2d(np.cov(other))
     weights = 2.0 * np.linalg.solve(within, same.mean(1) - other.mean(1))
     offset = -weights @ (same.mean(1) + other.mean(1)) / 2.0
-    # Without noise, on a whole line, as much evidence for as against.
-    start = [*weights, offset, 0.0, 0.0, 0.0, 1.0]
-    bounds = [(None, None)] * len(weights) + [limits for _, limits in REST.values()]
+    low, high = np.array([limits for _, *limits in REST.values()]).T
 
     def cost(values):
-        return cllr(llr(line, values, trials), trials.target)
+        # A slope, not a wall: Powell's searches lose their way at an end of their range.
+        rest = values[len(weights) :]
+        outside = np.maximum(low - rest, 0.0) + np.maximum(rest - high, 0.0)
+        return cllr(llr(line, values, trials), trials.target) + 1e3 * outside.sum()
 
-    found = minimize(cost, start, method="Powell", bounds=bounds, options={"maxiter": 40}).x
-    return minimize(cost, found, method="Nelder-Mead", bounds=bounds, options={"maxiter": 4000, "maxfev": 4000}).x
+    # From within the bounds: on an edge a simplex has no extent.
+    values, before = np.array([*weights, offset, 0.01, 0.1, 1.0, 1.0]), np.inf
+    while (now := cost(values)) < before - 1e-6:
+        before = now
+        values = minimize(cost, values, method="Powell", options={"maxiter": 40}).x
+        values = minimize(cost, values, method="Nelder-Mead", options={"maxiter": 4000, "maxfev": 4000}).x
+    return values
 
 
 def literal(line, values):
     """The line as calibration.rs has it."""
     found = dict(zip((*COSINES[line], *REST), values, strict=True))
-    digits = {"decide": 2, "watch": 2, **{name: places for name, (places, _) in REST.items()}}
-    fields = "".join(f"    {name}: {round(found.get(name, 0.0), places)},\n" for name, places in digits.items())
+    digits = {"decide": 2, "watch": 2, **{name: places for name, (places, *_) in REST.items()}}
+    fields = "".join(f"    {name}: {round(found.get(name, 0.0), places) + 0.0},\n" for name, places in digits.items())
     return f"{line}: Scale {{\n{fields}}},"
 
 
