@@ -5,12 +5,14 @@
 mod appliance;
 mod store;
 
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use appliance::Site;
 use serde_json::Value;
+use sidetone::speaker::calibration::{Calibration, Comparison, Conditions, Likeness};
 use store::{skip, store};
 
 const SPEECH: &str = "../shared/speech";
@@ -48,6 +50,19 @@ fn listing(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
     paths.sort();
     paths
+}
+
+/// A CSV file's lines, by column.
+fn lines(file: &Path) -> Vec<HashMap<String, String>> {
+    let reader = csv::Reader::from_path(file).expect("a file");
+    reader.into_deserialize().map(|line| line.expect("a line")).collect()
+}
+
+/// Scores as another system may write them.
+fn bare(scores: &[HashMap<String, String>]) -> String {
+    let columns = ["trial", "piece", "channel", "seconds", "target", "score"];
+    let lines = scores.iter().map(|line| columns.map(|column| &line[column][..]).join(","));
+    std::iter::once(columns.join(",")).chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 fn json(output: &Output) -> Value {
@@ -90,14 +105,14 @@ fn trials_become_figures_a_drawing_and_scores_that_can_stand_beside_others() {
     }
     let svg = fs::read_to_string(site.path("det.svg")).expect("a drawing");
     assert!(svg.contains("<title>DET curve</title>") && svg.contains(">sidetone<"));
-    let scores = fs::read_to_string(site.path("scores.csv")).expect("scores");
-    let distinct: std::collections::HashSet<_> =
-        scores.lines().skip(1).filter_map(|line| line.rsplit(',').next()).collect();
-    assert!(distinct.len() * 10 > scores.lines().count() * 8, "scores are told apart");
+    let scores = lines(&site.path("scores.csv"));
+    let distinct: HashSet<&str> = scores.iter().map(|line| &line["score"][..]).collect();
+    assert!(distinct.len() * 10 > scores.len() * 8, "scores are told apart");
     let audio = fs::read_dir(site.path("audio")).expect("recordings").count();
     assert!(audio > 3 + 2 * 9, "{audio}");
 
-    // Our own scores under another name come to the same.
+    // Our own scores under another name come to the same, and so they do without what they were made of.
+    fs::write(site.path("bare.csv"), bare(&scores)).expect("a file");
     let again = json(&site.run(&[
         "eval",
         "speaker",
@@ -107,11 +122,59 @@ fn trials_become_figures_a_drawing_and_scores_that_can_stand_beside_others() {
         "mulaw",
         "--beside",
         "other=scores.csv",
+        "--beside",
+        "bare=bare.csv",
         "--json",
     ]));
     let eers: Vec<_> =
         again["rows"].as_array().expect("rows").iter().map(|row| &row["eer"]).collect();
-    assert_eq!(eers[0], eers[1]);
+    assert_eq!((eers.len(), eers[0], eers[0]), (3, eers[1], eers[2]));
+}
+
+#[test]
+fn a_score_stands_beside_what_it_was_made_of() {
+    let Some(site) = site() else { return };
+    json(&site.run(&[
+        "eval",
+        "speaker",
+        "--trials",
+        "trials.csv",
+        "--channel",
+        "loss5",
+        "--scores",
+        "scores.csv",
+        "--json",
+    ]));
+    let scores = lines(&site.path("scores.csv"));
+    assert!(scores.len() > 20, "{}", scores.len());
+    let mut lossy = 0;
+    for line in &scores {
+        let number = |column: &str| line[column].parse::<f64>().expect(column);
+        let cosine = |column: &str| line[column].parse::<f32>().ok();
+        let conditions = Conditions {
+            range_db: number("range_db"),
+            upper_db: number("upper_db"),
+            concealed: number("concealed"),
+        };
+        // A piece of 3 s is one window, so its score is that of the means.
+        let likeness = Likeness { decide: cosine("decide"), watch: cosine("watch") };
+        let net_speech = std::time::Duration::from_secs(3);
+        let comparison = Comparison { likeness, conditions, net_speech, fresh: 1.0 };
+        let score = Calibration::RESNET34_GE2E.unbounded(&comparison).expect("a sound line");
+        assert!((score - number("score")).abs() < 1e-4, "{score}: {line:?}");
+        assert!(likeness.decide.is_some() && likeness.watch.is_some(), "{line:?}");
+        assert_eq!(line["target"] == "true", line["enrol_speaker"] == line["test_speaker"]);
+        lossy += usize::from(conditions.concealed > 0.0);
+    }
+    assert!(lossy * 2 > scores.len(), "{lossy} of {} lost anything", scores.len());
+}
+
+#[test]
+fn people_may_be_enrolled_on_less_than_a_voiceprint_needs() {
+    let Some(site) = site() else { return };
+    let trials = ["eval", "speaker", "--trials", "trials.csv", "--enrol-seconds", "8", "--json"];
+    let table = json(&site.run(&trials));
+    assert_eq!(table["enrolled"], 3);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct Arguments {
     /// Draw the pooled DET curves into this file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Write every trial's score into this file, as CSV.
+    /// Write every trial's score, and what it was made of, into this file, as CSV.
     #[arg(long, value_name = "FILE")]
     scores: Option<PathBuf>,
     /// Show another system's scores of the same trials beside ours; a file as --scores writes it. Repeatable.
@@ -97,7 +97,7 @@ pub fn run(command: &Command) -> Result<Outcome, Refusal> {
         }
     }
     if let Some(file) = &arguments.scores {
-        table::write_scores(file, &written)?;
+        table::write_scores(file, &bench.list.speakers, &written)?;
     }
     let ours: Vec<Trial> = written.iter().map(|(.., scored)| scored.trial).collect();
     let mut curves = vec![("sidetone".to_owned(), curve(&ours))];

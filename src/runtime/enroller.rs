@@ -19,7 +19,7 @@ use crate::speaker::embedding::Embedding;
 use crate::speaker::enrollment::{Embedded, Enrollment};
 use crate::speaker::gathering::Gathering;
 use crate::speaker::one_voice::Agreement;
-use crate::speaker::quality::{Quality, Shortcoming};
+use crate::speaker::quality::{LEAST_SPEECH, Quality, Shortcoming};
 use crate::speaker::slices::Slices;
 use crate::speaker::voiceprint::{Source, Voiceprint};
 
@@ -110,7 +110,8 @@ impl<'a, E: Embedder> Enroller<'a, E> {
         }
     }
 
-    /// Hears no more than `limit` of net speech, however much it is given.
+    /// Hears no more than `limit` of net speech, however much it is given, and asks for no more than that: for
+    /// evaluation, never for a voiceprint that is kept.
     #[must_use]
     pub fn limited(self, limit: Duration) -> Self {
         Self { limit: Some(limit), ..self }
@@ -221,6 +222,7 @@ impl<'a, E: Embedder> Enroller<'a, E> {
         };
         let sitting = self.enrollment.conclude(&quality)?;
         self.gathering.add(sitting, (&self.names.decide, Agreement::RESNET34))?;
-        Ok(self.gathering.voiceprint(jiff::Timestamp::now())?)
+        let needed = self.limit.map_or(LEAST_SPEECH, |limit| limit.min(LEAST_SPEECH));
+        Ok(self.gathering.voiceprint_of(needed, jiff::Timestamp::now())?)
     }
 }

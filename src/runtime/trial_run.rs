@@ -13,9 +13,9 @@ use crate::runtime::enroller::{EnrollError, Enroller};
 use crate::runtime::heard::Heard;
 use crate::runtime::trial_list::TrialList;
 use crate::runtime::voices::Voices;
-use crate::speaker::calibration::{Calibration, Comparison, ErrorRate};
+use crate::speaker::calibration::{Calibration, Comparison, Conditions, ErrorRate, Likeness};
 use crate::speaker::embedder::{Embedder, Embedders};
-use crate::speaker::ledger::unbounded;
+use crate::speaker::ledger::{Weighed, unbounded};
 use crate::speaker::trials::Trial;
 use crate::speaker::verifier::{Settings, Verifier};
 use crate::speaker::voiceprint::Voiceprint;
@@ -77,6 +77,10 @@ pub struct Scored {
     pub piece: usize,
     /// The trial; its score is the calibrated log-likelihood ratio.
     pub trial: Trial,
+    /// The mean likeness that the score was made of.
+    pub likeness: Likeness,
+    /// The mean conditions that it was read with; the largest share lost.
+    pub conditions: Conditions,
 }
 
 /// What became of the trials.
@@ -205,13 +209,14 @@ pub fn run<E: Embedder>(
                 let watch = undecided(print, names, plan.calibration);
                 let evidence = heard.compare(watch, voices);
                 let newest: Vec<Comparison> = evidence.iter().map(|e| e.newest).collect();
-                let Some(score) = unbounded(&plan.calibration, &newest) else {
+                let Some(weighed) = unbounded(&plan.calibration, &newest) else {
                     outcome.unfit += 1;
                     continue;
                 };
                 let speakers = (list.enrolments[enrolment].1, list.tests[test].1);
-                let trial = Trial { score, target, speakers };
-                outcome.scored.push(Scored { place, piece, trial });
+                let Weighed { llr, likeness, conditions } = weighed;
+                let trial = Trial { score: llr, target, speakers };
+                outcome.scored.push(Scored { place, piece, trial, likeness, conditions });
             }
         }
         progress(test + 1);

@@ -152,6 +152,8 @@ impl Calibration {
     /// 300-3400 Hz, babble at 15, 10 and 5 dB, kitchen noise at 10 and 5 dB: 2,417 target and 454,396 other
     /// trials, Cllr .027 (.025 by the best monotone calibration). On five other readers and 94 other strangers: see the README.
     ///
+    /// `models/training/calibration.py` fits such lines by the same method (`make calibration`).
+    ///
     /// `doubt`: five speakers of EmoDB, acted emotions against their neutral selves (197 genuine trials
     /// over 5 s, lowest cosine .16, mean .62) and against one another (788, mean .21): steeper lines reject
     /// excited callers. The cap is below the highest evidence of the 454,396 others, 10.2.

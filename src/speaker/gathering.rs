@@ -116,8 +116,18 @@ impl Gathering {
 
     /// The voiceprint, made at `created`, or how much is missing.
     pub fn voiceprint(&self, created: jiff::Timestamp) -> Result<Voiceprint, Shortcoming> {
-        if self.net_speech() < LEAST_SPEECH {
-            return Err(Shortcoming::TooLittleSpeech { found: self.net_speech() });
+        self.voiceprint_of(LEAST_SPEECH, created)
+    }
+
+    /// The same of at least `needed` net speech: evaluation measures what less than [`LEAST_SPEECH`] costs.
+    pub fn voiceprint_of(
+        &self,
+        needed: Duration,
+        created: jiff::Timestamp,
+    ) -> Result<Voiceprint, Shortcoming> {
+        let found = self.net_speech();
+        if found < needed {
+            return Err(Shortcoming::TooLittleSpeech { found, needed });
         }
         let reference = |known: &ModelWindows| Reference::of(&known.model, &known.windows);
         let references: Vec<_> = self.models.iter().filter_map(reference).collect();

@@ -1,6 +1,6 @@
 //! Evidence of many windows of one voice, weighed together: windows correlate, so they do not add up.
 
-use crate::speaker::calibration::{Calibration, Comparison};
+use crate::speaker::calibration::{Calibration, Comparison, Conditions, Likeness};
 
 /// How alike the evidence of two windows of one impostor is that share no speech: the correlation of
 /// their log-likelihood ratios (72 readers, 5,112 pairs; .87). A voice that resembles another
@@ -39,22 +39,58 @@ impl Ledger {
     }
 }
 
-/// Log-likelihood ratio (nats) of all the speech in `comparisons`, without the bounds on a single window: for
-/// evaluation. Of speech that the strong embedder never heard, it is what the newest comparison says; `None` where
-/// nothing was heard on a line that is good enough.
-pub fn unbounded(calibration: &Calibration, comparisons: &[Comparison]) -> Option<f64> {
-    let whole = comparisons.iter().filter(|comparison| comparison.likeness.decide.is_some());
-    let (mut windows, mut evidence) = (0.0, 0.0);
-    for comparison in whole {
-        if let Some(llr) = calibration.unbounded(comparison) {
-            windows += comparison.fresh;
-            evidence += comparison.fresh * llr;
-        }
-    }
-    if windows > 0.0 {
-        return Some(evidence / windows * effective(windows, IMPOSTOR_CORRELATION));
-    }
-    comparisons.iter().rev().find_map(|comparison| calibration.unbounded(comparison))
+/// What all the speech of a recording says, and what that was made of: for evaluation and fitting.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weighed {
+    /// Log-likelihood ratio without the bounds on a single window, nats.
+    pub llr: f64,
+    /// Cosines in the mean over the windows that were weighed, each by its new speech.
+    pub likeness: Likeness,
+    /// Range and upper edge in the same mean, and the largest share that was lost around any of them.
+    pub conditions: Conditions,
+}
+
+/// Weighs all the speech in `comparisons`. Of speech that the strong embedder never heard, it is what the newest
+/// comparison says; `None` where nothing was heard on a line that is good enough.
+pub fn unbounded(calibration: &Calibration, comparisons: &[Comparison]) -> Option<Weighed> {
+    let fit = |comparison| Some((comparison, calibration.unbounded(comparison)?));
+    let whole: Vec<(&Comparison, f64)> = comparisons
+        .iter()
+        .filter(|comparison| comparison.likeness.decide.is_some() && comparison.fresh > 0.0)
+        .filter_map(fit)
+        .collect();
+    let windows: f64 = whole.iter().map(|(comparison, _)| comparison.fresh).sum();
+    let effective = effective(windows, IMPOSTOR_CORRELATION);
+    let weighed = match comparisons.iter().rev().find_map(fit) {
+        Some(newest) if whole.is_empty() => vec![newest],
+        _ => whole,
+    };
+    let mean = |of: &dyn Fn(&Comparison) -> Option<f64>| mean(&weighed, |(one, _)| of(one));
+    Some(Weighed {
+        llr: self::mean(&weighed, |(_, llr)| Some(*llr))? * effective,
+        likeness: Likeness {
+            decide: mean(&|one| one.likeness.decide.map(f64::from)).map(|cosine| cosine as f32),
+            watch: mean(&|one| one.likeness.watch.map(f64::from)).map(|cosine| cosine as f32),
+        },
+        conditions: Conditions {
+            range_db: mean(&|one| Some(one.conditions.range_db))?,
+            upper_db: mean(&|one| Some(one.conditions.upper_db))?,
+            concealed: weighed.iter().map(|(one, _)| one.conditions.concealed).fold(0.0, f64::max),
+        },
+    })
+}
+
+/// Mean of what `of` finds, each by the new speech of its window; a single one is its own mean, new or not.
+fn mean<'a>(
+    weighed: &[(&'a Comparison, f64)],
+    of: impl Fn(&(&'a Comparison, f64)) -> Option<f64>,
+) -> Option<f64> {
+    let found = |one| Some((of(one)?, if weighed.len() == 1 { 1.0 } else { one.0.fresh }));
+    let (sum, weight) = weighed
+        .iter()
+        .filter_map(found)
+        .fold((0.0, 0.0), |(sum, weight), (value, fresh)| (sum + fresh * value, weight + fresh));
+    (weight > 0.0).then(|| sum / weight)
 }
 
 /// As how many independent windows `windows` count that correlate by `correlation` (the design effect of
@@ -74,6 +110,37 @@ mod tests {
         assert!((effective(3.0, 1.0) - 1.0).abs() < 1e-12, "one and the same");
         assert!((effective(3.0, 0.85) - 3.0 / 2.7).abs() < 1e-12);
         assert!(effective(1e9, 0.85) < 1.18);
+    }
+
+    fn window(decide: Option<f32>, watch: Option<f32>, fresh: f64, range_db: f64) -> Comparison {
+        Comparison {
+            likeness: Likeness { decide, watch },
+            conditions: Conditions { range_db, upper_db: -6.0, concealed: fresh / 10.0 },
+            net_speech: std::time::Duration::from_secs(3),
+            fresh,
+        }
+    }
+
+    #[test]
+    fn what_a_score_was_made_of_is_the_mean_of_what_was_weighed() {
+        let calibration = Calibration::RESNET34_GE2E;
+        let slice = window(None, Some(0.9), 0.0, 28.0);
+        let poor = window(Some(0.9), Some(0.9), 1.0, 4.0);
+        let alone = window(Some(0.5), Some(0.75), 1.0, 20.0);
+        let weighed = unbounded(&calibration, &[slice, alone, poor]).expect("a window");
+        assert_eq!(Some(weighed.llr), calibration.unbounded(&alone));
+        assert_eq!((weighed.likeness, weighed.conditions), (alone.likeness, alone.conditions));
+
+        let second = window(Some(0.8), None, 0.25, 25.0);
+        let both = unbounded(&calibration, &[alone, second]).expect("two windows");
+        let decide = both.likeness.decide.expect("both have it");
+        assert!((decide - 0.56).abs() < 1e-6 && both.likeness.watch == Some(0.75), "{both:?}");
+        assert!((both.conditions.range_db - 21.0).abs() < 1e-9, "{both:?}");
+        assert_eq!(both.conditions.concealed, 0.1, "the largest");
+
+        let heard = unbounded(&calibration, &[slice, poor]).expect("a slice");
+        assert_eq!((heard.likeness, heard.conditions), (slice.likeness, slice.conditions));
+        assert_eq!(unbounded(&calibration, &[poor]), None);
     }
 
     #[test]

@@ -63,13 +63,15 @@ pub struct Quality {
 pub enum Shortcoming {
     /// Less speech than a voiceprint needs.
     #[error(
-        "{:.1} s of net speech found, at least {:.0} s needed",
+        "{:.1} s of net speech found, at least {} s needed",
         .found.as_secs_f64(),
-        LEAST_SPEECH.as_secs_f64()
+        .needed.as_secs_f64()
     )]
     TooLittleSpeech {
         /// Net speech found.
         found: Duration,
+        /// Net speech needed.
+        needed: Duration,
     },
     /// What sounds is a tone.
     #[error(

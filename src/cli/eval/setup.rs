@@ -33,7 +33,7 @@ pub struct Setup {
     /// noise10 (the last three with any ratio in dB); repeatable.
     #[arg(long, value_name = "NAME", default_value = "mulaw")]
     pub channel: Vec<Channel>,
-    /// Net speech that people are enrolled on at most, seconds.
+    /// Net speech that people are enrolled on at most, seconds; below 10, less than `sidetone enroll` takes.
     #[arg(long, value_name = "S", default_value_t = 10.0, value_parser = seconds)]
     enrol_seconds: f64,
     /// Folder of recordings of people who take part in no trial, for babble.

@@ -111,7 +111,7 @@ pub fn outcome(rows: &[Row]) -> Outcome {
     if rows.iter().any(|row| row.measures.is_some()) { Outcome::Done } else { Outcome::Problem }
 }
 
-/// One line of a file of scores.
+/// One line of a file of scores. Another system's file needs no column but those up to the score.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Line {
@@ -121,13 +121,34 @@ struct Line {
     seconds: f64,
     target: bool,
     score: f64,
+    #[serde(default)]
+    decide: Option<f32>,
+    #[serde(default)]
+    watch: Option<f32>,
+    #[serde(default)]
+    range_db: Option<f64>,
+    #[serde(default)]
+    upper_db: Option<f64>,
+    #[serde(default)]
+    concealed: Option<f64>,
+    #[serde(default)]
+    enrol_speaker: String,
+    #[serde(default)]
+    test_speaker: String,
 }
 
-/// Writes scores, a line a trial: its place in the file of trials and its piece of the recording, both from 0, channel, seconds, truth, score.
-pub fn write_scores(file: &Path, scored: &[(Channel, f64, Scored)]) -> Result<(), Refusal> {
+/// Writes scores, a line a trial: its place in the file of trials and its piece of the recording, both from 0,
+/// channel, seconds, truth, score; what the score was made of (mean cosines by the deciding and by the watching
+/// embedder, empty where it compared nothing, mean range and upper edge in dB, largest share that was lost); and
+/// who was enrolled and who spoke, by their names in `speakers`.
+pub fn write_scores(
+    file: &Path,
+    speakers: &[String],
+    scored: &[(Channel, f64, Scored)],
+) -> Result<(), Refusal> {
     let unwritable = |error| format!("cannot write {}: {error}", file.display());
     let mut writer = csv::Writer::from_path(file).map_err(unwritable)?;
-    for (channel, seconds, Scored { place, piece, trial }) in scored {
+    for (channel, seconds, Scored { place, piece, trial, likeness, conditions }) in scored {
         let line = Line {
             trial: *place,
             piece: *piece,
@@ -135,6 +156,13 @@ pub fn write_scores(file: &Path, scored: &[(Channel, f64, Scored)]) -> Result<()
             seconds: *seconds,
             target: trial.target,
             score: trial.score,
+            decide: likeness.decide,
+            watch: likeness.watch,
+            range_db: Some(conditions.range_db),
+            upper_db: Some(conditions.upper_db),
+            concealed: Some(conditions.concealed),
+            enrol_speaker: speakers[trial.speakers.0].clone(),
+            test_speaker: speakers[trial.speakers.1].clone(),
         };
         writer.serialize(line).map_err(unwritable)?;
     }
@@ -150,7 +178,7 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// Reads a file as [`write_scores`] makes it.
+    /// Reads a file as [`write_scores`] makes it, with or without what its scores were made of.
     pub fn read(file: &Path) -> Result<Self, Refusal> {
         let bad = |error| format!("{}: {error}", file.display());
         let mut of = HashMap::new();
