@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::keyword::phones::{PhoneId, from_arpabet};
+use crate::keyword::phrase::Phrase;
 
 /// Pronunciations of some words, the usual one of each first.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,13 @@ pub struct LexiconError {
 }
 
 impl Lexicon {
+    /// Reads what `phrases` need out of `text`.
+    pub fn of_phrases(text: &str, phrases: &[Phrase]) -> Result<Self, LexiconError> {
+        let words = phrases.iter().flat_map(Phrase::spoken_forms).flatten();
+        let with_noun = |word: &String| [word.clone(), word.trim_end_matches("'s").to_owned()];
+        Self::parse(text, &words.flat_map(with_noun).collect())
+    }
+
     /// Reads the entries of `wanted` words out of `text`: a word and its phones a line, other pronunciations as
     /// `word(2)`, comments after `#` (cmudict 0.7b and later).
     pub fn parse(text: &str, wanted: &HashSet<String>) -> Result<Self, LexiconError> {

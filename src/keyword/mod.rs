@@ -1,6 +1,8 @@
 //! What was said: phrases found in a few seconds of speech, and when.
 
 pub mod acoustic_model;
+pub mod detections;
+pub mod digits;
 pub mod lexicon;
 pub mod locator;
 pub mod phone_search;

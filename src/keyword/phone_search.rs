@@ -118,16 +118,10 @@ impl PhoneSearch {
 mod tests {
     use super::*;
     use crate::keyword::phones::phone;
+    use crate::keyword::phones::tests::sure;
 
-    /// What a head hears that is sure of each of `symbols`, a frame each; `_` is the blank.
     fn heard(symbols: &str) -> PhoneSearch {
-        let mut log_p = Vec::new();
-        for symbol in symbols.split(' ') {
-            let sure = if symbol == "_" { BLANK } else { phone(symbol).expect("a phone") };
-            let row = |n: usize| if n == sure as usize { 0.99_f32 } else { 0.01 / 47.0 };
-            log_p.extend((0..SYMBOLS.len()).map(|n| row(n).ln()));
-        }
-        PhoneSearch::new(&PhoneScores { log_p })
+        PhoneSearch::new(&sure(symbols))
     }
 
     fn way(symbols: &str) -> Vec<PhoneId> {

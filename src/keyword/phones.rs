@@ -72,8 +72,19 @@ impl PhoneScores {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// What a head hears that is sure of each of `symbols`, a frame each; `_` is the blank.
+    pub(crate) fn sure(symbols: &str) -> PhoneScores {
+        let mut log_p = Vec::new();
+        for symbol in symbols.split(' ') {
+            let sure = if symbol == "_" { BLANK } else { phone(symbol).expect("a phone") };
+            let row = |n: usize| if n == sure as usize { 0.99_f32 } else { 0.01 / 47.0 };
+            log_p.extend((0..SYMBOLS.len()).map(|n| row(n).ln()));
+        }
+        PhoneScores { log_p }
+    }
 
     #[test]
     fn the_dictionary_s_phones_are_ours() {

@@ -68,6 +68,8 @@ pub struct Hit {
     pub phrase: usize,
     /// See [`Settings::threshold`]; 0 for an exact hit, never above 0.
     pub score: f32,
+    /// The decoder's part of the score: the mean natural log of the probability per token, 0 for an exact hit.
+    pub decoder: f32,
     /// The words stand in the model's own text.
     pub exact: bool,
     /// When it began, from the start of the segment: by the alignment of its phones, or else by a [`Locator`].
@@ -215,19 +217,19 @@ impl Spotter {
                 .into_iter()
                 .map(|tokens| place(tokens.start, &decoding.tokens[tokens]))
                 .collect();
-            let (exact, mut score) = (!places.is_empty(), 0.0);
+            let (exact, mut score, mut decoder) = (!places.is_empty(), 0.0, 0.0);
             if !exact
                 && let Some(guess) = self.guess(model, &audio, &decoding, &first_tokens, candidate)?
             {
                 places.push(place(guess.place, &self.spellings[guess.spelling].tokens));
-                score = guess.score;
+                (score, decoder) = (guess.score + candidate.phones(), guess.score);
             }
             let times = match &candidate.spans[..] {
                 spans if spans.len() >= places.len() => times(&spans[..places.len()]),
                 _ => Locator { model, audio: &audio, cache: &decoding.cache }.locate(&places)?,
             };
             for Range { start, end } in times {
-                hits.push(Hit { phrase, score, exact, start, end });
+                hits.push(Hit { phrase, score, decoder, exact, start, end });
             }
         }
         Ok(Spotting { hits, transcript })
@@ -257,8 +259,8 @@ impl Spotter {
         first_tokens: &[Vec<f32>],
         candidate: &Candidate,
     ) -> Result<Option<Guess>, M::Error> {
-        let (phrase, phones) = (candidate.phrase, candidate.phones());
-        let least = self.settings.threshold - phones;
+        let phrase = candidate.phrase;
+        let least = self.settings.threshold - candidate.phones();
         let mut best: Option<Guess> = None;
         for (place, log_p) in first_tokens.iter().enumerate() {
             for (spelling, Spelling { tokens, .. }) in
@@ -286,7 +288,7 @@ impl Spotter {
                 }
             }
         }
-        Ok(best.map(|guess| Guess { score: guess.score + phones, ..guess }))
+        Ok(best)
     }
 }
 
@@ -313,6 +315,7 @@ mod tests {
     use super::*;
     use crate::keyword::acoustic_model::FRAME_SAMPLES;
     use crate::keyword::acoustic_model::tests::{FRAMES_PER_TOKEN, Parrot};
+    use crate::keyword::phones::tests::sure;
     use crate::keyword::tokenizer::tests::toy;
 
     const SECOND: f64 = SAMPLE_RATE as f64;
@@ -373,6 +376,42 @@ mod tests {
         let spotting =
             spotter(&["cat"]).spot(&mut model, &segment(10)).expect("a parrot does not fail");
         assert_eq!(spotting.hits, []);
+    }
+
+    /// A spotter that knows how to say "certain death".
+    fn listener(phrases: &[&str]) -> Spotter {
+        let phrases = phrases.iter().map(|p| Phrase::new(p).expect("a sound phrase")).collect();
+        let wanted = ["certain", "death"].map(str::to_owned).into();
+        let lexicon = Lexicon::parse("certain S ER1 T AH0 N\ndeath D EH1 TH\n", &wanted);
+        Spotter::new(tokenizer(), phrases, &lexicon.expect("a dictionary"), Settings::default())
+    }
+
+    #[test]
+    fn what_the_phones_rule_out_the_decoder_is_not_asked_about() {
+        let mut model = Parrot::new(&spell(" certain death"));
+        model.phones = Some(sure("m _ oʊ _ k _ ə _ _ _ s _ ɚ _ _ _ _ _ _ _ _ _"));
+        let spotting = listener(&["certain death"])
+            .spot(&mut model, &segment(15))
+            .expect("a parrot does not fail");
+        assert_eq!((spotting, model.runs), (Spotting::default(), 0));
+        // Of a phrase that nobody knows how to say, they can rule out nothing.
+        let all = listener(&["certain death", "bonnet"]);
+        all.spot(&mut model, &segment(15)).expect("a parrot does not fail");
+        assert!(model.runs > 0);
+    }
+
+    #[test]
+    fn the_phones_tell_when_it_was_said_and_add_to_the_score() {
+        let mut model = Parrot::new(&spell(" certain meath"));
+        model.sounds_like = vec![(9, token('d'), -3.0)];
+        let heard = "_ _ _ _ _ s ɚ _ t ə n _ d ɛ _ m _ _ _ _";
+        model.phones = Some(sure(heard));
+        let spotting = listener(&["certain death"])
+            .spot(&mut model, &segment(15))
+            .expect("a parrot does not fail");
+        let [hit] = &spotting.hits[..] else { panic!("{:?}", spotting.hits) };
+        assert_eq!((hit.start, hit.end), (FRAME * 5, FRAME * 16));
+        assert!(!hit.exact && hit.score < hit.decoder - 0.2, "{hit:?}");
     }
 
     #[test]

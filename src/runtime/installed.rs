@@ -209,6 +209,16 @@ impl Installed {
 
     /// A spotter that listens for the phrases of `policy`.
     pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Spotter, InstalledError> {
+        self.spotter_for_evaluation(policy, threshold, true)
+    }
+
+    /// The same; without `phones` as if nothing were known of how anything is said.
+    pub fn spotter_for_evaluation(
+        &self,
+        policy: &Policy,
+        threshold: f32,
+        phones: bool,
+    ) -> Result<Spotter, InstalledError> {
         let file = self.store.join("moonshine-tiny-en/tokenizer.bin");
         let bytes = fs::read(&file)
             .map_err(|error| InstalledError::Unreadable { file, reason: error.to_string() })?;
@@ -218,18 +228,15 @@ impl Installed {
                 .map_err(|error| InstalledError::Phrase { id: watched.id.clone(), error })
         };
         let phrases: Vec<Phrase> = policy.phrases.iter().map(phrase).collect::<Result<_, _>>()?;
-        let lexicon = self.lexicon(&phrases)?;
+        let lexicon = if phones { self.lexicon(&phrases)? } else { Lexicon::default() };
         Ok(Spotter::new(tokenizer, phrases, &lexicon, spotter::Settings { threshold }))
     }
 
     /// How the words of `phrases` are said.
     fn lexicon(&self, phrases: &[Phrase]) -> Result<Lexicon, InstalledError> {
-        let forms = phrases.iter().flat_map(Phrase::spoken_forms).flatten();
-        let nouns = |word: &String| [word.clone(), word.trim_end_matches("'s").to_owned()];
-        let wanted = forms.flat_map(nouns).collect();
         let file = self.store.join("cmudict/cmudict.dict");
         let text = fs::read_to_string(&file)
             .map_err(|error| InstalledError::Unreadable { file, reason: error.to_string() })?;
-        Ok(Lexicon::parse(&text, &wanted)?)
+        Ok(Lexicon::of_phrases(&text, phrases)?)
     }
 }
