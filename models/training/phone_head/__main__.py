@@ -55,12 +55,15 @@ from sound import (
 )
 
 FEATURES = 288
+GATES = (-math.inf, -3.0, -2.5)  # of the first pass: up to 6 phones, 7 and 8, 9 and more
+MARGINS = (0, 0.15, 0.3)  # of a threshold above the highest wrong score
+NOTHING = -99.0  # the score of a phrase that is not there
 CODINGS = ("ulaw", "opus16", "loss3")  # of the orders in the evaluation
 TRAINED_ON = [
-    {"data": "LibriSpeech train-clean-100, four fifths of 251 readers, Moonshine's transcripts", "licence": "CC BY 4.0"},
-    {"data": "espeak-ng, nine English accents, 51 shapes of voice", "licence": "GPL-3.0 (the program; not its sound)"},
+    {"data": "LibriSpeech train-clean-100, 191 readers, labels by Moonshine tiny-en", "licence": "CC BY 4.0"},
+    {"data": "espeak-ng, eight English accents, 54 shapes of voice", "licence": "GPL-3.0 (the program; not its sound)"},
     {"data": "flite: awb, slt, kal16", "licence": "BSD-like (CMU)"},
-    {"data": "festival: kal_diphone, cmu_us_slt_arctic_hts", "licence": "BSD-like (CMU, Nagoya Institute of Technology)"},
+    {"data": "festival: kal_diphone, cmu_us_slt_arctic_hts", "licence": "BSD-like (CSTR, CMU, Nagoya)"},
     {"data": "CMUdict, pronunciations", "licence": "BSD-like (CMU)"},
 ]
 DRAWS = [  # of each piece of real speech
@@ -84,7 +87,8 @@ def held_out(file):
 def pieces(x):
     """Cuts of at most 8 s at the quietest 0.2 s that lie 2 to 7.5 s after the last."""
     size = RATE // 50
-    level = np.convolve(np.sqrt(np.mean(x[: len(x) // size * size].reshape(-1, size) ** 2, 1)), np.ones(10) / 10, "same")
+    level = np.sqrt(np.mean(x[: len(x) // size * size].reshape(-1, size) ** 2, 1))
+    level = np.convolve(level, np.ones(10) / 10, "same")
     start = 0
     while (len(level) - start) > 8 * 50:
         window = level[start + 100 : min(start + 375, len(level) - 75)]
@@ -195,7 +199,7 @@ def hours(data):
 # --- the network ---------------------------------------------------------------------------------
 
 
-def network(width=192, blocks=2, dropout=0.12):
+def network(width=192, blocks=2, dropout=0.0):
     """LayerNorm, a projection, residual convolutions over five frames (dilated 1, 2, ..), log-probabilities."""
     import torch
     from torch import nn
@@ -270,7 +274,7 @@ def train(options):
     data = [(features, label(text)) for features, text, _ in data]
     data = [item for item in data if item[1] and len(item[0]) > 1.15 * len(item[1]) + 2]
     spread = np.std(np.concatenate([item[0][:50].astype(np.float32) for item in data[::20]]))
-    head = network(options.width, options.blocks)
+    head = network(options.width, options.blocks, options.dropout)
     mean = {k: v.clone() for k, v in head.state_dict().items()}
     print(f"{sum(p.numel() for p in head.parameters())} parameters, {len(data)} items, {hours(data):.2f} h", flush=True)
     optimiser = torch.optim.AdamW(head.parameters(), lr=2e-3, weight_decay=0.02)
@@ -279,9 +283,9 @@ def train(options):
         queue = queue or batches(data, rng)
         items = [data[n] for n in queue.pop()]
         done = step / options.steps
-        rate = 2e-3 * min(1, (step + 1) / 80) * (1 if done < 0.3 else max(0.02, 0.5 + 0.5 * math.cos(math.pi * (done - 0.3) / 0.7)))
+        fall = 1 if done < 0.3 else max(0.02, 0.5 + 0.5 * math.cos(math.pi * (done - 0.3) / 0.7))
         for group in optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = 2e-3 * min(1, (step + 1) / 80) * fall
         x = np.zeros((len(items), max(len(item[0]) for item in items), FEATURES), np.float32)
         for n, item in enumerate(items):
             x[n, : len(item[0])] = masked(item[0], rng)
@@ -300,10 +304,10 @@ def train(options):
                 mean[name].lerp_(value, 1 - keep)
         losses.append(loss.item())
         step += 1
-        if step % 100 == 0:
+        if step % 100 == 0 or step == options.steps:
             print(f"step {step}: {np.mean(losses[-100:]):.3f} per phone, {time.time() - start:.0f} s", flush=True)
-            torch.save({"weights": mean, "width": options.width, "blocks": options.blocks}, options.cache / f"{options.name}.pt")
-    torch.save({"weights": mean, "width": options.width, "blocks": options.blocks}, options.cache / f"{options.name}.pt")
+            kept = {"weights": mean, "width": options.width, "blocks": options.blocks}
+            torch.save(kept, options.cache / f"{options.name}.pt")
 
 
 def trained(options):
@@ -343,13 +347,35 @@ def best_span(logp, top, ids):
 
 
 def spot(logp, labels):
-    """Per phrase the best span's score per phone, over its pronunciations; posteriors are floored at 1e-4."""
+    """Per phrase the best span's score per phone, over its pronunciations, and the span's first and last frame.
+
+    Posteriors are floored at 1e-4.
+    """
     floored = np.log(np.exp(logp.astype(np.float64)) + 1e-4)
     top = floored.max(1)
-    return {
-        phrase: max(best_span(floored, top, np.array(ids))[0] / len(ids) for ids in ways)
-        for phrase, ways in labels.items()
-    }
+    found = {}
+    for phrase, ways in labels.items():
+        spans = [(*best_span(floored, top, np.array(ids)), len(ids)) for ids in ways]
+        found[phrase] = max((score / size, first, last) for score, first, last, size in spans)
+    return found
+
+
+def rivals(scores, spans, share=0.5):
+    """Takes away what another phrase explains better: of two that overlap by `share` of the shorter, the lesser.
+
+    A phrase that is part of the other is no rival: mocha and iced mocha are said at once.
+    """
+    kept = {}
+    for p, score in scores.items():
+        _, first, last = spans[p]
+        kept[p] = score
+        for q, other in scores.items():
+            _, since, until = spans[q]
+            common = min(last, until) - max(first, since) + 1
+            shorter = min(last - first, until - since) + 1
+            if other > score and common > share * shorter and not (contains(p, q) or contains(q, p)):
+                kept[p] = NOTHING
+    return kept
 
 
 def spellings(moonshine, phrase):
@@ -357,7 +383,8 @@ def spellings(moonshine, phrase):
     ways = {phrase, phrase.capitalize(), phrase.title()}
     for word, digits in (("twelve", "12"), ("sixteen", "16"), ("twenty", "20"), ("eight", "8"), ("fourteen", "14")):
         if word in phrase.split():
-            ways |= {phrase.replace(word, digits), phrase.replace(word + " ", digits + "-"), phrase.replace(" ", "-", 1)}
+            ways |= {phrase.replace(word, digits), phrase.replace(word + " ", digits + "-")}
+            ways.add(phrase.replace(" ", "-", 1))
     if "iced " in phrase:
         ways.add(phrase.replace("iced ", "ice "))
     return sorted({moonshine.token_ids(way) for way in ways})
@@ -458,12 +485,13 @@ def table(scores, truth):
     return tuple(map(np.array, zip(*rows)))
 
 
-def across(scores, truth, margin, groups=lambda phrase: 0):
+def across(scores, truth, margin, groups=lambda phrase: 0, by=None):
     """The threshold is `margin` above the highest wrong score of one half; recall and false alarms on the other.
 
-    Both ways round: hits, trials and false alarms of each half.
+    Both ways round: hits, trials and false alarms of each half. The thresholds are read off `by`, else off `scores`.
     """
     utterance, phrase, said, score = table(scores, truth)
+    read = table(by, truth)[3] if by else score
     half = np.array([generator("half", u).random() < 0.5 for u in utterance])
     group = np.array([groups(p) for p in phrase])
     out = []
@@ -471,7 +499,7 @@ def across(scores, truth, margin, groups=lambda phrase: 0):
         hits = wrong = 0
         for g in np.unique(group):
             inside = group == g
-            threshold = score[inside & chosen & ~said].max() + margin
+            threshold = read[inside & chosen & ~said].max() + margin
             hits += int((score[inside & ~chosen & said] > threshold).sum())
             wrong += int((score[inside & ~chosen & ~said] > threshold).sum())
         out.append((hits, int((~chosen & said).sum()), wrong))
@@ -513,38 +541,66 @@ def evaluate(options):
         for key, (features, *_) in data[name].items():
             wanted = label(data[texts][key])
             wrong, phones = wrong + edits(greedy(logp(features)), wanted), phones + len(wanted)
-        out[f"phone error rate, {name}"] = {"rate": round(wrong / phones, 4), "phones": phones, "pieces": len(data[name])}
+        rate = round(wrong / phones, 4)
+        out[f"phone error rate, {name}"] = {"rate": rate, "phones": phones, "pieces": len(data[name])}
 
     truth = order_labels(options)
     ways = {p: phrase_labels(p) for p in ORDERS}
     size = {p: min(map(len, way)) for p, way in ways.items()}
     length = lambda p: 0 if size[p] <= 6 else 1 if size[p] <= 8 else 2
+    trials = sum(map(len, truth.values()))
+    plain = None  # the systems on mu-law, whose thresholds the other codings are judged by too
     for how in CODINGS:
         heard_orders = data[f"orders, {how}"]
-        ctc = {u: spot(logp(features), ways) for u, (features, *_) in heard_orders.items()}
+        spans = {u: spot(logp(features), ways) for u, (features, *_) in heard_orders.items()}
+        ctc = {u: {p: s for p, (s, *_) in by.items()} for u, by in spans.items()}
         forced = {u: scores for u, (_, _, scores) in heard_orders.items()}
-        exact = sum(contains(text, p) for u, (_, text, _) in heard_orders.items() for p in truth[u])
-        exact_wrong = sum(contains(text, p) for u, (_, text, _) in heard_orders.items() for p in set(ORDERS) - truth[u])
-        trials = sum(map(len, truth.values()))
         both = fused(forced, ctc)
-        out[f"orders, {how}"] = {
-            "exact transcript": {"recall": round(exact / trials, 4), "trials": trials, "false_alarms": exact_wrong},
-            **{
-                f"{name}, margin {margin}": shown(across(scores, truth, margin))
-                for name, scores in (("forced", forced), ("ctc", ctc), ("fused", both))
-                for margin in (0, options.margin)
-            },
-            "ctc, by length": shown(across(ctc, truth, 0, length)),
-            "recall above every wrong score": {
-                name: round(at_zero(scores, truth), 4)
-                for name, scores in (("forced", forced), ("ctc", ctc), ("fused", both))
-            },
+        alone = {u: rivals(scores, spans[u]) for u, scores in both.items()}
+        passes = {
+            u: {p: s if ctc[u][p] > GATES[length(p)] else NOTHING for p, s in by.items()} for u, by in alone.items()
         }
-        if how == "ulaw":
-            for bound, group in (("up to 6 phones", 0), ("7 and 8", 1), ("9 and more", 2)):
-                part = {u: {p: s for p, s in by.items() if length(p) == group} for u, by in ctc.items()}
-                out[f"orders, ctc of {bound}"] = {"recall above every wrong score": round(at_zero(part, truth), 4)}
-            pickle.dump((ctc, forced, truth), open(options.cache / f"{options.name}.orders.pkl", "wb"))
+        systems = {
+            "forced": forced,
+            "ctc": ctc,
+            "fused": both,
+            "fused, rivals taken away": alone,
+            "fused, rivals taken away, gates of the first pass": passes,
+        }
+        plain = plain or systems
+        written = {u: {p for p in ORDERS if contains(text, p)} for u, (_, text, _) in heard_orders.items()}
+        entry = {
+            "exact transcript": {
+                "recall": round(sum(len(written[u] & truth[u]) for u in truth) / trials, 4),
+                "trials": trials,
+                "false_alarms": sum(len(written[u] - truth[u]) for u in truth),
+            }
+        }
+        for name, scores in systems.items():
+            entry[name] = {"recall above every wrong score": round(at_zero(scores, truth), 4)}
+            for margin in MARGINS:
+                more = f", {margin} above" if margin else ""
+                entry[name]["threshold of the other half" + more] = shown(across(scores, truth, margin))
+                if systems is not plain:
+                    halves = across(scores, truth, margin, by=plain[name])
+                    entry[name]["threshold of the other half in mu-law" + more] = shown(halves)
+        entry["ctc, a threshold for each length"] = shown(across(ctc, truth, 0, length))
+        for bound, group in (("up to 6 phones", 0), ("7 and 8 phones", 1), ("9 and more phones", 2)):
+            part = {u: {p: s for p, s in by.items() if length(p) == group} for u, by in ctc.items()}
+            entry[f"ctc, {bound}"] = {
+                "phrases": sum(length(p) == group for p in ORDERS),
+                "trials": sum(length(p) == group for said in truth.values() for p in said),
+                "recall above every wrong score": round(at_zero(part, truth), 4),
+            }
+        passed = [s > GATES[length(p)] for u, by in ctc.items() for p, s in by.items() if p in truth[u]]
+        extra = sum(s > GATES[length(p)] for u, by in ctc.items() for p, s in by.items() if p not in truth[u])
+        entry["first pass"] = {
+            "kept": round(float(np.mean(passed)), 4),
+            "trials": trials,
+            "wrong candidates": extra,
+            "hours": round(sum(len(features) for features, *_ in heard_orders.values()) / FRAMES_PER_SECOND / 3600, 3),
+        }
+        out[f"orders, {how}"] = entry
     out.update(compliance(data, logp))
     (options.cache / f"{options.name}.json").write_text(json.dumps(out, indent=1))
     print(json.dumps(out, indent=1))
@@ -553,28 +609,40 @@ def evaluate(options):
 def compliance(data, logp):
     """The compliance phrases in carriers, against LibriSpeech readers as background."""
     ways = {p: phrase_labels(p) for p in COMPLIANCE}
-    said = {key: (spot(logp(f), ways), scores, text) for key, (f, text, scores) in data["compliance"].items()}
-    quiet = {key: (spot(logp(f), ways), scores, text) for key, (f, text, scores) in data["background"].items()}
+    score_of = lambda features: {p: s for p, (s, *_) in spot(logp(features), ways).items()}
+    said = {key: (score_of(f), scores, text) for key, (f, text, scores) in data["compliance"].items()}
+    quiet = {key: (score_of(f), scores, text) for key, (f, text, scores) in data["background"].items()}
     seconds = {key: len(f) / FRAMES_PER_SECOND for key, (f, *_) in data["background"].items()}
     systems = {
-        "ctc": lambda c, f: c,
-        "forced": lambda c, f: f,
-        "fused": lambda c, f: max(f, -8.0) + 0.5 * c,
+        "ctc": (lambda c, f: c, (-1.0, -1.5, -2.0, -2.5, -3.0)),
+        "forced": (lambda c, f: f, (-1.0, -2.0, -3.0)),
+        "fused": (lambda c, f: max(f, -8.0) + 0.5 * c, (-3.0, -4.0, -5.0)),
     }
     unseen = {key for key in quiet if held_out(key) or key.split(".")[0] in data["speakers"]}
     out = {}
     for name, keys in (("all readers", set(quiet)), ("readers not trained on", unseen)):
         hours_of = sum(seconds[key] for key in keys) / 3600
         entry = {"background_hours": round(hours_of, 3), "segments": len(keys), "trials": len(said)}
-        for system, score in systems.items():
-            wrong = {
-                p: max((score(quiet[k][0][p], quiet[k][1][p]) for k in keys if not contains(quiet[k][2], p)), default=-99)
-                for p in COMPLIANCE
-            }
+        for system, (score, steps) in systems.items():
+            wrong = dict.fromkeys(COMPLIANCE, NOTHING)
+            every = []
+            for key in keys:
+                c, f, text = quiet[key]
+                for p in COMPLIANCE:
+                    if not contains(text, p):
+                        every.append(score(c[p], f[p]))
+                        wrong[p] = max(wrong[p], every[-1])
             right = [(p, v, score(c[p], f[p])) for (p, v), (c, f, _) in said.items()]
             common = max(wrong.values())
             entry[system] = {
                 "threshold of no false alarm": round(common, 3),
+                "by threshold": {
+                    threshold: {
+                        "recall": round(float(np.mean([s > threshold for *_, s in right])), 4),
+                        "false_alarms": sum(s > threshold for s in every),
+                    }
+                    for threshold in steps
+                },
                 "recall": round(float(np.mean([s > common for *_, s in right])), 4),
                 "recall, a threshold for each phrase": round(float(np.mean([s > wrong[p] for p, _, s in right])), 4),
                 "by voice": {
@@ -582,7 +650,8 @@ def compliance(data, logp):
                     for voice in sorted({v for _, v, _ in right})
                 },
             }
-        entry["exact transcript"] = round(float(np.mean([contains(text, p) for (p, _), (_, _, text) in said.items()])), 4)
+        written = [contains(text, p) for (p, _), (*_, text) in said.items()]
+        entry["exact transcript"] = round(float(np.mean(written)), 4)
         out[f"compliance, background {name}"] = entry
     return out
 
@@ -611,7 +680,8 @@ def export(options):
     for batch, frames in ((1, 1), (1, 42), (3, 333)):
         x = 3 * generator("parity", batch, frames).standard_normal((batch, frames, FEATURES), dtype=np.float32)
         with torch.no_grad():
-            apart = max(apart, float(np.abs(running.run(None, {"feat": x})[0] - head(torch.from_numpy(x)).numpy()).max()))
+            y = head(torch.from_numpy(x)).numpy()
+        apart = max(apart, float(np.abs(running.run(None, {"feat": x})[0] - y).max()))
     assert apart < 1e-4, apart
     card = {
         "symbols": SYMBOLS,
@@ -640,10 +710,10 @@ def main():
     parser.add_argument("--name", default="phone_head", help="of the weights in the cache")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--texts", type=int, default=3600, help="to synthesise")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=2600)
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--blocks", type=int, default=2)
-    parser.add_argument("--margin", type=float, default=0.15, help="of a threshold above the highest wrong score")
+    parser.add_argument("--dropout", type=float, default=0.25)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -24,8 +24,9 @@ ARPABET = dict(
         "p b t d k g f v θ ð s z ʃ ʒ h m n ŋ l ɹ j w i ɪ eɪ ɛ æ ɑ ɔ oʊ ʊ u ɚ aɪ aʊ ɔɪ".split(),
     )
 )
-ESPEAK = """tʃ=t.ʃ dʒ=d.ʒ əl=ə.l ən=ə.n n̩=ə.n l̩=ə.l oʊ=oʊ əʊ=oʊ eɪ=eɪ ɔɪ=ɔɪ aɪ=aɪ aʊ=aʊ aɪɚ=aɪ.ɚ aɪə=aɪ.ə aʊɚ=aʊ.ɚ ɑːɹ=ɑ.ɹ
-ɔːɹ=ɔ.ɹ oːɹ=ɔ.ɹ iə=i.ə iː=i uː=u ɑː=ɑ ɔː=ɔ oː=ɔ ɜː=ɚ ɚ=ɚ ɾ=t ᵻ=ɪ ɐ=ə a=æ o=oʊ e=ɛ r=ɹ x=k ɬ=l ɒ=ɑ ɡ=g ʔ= ʲ= ː= ̃= ̩= -="""
+ESPEAK = """tʃ=t.ʃ dʒ=d.ʒ əl=ə.l ən=ə.n n̩=ə.n l̩=ə.l oʊ=oʊ əʊ=oʊ eɪ=eɪ ɔɪ=ɔɪ aɪ=aɪ aʊ=aʊ aɪɚ=aɪ.ɚ aɪə=aɪ.ə aʊɚ=aʊ.ɚ
+ɑːɹ=ɑ.ɹ ɔːɹ=ɔ.ɹ oːɹ=ɔ.ɹ iə=i.ə iː=i uː=u ɑː=ɑ ɔː=ɔ oː=ɔ ɜː=ɚ ɚ=ɚ ɾ=t ᵻ=ɪ ɐ=ə a=æ o=oʊ e=ɛ r=ɹ x=k ɬ=l
+ɒ=ɑ ɡ=g ʔ= ʲ= ː= ̃= ̩= -="""
 
 ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
 seventeen eighteen nineteen""".split()
@@ -190,42 +191,45 @@ The {thing} and the {thing} belong to my {person}.
 Send the {thing} to {name}, {n} {street} street, {city}.
 """
 SLOTS = {
-    "name": """Anna Smith|Peter Johnson|Juliet Brown|Thomas Wright|George Miller|Catherine Hughes|Vivian Young|Zachary Jones
-Mohammed Khan|Oliver Thatcher|Shirley Vaughan|Roy Boyd|Joyce Floyd|Maria Lopez|Wei Chen|Priya Patel|Ahmed Hassan
-Yuki Tanaka|Olga Petrova|Judith Usher|Hugh Woods|Beth Heath""",
+    "name": """Anna Smith|Peter Johnson|Juliet Brown|Thomas Wright|George Miller|Catherine Hughes|Vivian Young
+Zachary Jones|Mohammed Khan|Oliver Thatcher|Shirley Vaughan|Roy Boyd|Joyce Floyd|Maria Lopez|Wei Chen
+Priya Patel|Ahmed Hassan|Yuki Tanaka|Olga Petrova|Judith Usher|Hugh Woods|Beth Heath""",
     "department": "billing|sales|support|returns|insurance|legal|loyalty|shipping|mortgage|travel",
-    "city": """London|Chicago|Boston|Dublin|Sydney|Houston|Seattle|Edinburgh|Vancouver|Toronto|Detroit|Illinois|Cape Town
-New Delhi|Lagos|Manchester|Plymouth|Perth|Birmingham""",
+    "city": """London|Chicago|Boston|Dublin|Sydney|Houston|Seattle|Edinburgh|Vancouver|Toronto|Detroit|Illinois
+Cape Town|New Delhi|Lagos|Manchester|Plymouth|Perth|Birmingham""",
     "month": "January|February|March|April|May|June|July|August|September|October|November|December",
     "day": "Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday",
     "ordinal": "first|second|third|fourth|fifth|tenth|twelfth|twentieth|thirtieth|sixth|eighth|ninth",
     "count": "two|three|four|five|six|seven|ten|eleven|thirteen|a couple of|a dozen|half a dozen|some|lots of",
-    "how": """hot|cold|large|small|medium size|strong|weak|sweet|extra hot|double|triple|plain|fresh|spicy|cheap|blue
-light blue|dark green|yellow|heavy|used|sixteen inch|single|brown|whole|royal""",
-    "drink": """tea|green tea|black tea|hot chocolate|lemonade|orange juice|apple juice|tomato juice|water|sparkling water|beer
-red wine|white wine|cocoa|chai|milkshake|smoothie|ginger ale|cider|iced tea|soda|decaf|filter coffee|coconut water
-cola|champagne|whiskey|macchiato|cordial""",
-    "dish": """sandwich|toast|bagel|muffin|croissant|salad|soup|burger|fries|pizza|pasta|lasagna|noodles|fried rice|sushi
-burrito|taco|steak|roast beef|roast chicken|roasted potatoes|grilled fish|fish and chips|omelette|pancakes|waffle
-porridge|cheesecake|apple pie|brownie|biscuit|doughnut|ice cream|sorbet|oysters|stir fry|curry|bean stew|broth
-tofu|soybean soup|pot roast|sirloin|choice cuts|mocking bird pie""",
-    "extra": """sugar|cream|salt|pepper|honey|butter|cheese|lemon|mint|cinnamon|vanilla|caramel|chocolate|syrup|ice|mustard
-mayonnaise|ketchup|onions|tomatoes|lettuce|mushrooms|bacon|ham|eggs|avocado|olives|garlic|oil|olive oil|vinegar
-soy sauce|almonds|hazelnuts|walnuts|coconut|oats|oat milk|rice milk|goat's milk|skimmed yoghurt|whipped cream
-white sugar|cane sugar|brown bread|brown rice|wholemeal bread|sesame|raisins|artificial flavour|jam|boiled eggs""",
-    "thing": """shirt|trousers|shoes|gloves|scarf|hat|coat|jacket|watch|ring|phone|charger|cable|laptop|keyboard|mouse|printer
-paper|pencil|book|magazine|newspaper|chair|table|lamp|mirror|carpet|towel|soap|shampoo|toothbrush|razor|perfume
-toy|doll|ball|bicycle|helmet|tyre|engine oil|battery|torch|hammer|screwdriver|nails|paint|brush|garden hose|tin foil
-flower|vase|candle|blanket|pillow|mattress|fridge|oven|kettle|toaster|saucepan|knife|fork|spoon|plate|cup|bowl|glass
-boiler|coin|oyster knife|leather pouch|beige rouge|treasure map|measuring tape|television|garage door|collage
-voucher|coupon|receipt|ticket|suitcase|umbrella|camera|headphones|speaker|guitar|piano|drum|violin|ounce of gold""",
-    "person": "mother|father|sister|brother|daughter|son|wife|husband|boss|neighbour|boyfriend|nephew|uncle|aunt|cousin",
+    "how": """hot|cold|large|small|medium size|strong|weak|sweet|extra hot|double|triple|plain|fresh|spicy|cheap
+blue|light blue|dark green|yellow|heavy|used|sixteen inch|single|brown|whole|royal""",
+    "drink": """tea|green tea|black tea|hot chocolate|lemonade|orange juice|apple juice|tomato juice|water
+sparkling water|beer|red wine|white wine|cocoa|chai|milkshake|smoothie|ginger ale|cider|iced tea|soda|decaf
+filter coffee|coconut water|cola|champagne|whiskey|macchiato|cordial""",
+    "dish": """sandwich|toast|bagel|muffin|croissant|salad|soup|burger|fries|pizza|pasta|lasagna|noodles
+fried rice|sushi|burrito|taco|steak|roast beef|roast chicken|roasted potatoes|grilled fish|fish and chips
+omelette|pancakes|waffle|porridge|cheesecake|apple pie|brownie|biscuit|doughnut|ice cream|sorbet|oysters
+stir fry|curry|bean stew|broth|tofu|soybean soup|pot roast|sirloin|choice cuts|mocking bird pie""",
+    "extra": """sugar|cream|salt|pepper|honey|butter|cheese|lemon|mint|cinnamon|vanilla|caramel|chocolate|syrup
+ice|mustard|mayonnaise|ketchup|onions|tomatoes|lettuce|mushrooms|bacon|ham|eggs|avocado|olives|garlic|oil
+olive oil|vinegar|soy sauce|almonds|hazelnuts|walnuts|coconut|oats|oat milk|rice milk|goat's milk
+skimmed yoghurt|whipped cream|white sugar|cane sugar|brown bread|brown rice|wholemeal bread|sesame|raisins
+artificial flavour|jam|boiled eggs""",
+    "thing": """shirt|trousers|shoes|gloves|scarf|hat|coat|jacket|watch|ring|phone|charger|cable|laptop|keyboard
+mouse|printer|paper|pencil|book|magazine|newspaper|chair|table|lamp|mirror|carpet|towel|soap|shampoo|toothbrush
+razor|perfume|toy|doll|ball|bicycle|helmet|tyre|engine oil|battery|torch|hammer|screwdriver|nails|paint|brush
+garden hose|tin foil|flower|vase|candle|blanket|pillow|mattress|fridge|oven|kettle|toaster|saucepan|knife|fork
+spoon|plate|cup|bowl|glass|boiler|coin|oyster knife|leather pouch|beige rouge|treasure map|measuring tape
+television|garage door|collage|voucher|coupon|receipt|ticket|suitcase|umbrella|camera|headphones|speaker|guitar
+piano|drum|violin|ounce of gold""",
+    "person": """mother|father|sister|brother|daughter|son|wife|husband|boss|neighbour|boyfriend|nephew|uncle
+aunt|cousin""",
     "street": "Church|Station|Oak|Royal|Mill|Park|High|King|Bridge|North|South|Queen|Joy|Doyle",
     "letter": "|".join("ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
     "d": "zero|one|two|three|four|five|six|seven|eight|nine|oh",
     "hour": "|".join(ONES[1:13]),
 }
-RARE = {"ɔɪ": 6, "ʒ": 2, "ʊ": 3, "θ": 2, "ð": 2, "aʊ": 3, "ŋ": 2, "j": 2, "h": 2, "ɔ": 2, "g": 2, "ʃ": 2, "w": 2, "u": 2}
+RARE = {"ɔɪ": 6, "ʊ": 3, "aʊ": 3, **dict.fromkeys("ʒ θ ð ŋ j h ɔ g ʃ w u".split(), 2)}
 
 
 def carriers(count, seed):
