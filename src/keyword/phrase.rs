@@ -131,6 +131,12 @@ impl Phrase {
         Ok(Self { text, spellings, normal_forms, spoken_forms })
     }
 
+    /// Whether all its words stand in `other`, one after the other.
+    pub fn is_part_of(&self, other: &Self) -> bool {
+        let words = &self.normal_forms[0];
+        other.normal_forms[0].windows(words.len()).any(|part| part == words)
+    }
+
     /// The phrase as it was given, with single spaces.
     pub fn text(&self) -> &str {
         &self.text

@@ -4,7 +4,7 @@ use crate::keyword::lexicon::Lexicon;
 use crate::keyword::phones::{PhoneId, is_consonant, phone};
 
 /// Each way costs a search through every segment; the usual ones come first.
-const MOST_WAYS: usize = 12;
+const MOST_WAYS: usize = 24;
 
 /// The ways to say one of `forms` (lower-case words, numbers spelt out), without those of which a word is unknown.
 ///
