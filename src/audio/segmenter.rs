@@ -173,10 +173,10 @@ impl Segmenter {
     }
 
     fn close(&mut self, cut: bool) {
-        let Some(mut open) = self.open.take() else { return };
-        // A pause that nothing followed belongs to what comes next.
-        let rest = open.frames.split_off(open.frames.len() - open.quiet);
-        rest.into_iter().for_each(|(frame, _)| self.remember(frame));
+        let Some(open) = self.open.take() else { return };
+        // A pause that nothing followed is what comes next's pre-roll as well.
+        let quiet = open.frames.len() - open.quiet;
+        open.frames[quiet..].iter().for_each(|(frame, _)| self.remember(frame.clone()));
         let speech = |(_, activity): &&(Frame, Activity)| *activity == Activity::Speech;
         let fresh = open.frames[open.carried..].iter().filter(speech).count();
         let all = open.frames.iter().filter(speech).count();
@@ -249,7 +249,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.hear(1_000, Activity::Silence, false);
         bench.spurt(2_000);
-        assert_eq!(bench.segments(), [(800, 2_400, false, false)]);
+        assert_eq!(bench.segments(), [(800, 2_600, false, false)]);
     }
 
     #[test]
@@ -258,7 +258,7 @@ mod tests {
         bench.spurt(1_000);
         bench.now += Duration::from_secs(60);
         bench.spurt(1_000);
-        assert_eq!(bench.segments()[1], (62_200, 1_200, false, false));
+        assert_eq!(bench.segments()[1], (62_200, 1_400, false, false));
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         bench.spurt(7_100);
         assert_eq!(
             bench.segments(),
-            [(0, 4_000, false, true), (2_000, 4_000, true, true), (4_000, 3_300, true, false)]
+            [(0, 4_000, false, true), (2_000, 4_000, true, true), (4_000, 3_500, true, false)]
         );
     }
 
@@ -287,7 +287,7 @@ mod tests {
         bench.hear(180, Activity::Silence, false);
         bench.hear(600, Activity::Speech, false);
         bench.hear(220, Activity::Silence, false);
-        assert_eq!(bench.segments(), [(0, 1_380, false, false)]);
+        assert_eq!(bench.segments(), [(0, 1_580, false, false)]);
         bench.hear(600, Activity::Speech, false);
         bench.segmenter.finish();
         assert_eq!(bench.segments(), [(1_400, 800, false, false)], "the pause is its pre-roll");

@@ -56,7 +56,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { threshold: -3.0 }
+        Self { threshold: -3.9 }
     }
 }
 
@@ -109,10 +109,11 @@ pub enum SpotError<E: std::error::Error + Send + Sync + 'static> {
 pub struct Spotter {
     tokenizer: Arc<Tokenizer>,
     phrases: Vec<Phrase>,
+    /// The score that each needs.
+    thresholds: Vec<f32>,
     /// How each phrase is said; none where a word of it is not known.
     ways: Vec<Vec<Vec<PhoneId>>>,
     spellings: Vec<Spelling>,
-    settings: Settings,
 }
 
 /// A phrase that may have been said in a segment.
@@ -164,7 +165,17 @@ impl Spotter {
         }
         let said = |phrase: &Phrase| pronunciations(phrase.spoken_forms(), lexicon);
         let ways = phrases.iter().map(said).collect();
-        Self { tokenizer, phrases, ways, spellings, settings }
+        let thresholds = vec![settings.threshold; phrases.len()];
+        Self { tokenizer, phrases, thresholds, ways, spellings }
+    }
+
+    /// The same with a threshold of their own for some phrases; see [`Settings::threshold`].
+    #[must_use]
+    pub fn with_thresholds(mut self, own: impl IntoIterator<Item = Option<f32>>) -> Self {
+        for (threshold, own) in self.thresholds.iter_mut().zip(own) {
+            *threshold = own.unwrap_or(*threshold);
+        }
+        self
     }
 
     /// The phrases that [`Hit::phrase`] counts.
@@ -278,7 +289,7 @@ impl Spotter {
         candidate: &Candidate,
     ) -> Result<Option<Guess>, M::Error> {
         let phrase = candidate.phrase;
-        let least = self.settings.threshold - candidate.phones();
+        let least = self.thresholds[phrase] - candidate.phones();
         let mut best: Option<Guess> = None;
         for (place, log_p) in first_tokens.iter().enumerate() {
             for (spelling, Spelling { tokens, .. }) in

@@ -209,10 +209,11 @@ impl Installed {
 
     /// A spotter that listens for the phrases of `policy`.
     pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Spotter, InstalledError> {
-        self.spotter_for_evaluation(policy, threshold, true)
+        let spotter = self.spotter_for_evaluation(policy, threshold, true)?;
+        Ok(spotter.with_thresholds(policy.phrases.iter().map(|phrase| phrase.threshold)))
     }
 
-    /// The same; without `phones` as if nothing were known of how anything is said.
+    /// The same with one threshold for all phrases; without `phones` as if nothing were known of how anything is said.
     pub fn spotter_for_evaluation(
         &self,
         policy: &Policy,

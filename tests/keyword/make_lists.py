@@ -86,7 +86,9 @@ def main(speech, out):
     write_policy(out / "orders.toml", "orders", phrases(ORDERS))
     write_policy(out / "compliance.toml", "compliance", phrases(COMPLIANCE))
     write_list(out / "orders.csv", orders(speech))
-    write_list(out / "background.csv", ((file.resolve(), []) for file in sorted((speech / "cohort").glob("*.flac"))))
+    # Nobody says a compliance phrase in any of these.
+    others = [file for folder in ("cohort", "orders", "speakers", "german") for file in sorted((speech / folder).rglob("*.flac"))]
+    write_list(out / "background.csv", ((file.resolve(), []) for file in others))
     write_list(out / "carriers.csv", carriers(out / "carriers"))
 
 
