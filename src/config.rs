@@ -54,7 +54,7 @@ pub struct Keyword {
     /// File with the watched phrases.
     pub policy: PathBuf,
     /// Mean log probability per token (nats) from which a phrase counts as spoken.
-    pub forced_threshold: f32,
+    pub threshold: f32,
 }
 
 /// `[store]`
@@ -171,9 +171,9 @@ impl Config {
         }
         self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.sip.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
-        if !(-10.0..=0.0).contains(&self.keyword.forced_threshold) {
-            let found = self.keyword.forced_threshold.to_string();
-            return senseless("keyword.forced_threshold", "must be -10 to 0", found);
+        if !(-10.0..=0.0).contains(&self.keyword.threshold) {
+            let found = self.keyword.threshold.to_string();
+            return senseless("keyword.threshold", "must be -10 to 0", found);
         }
         Ok(())
     }

@@ -18,8 +18,6 @@ const LEVEL_DBFS: f32 = -26.0;
 const FRAME: usize = 160;
 /// Rate of Opus in `opus16`, bit/s.
 const OPUS_RATE: i32 = 16_000;
-/// Share of packets that `loss5` loses.
-const LOSS: f32 = 0.05;
 /// Band of the worst analogue lines, Hz.
 const BAND: (f32, f32) = (300.0, 3_400.0);
 /// Quality factors of the two halves of a Butterworth filter of the fourth order.
@@ -34,8 +32,8 @@ pub enum Channel {
     Alaw,
     /// Opus at 16 kHz and 16 kbit/s.
     Opus16,
-    /// Mu-law of which 5 % of the packets are lost at random and concealed.
-    Loss5,
+    /// Mu-law of which so many per cent of the packets are lost at random and concealed.
+    Loss(f32),
     /// 300 to 3400 Hz, then mu-law.
     Band,
     /// Mu-law with other people's talk at so many dB below the speech.
@@ -49,8 +47,8 @@ pub enum Channel {
 /// Why a text names no channel.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a channel is one of mulaw, alaw, opus16, loss5, band, babble15, kitchen10 or noise10, the last three \
-     with any ratio in dB, not {0:?}"
+    "a channel is one of mulaw, alaw, opus16, loss5 (any per cent to 50), band, babble15, kitchen10 or noise10, the \
+     last three with any ratio in dB, not {0:?}"
 )]
 pub struct ChannelError(String);
 
@@ -64,11 +62,13 @@ impl FromStr for Channel {
             "mulaw" => Ok(Self::Mulaw),
             "alaw" => Ok(Self::Alaw),
             "opus16" => Ok(Self::Opus16),
-            "loss5" => Ok(Self::Loss5),
             "band" => Ok(Self::Band),
             _ => {
                 let of = |kind| text.strip_prefix(kind).and_then(ratio);
+                let percent = text.strip_prefix("loss").and_then(|text| text.parse().ok());
+                let loss = percent.filter(|percent: &f32| (0.0..=50.0).contains(percent));
                 (of("babble").map(Self::Babble))
+                    .or_else(|| loss.map(Self::Loss))
                     .or_else(|| of("kitchen").map(Self::Kitchen))
                     .or_else(|| of("noise").map(Self::Noise))
                     .ok_or_else(error)
@@ -83,7 +83,7 @@ impl std::fmt::Display for Channel {
             Self::Mulaw => f.write_str("mulaw"),
             Self::Alaw => f.write_str("alaw"),
             Self::Opus16 => f.write_str("opus16"),
-            Self::Loss5 => f.write_str("loss5"),
+            Self::Loss(percent) => write!(f, "loss{percent}"),
             Self::Band => f.write_str("band"),
             Self::Babble(db) => write!(f, "babble{db}"),
             Self::Kitchen(db) => write!(f, "kitchen{db}"),
@@ -133,15 +133,16 @@ impl Channel {
                 let noise = channel_noise::anywhere(noises.own?, narrow.len(), &mut random)?;
                 mixed(narrow, &noise, db)
             }
-            Self::Mulaw | Self::Alaw | Self::Opus16 | Self::Loss5 => narrow,
+            Self::Mulaw | Self::Alaw | Self::Opus16 | Self::Loss(_) => narrow,
         };
         let samples = pcm::to_i16(&at_level(line));
         let codec = if self == Self::Alaw { Codec::Pcma } else { Codec::Pcmu };
         let mut playback = Playback::new();
         let mut spans = Vec::new();
+        let lost = if let Self::Loss(percent) = self { percent / 100.0 } else { 0.0 };
         for (n, frame) in samples.chunks_exact(FRAME).enumerate() {
             // The first arrives: nothing is known to conceal it by.
-            if self == Self::Loss5 && n > 0 && random.f32() < LOSS {
+            if n > 0 && lost > 0.0 && random.f32() < lost {
                 playback.handle_lost(Duration::from_millis(20));
             } else {
                 let encode = if self == Self::Alaw { g711::encode_alaw } else { g711::encode_ulaw };
@@ -299,7 +300,7 @@ mod tests {
     #[test]
     fn one_packet_in_twenty_is_made_up() {
         let speech: Vec<f32> = tone(400.0).repeat(20);
-        let arrived = Channel::Loss5.carry(&speech, Noises::default(), 3).expect("no noise wanted");
+        let arrived = Channel::Loss(5.0).carry(&speech, Noises::default(), 3).expect("no noise wanted");
         let made_up: usize =
             arrived.spans.iter().filter(|(_, concealed)| *concealed).map(|(s, _)| s.len()).sum();
         let share = made_up as f64 / 160_000.0;

@@ -111,8 +111,12 @@ impl Listener {
     /// Nothing was sent for `time`.
     pub fn skip(&mut self, time: Duration) {
         self.flush();
-        self.activity.skip(time);
+        let jumped = self.activity.skip(time);
         self.gather();
+        if jumped {
+            self.segmenter.finish();
+            self.collect();
+        }
     }
 
     /// The stream is over: what is still open ends here.
@@ -252,7 +256,7 @@ mod tests {
         assert_eq!(talk, [true, false]);
         let windows = heard.iter().filter(|h| matches!(h, Heard::Window(_))).count();
         let segments = heard.iter().filter(|h| matches!(h, Heard::Segment(_))).count();
-        assert_eq!((windows, segments), (6, 1));
+        assert_eq!((windows, segments), (6, 2));
     }
 
     #[test]

@@ -167,12 +167,15 @@ impl VoiceActivity {
     ///
     /// As much of it as ends a spurt is heard as digital silence; over the rest the stream's time
     /// jumps, so that a caller on hold costs nothing.
-    pub fn skip(&mut self, time: Duration) {
+    ///
+    /// Returns whether it jumped.
+    pub fn skip(&mut self, time: Duration) -> bool {
         let length = pcm::samples_in(time);
         let frames = self.settings.hangover + self.settings.onset_within + 1;
         let heard = length.min((frames * FRAME_SAMPLES) as u64);
         self.push(&vec![0.0; heard as usize], false);
         self.position += length - heard;
+        length > heard
     }
 
     /// The next frame whose activity is settled.

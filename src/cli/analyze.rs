@@ -162,7 +162,7 @@ fn analyst(arguments: &Arguments) -> Result<Box<dyn Analyst>, Refusal> {
     let installed = arguments.places.installed(&config)?;
     let phrases = policy.map(|policy| -> Result<_, Refusal> {
         Ok(Phrases {
-            spotter: installed.spotter(&policy, config.keyword.forced_threshold)?,
+            spotter: installed.spotter(&policy, config.keyword.threshold)?,
             model: installed.moonshine()?,
             policy: Arc::new(policy),
         })

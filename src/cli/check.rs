@@ -17,7 +17,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let (config, policy) = arguments.places.load()?;
     let installed = arguments.places.installed(&config)?;
-    installed.spotter(&policy, config.keyword.forced_threshold)?;
+    installed.spotter(&policy, config.keyword.threshold)?;
     sip_settings::read(&config, &[])?;
     config.sip.tls.as_ref().map(Tls::load).transpose()?;
     config.http.token_file.as_ref().map(|f| secret(f, "http.token_file")).transpose()?;

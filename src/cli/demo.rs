@@ -202,7 +202,7 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
         },
         models: Models { folder: models.to_owned(), decide: None, watch: None },
         speaker: Speaker::default(),
-        keyword: Keyword { policy: PathBuf::new(), forced_threshold: -1.5 },
+        keyword: Keyword { policy: PathBuf::new(), threshold: -3.9 },
         store: Store { folder: store },
         http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
     }
@@ -210,6 +210,7 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
 
 fn policy() -> Policy {
     let phrase = |(id, text): &(&str, &str)| WatchedPhrase {
+        threshold: None,
         id: (*id).to_owned(),
         text: (*text).to_owned(),
         parties: Vec::new(),

@@ -1,6 +1,7 @@
 //! `sidetone eval`: how good decisions are, on recordings whose truth is known.
 
 pub mod det;
+pub mod keywords;
 pub mod setup;
 pub mod table;
 
@@ -22,6 +23,8 @@ use crate::speaker::trials::{Trial, curve};
 pub enum Command {
     /// The speaker decision, by trials.
     Speaker(Box<Arguments>),
+    /// Phrases, by recordings in which they are said or not.
+    Keywords(Box<keywords::Arguments>),
 }
 
 /// Arguments of `sidetone eval speaker`.
@@ -67,7 +70,13 @@ fn beside(text: &str) -> Result<(String, PathBuf), String> {
 
 /// Runs a subcommand.
 pub fn run(command: &Command) -> Result<Outcome, Refusal> {
-    let Command::Speaker(arguments) = command;
+    match command {
+        Command::Speaker(arguments) => speaker(arguments),
+        Command::Keywords(arguments) => keywords::run(arguments),
+    }
+}
+
+fn speaker(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let mut bench = arguments.setup.open()?;
     let settings = bench.config.speaker.decision();
     let threshold = table::threshold(&settings);

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::keyword::phones::PhoneScores;
+
 /// Samples per second of everything that an [`AcousticModel`] hears.
 pub const SAMPLE_RATE: usize = 16_000;
 /// Samples per encoder frame: three convolutions of stride 64, 3 and 2 (Moonshine tiny-en).
@@ -34,6 +36,9 @@ pub trait AcousticModel {
 
     /// Hears a segment of mono speech, 16 kHz in [-1, 1].
     fn encode(&mut self, samples: &[f32]) -> Result<Self::Audio, Self::Error>;
+
+    /// What the phone head hears in a segment; `None` of a model that has none.
+    fn phones(&mut self, audio: &Self::Audio) -> Result<Option<PhoneScores>, Self::Error>;
 
     /// Encoder frames in `audio`, each [`FRAME`] long.
     fn frames(&self, audio: &Self::Audio) -> usize;
@@ -94,6 +99,8 @@ pub(crate) mod tests {
         /// Tokens that sound like the spoken one at the same place, with their log-probability.
         pub(crate) sounds_like: Vec<(usize, TokenId, f32)>,
         pub(crate) runs: usize,
+        /// What its phone head hears, if it has one.
+        pub(crate) phones: Option<PhoneScores>,
     }
 
     /// Log-probability of what is not heard.
@@ -107,7 +114,7 @@ pub(crate) mod tests {
 
     impl Parrot {
         pub(crate) fn new(says: &[TokenId]) -> Self {
-            Self { says: says.to_vec(), sounds_like: Vec::new(), runs: 0 }
+            Self { says: says.to_vec(), sounds_like: Vec::new(), runs: 0, phones: None }
         }
 
         fn logits(&mut self, place: usize, heard: &Range<usize>) -> Vec<f32> {
@@ -143,6 +150,10 @@ pub(crate) mod tests {
 
         fn encode(&mut self, samples: &[f32]) -> Result<usize, Never> {
             Ok(samples.len() / FRAME_SAMPLES)
+        }
+
+        fn phones(&mut self, _audio: &usize) -> Result<Option<PhoneScores>, Never> {
+            Ok(self.phones.clone())
         }
 
         fn frames(&self, audio: &usize) -> usize {

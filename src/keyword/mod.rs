@@ -1,8 +1,14 @@
 //! What was said: phrases found in a few seconds of speech, and when.
 
 pub mod acoustic_model;
+pub mod detections;
+pub mod digits;
+pub mod lexicon;
 pub mod locator;
+pub mod phone_search;
+pub mod phones;
 pub mod phrase;
+pub mod pronunciation;
 pub mod spotter;
 pub mod tokenizer;
 pub mod transcriber;

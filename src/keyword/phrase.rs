@@ -67,6 +67,7 @@ pub struct Phrase {
     text: String,
     spellings: Vec<String>,
     normal_forms: Vec<Vec<String>>,
+    spoken_forms: Vec<Vec<String>>,
 }
 
 /// Why a phrase cannot be listened for.
@@ -121,7 +122,19 @@ impl Phrase {
         for wording in &wordings {
             add(&mut normal_forms, normal_words(wording));
         }
-        Ok(Self { text, spellings, normal_forms })
+        let mut spoken_forms = Vec::new();
+        for words in wordings.iter().map(|wording| spoken_words(wording)) {
+            if words.iter().all(|word| !word.contains(|c: char| c.is_ascii_digit())) {
+                add(&mut spoken_forms, words);
+            }
+        }
+        Ok(Self { text, spellings, normal_forms, spoken_forms })
+    }
+
+    /// Whether all its words stand in `other`, one after the other.
+    pub fn is_part_of(&self, other: &Self) -> bool {
+        let words = &self.normal_forms[0];
+        other.normal_forms[0].windows(words.len()).any(|part| part == words)
     }
 
     /// The phrase as it was given, with single spaces.
@@ -134,10 +147,26 @@ impl Phrase {
         &self.spellings
     }
 
+    /// Its words in every wording without digits, as they are said: lower case, apostrophes kept.
+    pub fn spoken_forms(&self) -> &[Vec<String>] {
+        &self.spoken_forms
+    }
+
     /// Its normal words (see [`normal_words`]) in every wording.
     pub fn normal_forms(&self) -> &[Vec<String>] {
         &self.normal_forms
     }
+}
+
+/// Words as a dictionary lists them: lower case, with their apostrophes; a hyphen parts two.
+fn spoken_words(text: &str) -> Vec<String> {
+    let word = |word: &str| {
+        let kept = word.replace('’', "'").to_lowercase();
+        let kept: String = kept.chars().filter(|c| c.is_alphanumeric() || *c == '\'').collect();
+        kept.trim_matches('\'').to_owned()
+    };
+    let text = text.replace('%', " percent ");
+    text.split([' ', '-']).map(word).filter(|word| !word.is_empty()).collect()
 }
 
 /// Appends what is not there yet.
@@ -268,5 +297,15 @@ mod tests {
         assert_eq!(Phrase::new(" ?! "), Err(PhraseError::Empty { text: "?!".into() }));
         let long = "very ".repeat(25);
         assert!(matches!(Phrase::new(&long), Err(PhraseError::TooLong { words: 25, .. })));
+    }
+
+    #[test]
+    fn what_is_said_has_neither_digits_nor_hyphens() {
+        let phrase = Phrase::new("We don't owe 12-ounce cups").expect("a phrase");
+        let forms: Vec<String> =
+            phrase.spoken_forms().iter().map(|words| words.join(" ")).collect();
+        assert!(forms.contains(&"we don't owe twelve ounce cups".to_owned()), "{forms:?}");
+        assert!(forms.contains(&"we do not owe twelve ounce cups".to_owned()), "{forms:?}");
+        assert!(forms.iter().all(|form| !form.contains("12")), "{forms:?}");
     }
 }

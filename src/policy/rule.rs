@@ -68,6 +68,8 @@ pub struct WatchedPhrase {
     pub id: String,
     /// The words, as one would say them.
     pub text: String,
+    /// The score that it needs, nats; the configuration's where it says none.
+    pub threshold: Option<f32>,
     /// Whose legs are watched; all if empty.
     #[serde(default)]
     pub parties: Vec<Party>,
@@ -88,6 +90,9 @@ pub enum PolicyError {
     /// More than one segment of speech can hold.
     #[error("the phrase {0:?} has more than {MOST_WORDS} words")]
     TooLong(String),
+    /// A score is a mean log-probability and the half of another.
+    #[error("the threshold of phrase {0:?} is not within -10 to 0")]
+    Threshold(String),
     /// More phrases than can be scored in time.
     #[error("{0} phrases are watched, at most {MOST_PHRASES} are possible")]
     TooMany(usize),
@@ -100,7 +105,10 @@ impl Policy {
             return Err(PolicyError::TooMany(self.phrases.len()));
         }
         let mut seen = std::collections::HashSet::new();
-        for WatchedPhrase { id, text, .. } in &self.phrases {
+        for WatchedPhrase { id, text, threshold, .. } in &self.phrases {
+            if threshold.is_some_and(|threshold| !(-10.0..=0.0).contains(&threshold)) {
+                return Err(PolicyError::Threshold(id.clone()));
+            }
             if id.is_empty() || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
             {
                 return Err(PolicyError::OddId(id.clone()));

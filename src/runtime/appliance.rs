@@ -175,7 +175,7 @@ impl Appliance {
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let moonshine = installed.moonshine()?;
         let turns = installed.turns()?;
-        let spotter = installed.spotter(&policy, config.keyword.forced_threshold)?;
+        let spotter = installed.spotter(&policy, config.keyword.threshold)?;
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
         let queues = InferenceQueues::new();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config;
+use crate::keyword::lexicon::{Lexicon, LexiconError};
 use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::keyword::spotter::{self, Spotter};
 use crate::keyword::tokenizer::{Tokenizer, TokenizerError};
@@ -80,6 +81,9 @@ pub enum InstalledError {
     /// ONNX Runtime would not have it.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
+    /// The dictionary is not understood.
+    #[error("the dictionary: {0}")]
+    Lexicon(#[from] LexiconError),
     /// The tokenizer's file is not understood.
     #[error("the keyword model's tokenizer: {0}")]
     Tokenizer(#[from] TokenizerError),
@@ -121,7 +125,8 @@ impl Installed {
             model.clone()
         };
         let (strong, watch) = (of(Purpose::Decide), of(Purpose::Watch));
-        let keyword = manifest.model(Role::AcousticModel).expect("the shipped manifest has one");
+        let of = |role| manifest.model(role).expect("the shipped manifest has one");
+        let (keyword, head) = (of(Role::AcousticModel), of(Role::PhoneHead));
         Ok(Self {
             runtime: Runtime::load(
                 &library.unwrap_or_else(|| store.join("onnxruntime/libonnxruntime.so")),
@@ -132,7 +137,7 @@ impl Installed {
                     decide: strong.versioned_name(),
                     watch: Some(watch.versioned_name()),
                 },
-                keyword: keyword.versioned_name(),
+                keyword: format!("{} {}", keyword.versioned_name(), head.versioned_name()),
             },
             strong,
             watch,
@@ -197,11 +202,24 @@ impl Installed {
     pub fn moonshine(&self) -> Result<MoonshineModel, InstalledError> {
         let folder = self.store.join("moonshine-tiny-en");
         let encoder = folder.join("encoder_model.ort");
-        Ok(MoonshineModel::load(&self.runtime, &encoder, &folder.join("decoder_model_merged.ort"))?)
+        let decoder = folder.join("decoder_model_merged.ort");
+        let head = self.store.join("phone-head/phone_head.onnx");
+        Ok(MoonshineModel::load(&self.runtime, &encoder, &decoder, &head)?)
     }
 
     /// A spotter that listens for the phrases of `policy`.
     pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Spotter, InstalledError> {
+        let spotter = self.spotter_for_evaluation(policy, threshold, true)?;
+        Ok(spotter.with_thresholds(policy.phrases.iter().map(|phrase| phrase.threshold)))
+    }
+
+    /// The same with one threshold for all phrases; without `phones` as if nothing were known of how anything is said.
+    pub fn spotter_for_evaluation(
+        &self,
+        policy: &Policy,
+        threshold: f32,
+        phones: bool,
+    ) -> Result<Spotter, InstalledError> {
         let file = self.store.join("moonshine-tiny-en/tokenizer.bin");
         let bytes = fs::read(&file)
             .map_err(|error| InstalledError::Unreadable { file, reason: error.to_string() })?;
@@ -210,8 +228,16 @@ impl Installed {
             Phrase::new(&watched.text)
                 .map_err(|error| InstalledError::Phrase { id: watched.id.clone(), error })
         };
-        let phrases = policy.phrases.iter().map(phrase).collect::<Result<_, _>>()?;
-        let settings = spotter::Settings { forced_threshold: threshold };
-        Ok(Spotter::new(tokenizer, phrases, settings))
+        let phrases: Vec<Phrase> = policy.phrases.iter().map(phrase).collect::<Result<_, _>>()?;
+        let lexicon = if phones { self.lexicon(&phrases)? } else { Lexicon::default() };
+        Ok(Spotter::new(tokenizer, phrases, &lexicon, spotter::Settings { threshold }))
+    }
+
+    /// How the words of `phrases` are said.
+    fn lexicon(&self, phrases: &[Phrase]) -> Result<Lexicon, InstalledError> {
+        let file = self.store.join("cmudict/cmudict.dict");
+        let text = fs::read_to_string(&file)
+            .map_err(|error| InstalledError::Unreadable { file, reason: error.to_string() })?;
+        Ok(Lexicon::of_phrases(&text, phrases)?)
     }
 }

@@ -107,6 +107,12 @@ pub enum Role {
     /// Speech to words: `keyword/`.
     #[serde(rename = "acoustic model")]
     AcousticModel,
+    /// The keyword model's hearing to phones: `keyword/`.
+    #[serde(rename = "phone head")]
+    PhoneHead,
+    /// No model: how words are said.
+    #[serde(rename = "lexicon")]
+    Lexicon,
     /// No model: speech for the demonstration and the tests.
     #[serde(rename = "recording")]
     Recording,
@@ -120,6 +126,8 @@ impl Role {
             Self::Embedder => "embedder",
             Self::Segmentation => "segmentation",
             Self::AcousticModel => "acoustic model",
+            Self::PhoneHead => "phone head",
+            Self::Lexicon => "lexicon",
             Self::Recording => "recording",
         }
     }

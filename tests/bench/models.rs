@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use sidetone::audio::front_end::FrontEnd;
+use sidetone::keyword::lexicon::Lexicon;
 use sidetone::keyword::phrase::Phrase;
 use sidetone::keyword::spotter::{Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
@@ -64,11 +65,19 @@ fn keyword_segment(bencher: Bencher<'_, '_>, seconds: usize) {
     let segment = &speech(&store)[20 * RATE..][..seconds * RATE];
     let file = |name: &str| store.join("moonshine-tiny-en").join(name);
     let (encoder, decoder) = (file("encoder_model.ort"), file("decoder_model_merged.ort"));
-    let mut model = MoonshineModel::load(runtime(&store), &encoder, &decoder).expect("the model");
+    let mut model = MoonshineModel::load(
+        runtime(&store),
+        &encoder,
+        &decoder,
+        &store.join("phone-head/phone_head.onnx"),
+    )
+    .expect("the model");
     let tokens = std::fs::read(file("tokenizer.bin")).expect("the vocabulary");
     let tokenizer = Arc::new(Tokenizer::parse(&tokens).expect("a sound vocabulary"));
     let phrases = PHRASES.map(|text| Phrase::new(text).expect("a phrase")).to_vec();
-    let spotter = Spotter::new(tokenizer, phrases, Settings::default());
+    let said = std::fs::read_to_string(store.join("cmudict/cmudict.dict")).expect("the words");
+    let lexicon = Lexicon::of_phrases(&said, &phrases).expect("a dictionary");
+    let spotter = Spotter::new(tokenizer, phrases, &lexicon, Settings::default());
     bencher
         .counter(ItemsCount::new(seconds))
         .bench_local(|| spotter.spot(&mut model, segment).expect("a run").hits.len());

@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
+use sidetone::keyword::lexicon::Lexicon;
 use sidetone::keyword::phrase::Phrase;
 use sidetone::keyword::spotter::{Hit, Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
@@ -49,6 +50,9 @@ impl Models {
         let tokens = std::fs::read(file("tokenizer.bin")).expect("the vocabulary");
         let tokenizer = Arc::new(Tokenizer::parse(&tokens).expect("a sound vocabulary"));
         let phrases = PHRASES.map(|text| Phrase::new(text).expect("a phrase")).to_vec();
+        let said = std::fs::read_to_string(store.join("cmudict/cmudict.dict")).expect("the words");
+        let lexicon = Lexicon::of_phrases(&said, &phrases).expect("a dictionary");
+        let head = store.join("phone-head/phone_head.onnx");
         let manifest = Manifest::parse(MANIFEST).expect("a sound manifest");
         let speaker = manifest.embedder(Purpose::Decide).expect("a speaker model");
         Self {
@@ -56,8 +60,9 @@ impl Models {
                 decide: SpeakerModel::load(runtime, store, speaker).expect("the model"),
                 watch: None,
             },
-            keyword: MoonshineModel::load(runtime, &encoder, &decoder).expect("the model"),
-            spotter: Spotter::new(tokenizer, phrases, Settings::default()),
+            keyword: MoonshineModel::load(runtime, &encoder, &decoder, &head)
+                .expect("the model"),
+            spotter: Spotter::new(tokenizer, phrases, &lexicon, Settings::default()),
             voices: HashMap::new(),
             phrases: HashMap::new(),
         }

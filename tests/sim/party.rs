@@ -312,6 +312,7 @@ impl Party {
                 let hit = Hit {
                     phrase: 0,
                     score: -0.5,
+                    decoder: -0.5,
                     exact: false,
                     start: Duration::from_millis(100),
                     end: Duration::from_millis(300),

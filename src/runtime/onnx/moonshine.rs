@@ -8,7 +8,8 @@ use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, Sess
 use ort::value::{DynValue, Tensor};
 
 use crate::keyword::acoustic_model::{AcousticModel, BEGIN, FRAME_SAMPLES, Query, TokenId};
-use crate::runtime::onnx::{OnnxError, Runtime};
+use crate::keyword::phones::{PhoneScores, SYMBOLS};
+use crate::runtime::onnx::{OnnxError, Runtime, spelt};
 
 /// Moonshine tiny-en's decoder: layers, heads and numbers per head.
 const LAYERS: usize = 6;
@@ -20,6 +21,8 @@ const HEAD_SIZE: usize = 36;
 pub struct MoonshineModel {
     encoder: Session,
     decoder: Session,
+    /// The phone head on the encoder's output.
+    head: Session,
     names: Names,
     /// A question leaves the memory alone, so it does not even take it out.
     only_logits: RunOptions<HasSelectedOutputs>,
@@ -76,11 +79,17 @@ impl std::fmt::Debug for MoonshineModel {
 }
 
 impl MoonshineModel {
-    /// Loads `encoder_model.ort` and `decoder_model_merged.ort`.
-    pub fn load(runtime: &Runtime, encoder: &Path, decoder: &Path) -> Result<Self, OnnxError> {
+    /// Loads `encoder_model.ort`, `decoder_model_merged.ort` and the phone head's graph.
+    pub fn load(
+        runtime: &Runtime,
+        encoder: &Path,
+        decoder: &Path,
+        head: &Path,
+    ) -> Result<Self, OnnxError> {
         Ok(Self {
             encoder: runtime.session(encoder)?,
             decoder: runtime.session(decoder)?,
+            head: runtime.session(head)?,
             names: Names::new(),
             only_logits: RunOptions::new()?
                 .with_outputs(OutputSelector::no_default().with("logits")),
@@ -161,6 +170,26 @@ impl AcousticModel for MoonshineModel {
         let frames = hidden.try_extract_tensor::<f32>()?.0.get(1).copied().unwrap_or_default();
         let frames = usize::try_from(frames).unwrap_or_default();
         Ok(Heard { hidden, mask: mask(frames, &(0..frames))?, frames })
+    }
+
+    fn phones(&mut self, audio: &Heard) -> Result<Option<PhoneScores>, OnnxError> {
+        let outputs = self.head.run(ort::inputs! { "feat" => &audio.hidden })?;
+        let missing = || OnnxError::NoOutput("logp".into());
+        let output = outputs.get("logp").ok_or_else(missing)?;
+        let (shape, numbers) = output.try_extract_tensor::<f32>()?;
+        let refuse = |reason: String| OnnxError::Output {
+            model: "phone-head".to_owned(),
+            output: "logp".to_owned(),
+            reason,
+        };
+        if numbers.len() != audio.frames * SYMBOLS.len() {
+            let wanted = [1, audio.frames as i64, SYMBOLS.len() as i64];
+            return Err(refuse(format!("has shape {}, not {}", spelt(shape), spelt(&wanted))));
+        }
+        if let Some(number) = numbers.iter().find(|number| number.is_nan()) {
+            return Err(refuse(format!("holds {number}")));
+        }
+        Ok(Some(PhoneScores { log_p: numbers.to_vec() }))
     }
 
     fn frames(&self, audio: &Heard) -> usize {

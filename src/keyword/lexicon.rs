@@ -1,0 +1,117 @@
+//! How words are said: the CMU Pronouncing Dictionary.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::keyword::phones::{PhoneId, from_arpabet};
+use crate::keyword::phrase::Phrase;
+
+/// Pronunciations of some words, the usual one of each first.
+#[derive(Clone, Debug, Default)]
+pub struct Lexicon {
+    words: HashMap<String, Vec<Vec<PhoneId>>>,
+}
+
+/// A line that is none of a dictionary.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} names the phone {phone:?}, which is none of ARPAbet")]
+pub struct LexiconError {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub phone: String,
+}
+
+impl Lexicon {
+    /// Reads what `phrases` need out of `text`.
+    pub fn of_phrases(text: &str, phrases: &[Phrase]) -> Result<Self, LexiconError> {
+        let words = phrases.iter().flat_map(Phrase::spoken_forms).flatten();
+        let with_noun = |word: &String| [word.clone(), word.trim_end_matches("'s").to_owned()];
+        Self::parse(text, &words.flat_map(with_noun).collect())
+    }
+
+    /// Reads the entries of `wanted` words out of `text`: a word and its phones a line, other pronunciations as
+    /// `word(2)`, comments after `#` (cmudict 0.7b and later).
+    pub fn parse(text: &str, wanted: &HashSet<String>) -> Result<Self, LexiconError> {
+        let mut words: HashMap<String, Vec<Vec<PhoneId>>> = HashMap::new();
+        for (at, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default();
+            let Some((word, phones)) = line.trim().split_once(' ') else { continue };
+            let word = word.split('(').next().unwrap_or_default();
+            if line.starts_with(";;;") || !wanted.contains(word) {
+                continue;
+            }
+            let mut said = Vec::new();
+            for phone in phones.split_whitespace() {
+                let ids = from_arpabet(phone)
+                    .ok_or_else(|| LexiconError { line: at + 1, phone: phone.to_owned() })?;
+                said.extend_from_slice(ids);
+            }
+            let ways = words.entry(word.to_owned()).or_default();
+            if !ways.contains(&said) {
+                ways.push(said);
+            }
+        }
+        Ok(Self { words })
+    }
+
+    /// How `word` (lower case) is said, if it is known. A possessive follows its noun.
+    pub fn pronunciations(&self, word: &str) -> Option<Vec<Vec<PhoneId>>> {
+        if let Some(ways) = self.words.get(word) {
+            return Some(ways.clone());
+        }
+        let noun = self.words.get(word.strip_suffix("'s")?)?;
+        let possessive = |way: &Vec<PhoneId>| [&way[..], ending(way)].concat();
+        Some(noun.iter().map(possessive).collect())
+    }
+}
+
+/// How the `'s` after `noun` is said.
+fn ending(noun: &[PhoneId]) -> &'static [PhoneId] {
+    let is = |all: &[&str]| {
+        let last = noun.last().map(|last| crate::keyword::phones::SYMBOLS[*last as usize]);
+        last.is_some_and(|last| all.contains(&last))
+    };
+    let arpabet = if is(&["s", "z", "ʃ", "ʒ"]) {
+        return &SIBILANT;
+    } else if is(&["p", "t", "k", "f", "θ"]) {
+        "S"
+    } else {
+        "Z"
+    };
+    from_arpabet(arpabet).expect("ARPAbet has it")
+}
+
+static SIBILANT: std::sync::LazyLock<Vec<PhoneId>> = std::sync::LazyLock::new(|| {
+    ["AH0", "Z"].into_iter().flat_map(|phone| from_arpabet(phone).expect("ARPAbet has it")).copied().collect()
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keyword::phones::SYMBOLS;
+
+    const TEXT: &str = ";;; a comment\nrisk R IH1 S K\nthe DH AH0\nthe(2) DH IY0 # before a vowel\nbox B AA1 K S\n";
+
+    fn said(lexicon: &Lexicon, word: &str) -> Vec<String> {
+        let ways = lexicon.pronunciations(word).unwrap_or_default();
+        let spell = |way: &Vec<PhoneId>| way.iter().map(|id| SYMBOLS[*id as usize]).collect();
+        ways.iter().map(spell).collect()
+    }
+
+    #[test]
+    fn wanted_words_and_their_possessives_are_known() {
+        let wanted = ["risk", "the", "box"].map(str::to_owned).into();
+        let lexicon = Lexicon::parse(TEXT, &wanted).expect("a dictionary");
+        assert_eq!(said(&lexicon, "the"), ["ðə", "ði"]);
+        assert_eq!(said(&lexicon, "risk's"), ["ɹɪsks"]);
+        assert_eq!(said(&lexicon, "box's"), ["bɑksəz"]);
+        assert_eq!(lexicon.pronunciations("bonnet"), None);
+    }
+
+    #[test]
+    fn what_is_no_phone_is_named_with_its_line() {
+        let wanted = ["a".to_owned()].into();
+        let error = Lexicon::parse("b B\na EY9X", &wanted).expect_err("no phone");
+        assert_eq!(error.to_string(), "line 2 names the phone \"EY9X\", which is none of ARPAbet");
+    }
+}

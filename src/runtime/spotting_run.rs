@@ -1,0 +1,91 @@
+//! Recordings sent down a channel, cut as calls are, and searched for phrases by the real model.
+
+use std::time::Duration;
+
+use crate::audio::channel::{Channel, Noises};
+use crate::audio::listener::{Heard, Listener};
+use crate::audio::pcm::{self, SAMPLE_RATE};
+use crate::keyword::acoustic_model::AcousticModel;
+use crate::keyword::detections::Detection;
+use crate::keyword::spotter::{SpotError, Spotter};
+use crate::runtime::audio_file::{AudioFileError, read_mono};
+use crate::runtime::phrase_list::PhraseList;
+use crate::runtime::trial_run::LoadedNoises;
+
+/// What was found, by three measures of it.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// As the spotter decides.
+    pub fused: Vec<Detection>,
+    /// By the decoder alone.
+    pub decoder: Vec<Detection>,
+    /// By the very words in the transcript.
+    pub exact: Vec<Detection>,
+    /// Length of the recordings.
+    pub length: Duration,
+    /// Speech in them.
+    pub net_speech: Duration,
+}
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum SpottingRunError<E: std::error::Error + Send + Sync + 'static> {
+    /// A recording cannot be used.
+    #[error(transparent)]
+    File(#[from] AudioFileError),
+    /// The channel wants a noise that was not given.
+    #[error("channel {0} wants a noise")]
+    Noise(Channel),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] SpotError<E>),
+}
+
+/// Searches every recording of `list`, as it comes by `channel`. `progress` is told how many are done.
+pub fn run<M: AcousticModel>(
+    list: &PhraseList,
+    (channel, noises, seed): (Channel, &LoadedNoises, u64),
+    (spotter, model): (&Spotter, &mut M),
+    mut progress: impl FnMut(usize),
+) -> Result<Outcome, SpottingRunError<M::Error>> {
+    let mut outcome = Outcome::default();
+    let noises = Noises { talkers: &noises.talkers, own: noises.own.as_deref() };
+    for (recording, (file, said)) in list.recordings.iter().enumerate() {
+        let speech = read_mono(file, SAMPLE_RATE)?;
+        outcome.length += pcm::duration_of(speech.len() as u64);
+        let arrived = channel
+            .carry(&speech, noises, seed.wrapping_add(recording as u64))
+            .ok_or(SpottingRunError::Noise(channel))?;
+        let mut listener = Listener::new(false, true);
+        for (samples, concealed) in &arrived.spans {
+            listener.hear(samples, arrived.rate, *concealed);
+        }
+        listener.finish();
+        outcome.net_speech += listener.net_speech();
+        let none = vec![None; spotter.phrases().len()];
+        let [mut fused, mut decoder, mut exact] = [none.clone(), none.clone(), none];
+        let better = |best: &mut Option<f32>, score: f32| {
+            *best = Some(best.map_or(score, |best| best.max(score)));
+        };
+        while let Some(heard) = listener.poll() {
+            let Heard::Segment(segment) = heard else { continue };
+            for hit in spotter.spot(model, &segment.samples)?.hits {
+                better(&mut fused[hit.phrase], hit.score);
+                better(&mut decoder[hit.phrase], hit.decoder);
+                if hit.exact {
+                    better(&mut exact[hit.phrase], 0.0);
+                }
+            }
+        }
+        let lists = [&mut outcome.fused, &mut outcome.decoder, &mut outcome.exact];
+        for (detections, scores) in lists.into_iter().zip([fused, decoder, exact]) {
+            let detection = |(phrase, score)| {
+                let said = said.contains(&phrase);
+                Detection { recording, phrase, said, score }
+            };
+            detections.extend(scores.into_iter().enumerate().map(detection));
+        }
+        progress(recording + 1);
+    }
+    Ok(outcome)
+}
