@@ -38,8 +38,7 @@ fn it_hears_what_the_reference_hears() {
     let (mut model, tokenizer) = moonshine(&store);
     // Of a phrase that nobody knows how to say the decoder is always asked, so it writes everything.
     let phrase = Phrase::new("bonneted").expect("a phrase");
-    let spotter =
-        Spotter::new(tokenizer, vec![phrase], &Lexicon::default(), Settings::default());
+    let spotter = Spotter::new(tokenizer, vec![phrase], &Lexicon::default(), Settings::default());
     for name in RECORDINGS {
         let samples = floats(&recording(&store, name));
         let pieces = samples.chunks(PIECE).filter(|piece| piece.len() >= SAMPLE_RATE / 2);
@@ -221,8 +220,7 @@ fn moonshine(store: &Path) -> (MoonshineModel, Arc<Tokenizer>) {
 }
 
 fn spotter(tokenizer: &Arc<Tokenizer>, phrases: &[&str]) -> Spotter {
-    let phrases: Vec<_> =
-        phrases.iter().map(|text| Phrase::new(text).expect("a phrase")).collect();
+    let phrases: Vec<_> = phrases.iter().map(|text| Phrase::new(text).expect("a phrase")).collect();
     let said = store().expect("the model came from it").join("cmudict/cmudict.dict");
     let said = std::fs::read_to_string(said).expect("the words");
     let lexicon = Lexicon::of_phrases(&said, &phrases).expect("a dictionary");

@@ -300,7 +300,8 @@ mod tests {
     #[test]
     fn one_packet_in_twenty_is_made_up() {
         let speech: Vec<f32> = tone(400.0).repeat(20);
-        let arrived = Channel::Loss(5.0).carry(&speech, Noises::default(), 3).expect("no noise wanted");
+        let arrived =
+            Channel::Loss(5.0).carry(&speech, Noises::default(), 3).expect("no noise wanted");
         let made_up: usize =
             arrived.spans.iter().filter(|(_, concealed)| *concealed).map(|(s, _)| s.len()).sum();
         let share = made_up as f64 / 160_000.0;

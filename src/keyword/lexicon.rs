@@ -82,7 +82,11 @@ fn ending(noun: &[PhoneId]) -> &'static [PhoneId] {
 }
 
 static SIBILANT: std::sync::LazyLock<Vec<PhoneId>> = std::sync::LazyLock::new(|| {
-    ["AH0", "Z"].into_iter().flat_map(|phone| from_arpabet(phone).expect("ARPAbet has it")).copied().collect()
+    ["AH0", "Z"]
+        .into_iter()
+        .flat_map(|phone| from_arpabet(phone).expect("ARPAbet has it"))
+        .copied()
+        .collect()
 });
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ pub const BLANK: PhoneId = 0;
 /// What the head tells apart, in the order of its output: the blank, then 47 phones of English and German
 /// (IPA, without stress and length; affricates are two).
 pub const SYMBOLS: [&str; 48] = [
-    "<blank>", "p", "b", "t", "d", "k", "g", "f", "v", "θ", "ð", "s", "z", "ʃ", "ʒ", "ç", "x", "h", "m", "n",
-    "ŋ", "l", "ɹ", "R", "j", "w", "i", "ɪ", "e", "eɪ", "ɛ", "æ", "a", "ɑ", "ɔ", "o", "oʊ", "ʊ", "u", "ʌ", "ə",
-    "ɚ", "ɐ", "y", "ø", "aɪ", "aʊ", "ɔɪ",
+    "<blank>", "p", "b", "t", "d", "k", "g", "f", "v", "θ", "ð", "s", "z", "ʃ", "ʒ", "ç", "x", "h",
+    "m", "n", "ŋ", "l", "ɹ", "R", "j", "w", "i", "ɪ", "e", "eɪ", "ɛ", "æ", "a", "ɑ", "ɔ", "o",
+    "oʊ", "ʊ", "u", "ʌ", "ə", "ɚ", "ɐ", "y", "ø", "aɪ", "aʊ", "ɔɪ",
 ];
 /// The first of the vowels; before it stand the consonants.
 const FIRST_VOWEL: &str = "i";
@@ -24,27 +24,61 @@ pub fn phone(symbol: &str) -> Option<PhoneId> {
 
 /// Whether it is a consonant.
 pub fn is_consonant(phone: PhoneId) -> bool {
-    phone != BLANK && SYMBOLS[..phone as usize].iter().all(|symbol| *symbol != FIRST_VOWEL)
+    phone != BLANK
+        && SYMBOLS[..phone as usize].iter().all(|symbol| *symbol != FIRST_VOWEL)
         && SYMBOLS[phone as usize] != FIRST_VOWEL
 }
 
 /// A phone of CMUdict (ARPAbet, with the digit of its stress) in ours; affricates become two.
 pub fn from_arpabet(arpabet: &str) -> Option<&'static [PhoneId]> {
     const TABLE: [(&str, &[&str]); 39] = [
-        ("P", &["p"]), ("B", &["b"]), ("T", &["t"]), ("D", &["d"]), ("K", &["k"]), ("G", &["g"]), ("F", &["f"]),
-        ("V", &["v"]), ("TH", &["θ"]), ("DH", &["ð"]), ("S", &["s"]), ("Z", &["z"]), ("SH", &["ʃ"]),
-        ("ZH", &["ʒ"]), ("HH", &["h"]), ("M", &["m"]), ("N", &["n"]), ("NG", &["ŋ"]), ("L", &["l"]),
-        ("R", &["ɹ"]), ("Y", &["j"]), ("W", &["w"]), ("CH", &["t", "ʃ"]), ("JH", &["d", "ʒ"]), ("IY", &["i"]),
-        ("IH", &["ɪ"]), ("EY", &["eɪ"]), ("EH", &["ɛ"]), ("AE", &["æ"]), ("AA", &["ɑ"]), ("AO", &["ɔ"]),
-        ("OW", &["oʊ"]), ("UH", &["ʊ"]), ("UW", &["u"]), ("ER", &["ɚ"]), ("AY", &["aɪ"]), ("AW", &["aʊ"]),
-        ("OY", &["ɔɪ"]), ("AH", &["ʌ"]),
+        ("P", &["p"]),
+        ("B", &["b"]),
+        ("T", &["t"]),
+        ("D", &["d"]),
+        ("K", &["k"]),
+        ("G", &["g"]),
+        ("F", &["f"]),
+        ("V", &["v"]),
+        ("TH", &["θ"]),
+        ("DH", &["ð"]),
+        ("S", &["s"]),
+        ("Z", &["z"]),
+        ("SH", &["ʃ"]),
+        ("ZH", &["ʒ"]),
+        ("HH", &["h"]),
+        ("M", &["m"]),
+        ("N", &["n"]),
+        ("NG", &["ŋ"]),
+        ("L", &["l"]),
+        ("R", &["ɹ"]),
+        ("Y", &["j"]),
+        ("W", &["w"]),
+        ("CH", &["t", "ʃ"]),
+        ("JH", &["d", "ʒ"]),
+        ("IY", &["i"]),
+        ("IH", &["ɪ"]),
+        ("EY", &["eɪ"]),
+        ("EH", &["ɛ"]),
+        ("AE", &["æ"]),
+        ("AA", &["ɑ"]),
+        ("AO", &["ɔ"]),
+        ("OW", &["oʊ"]),
+        ("UH", &["ʊ"]),
+        ("UW", &["u"]),
+        ("ER", &["ɚ"]),
+        ("AY", &["aɪ"]),
+        ("AW", &["aʊ"]),
+        ("OY", &["ɔɪ"]),
+        ("AH", &["ʌ"]),
     ];
     static IDS: std::sync::LazyLock<Vec<(&str, Vec<PhoneId>)>> = std::sync::LazyLock::new(|| {
         let id = |symbol: &&str| phone(symbol).expect("the table names known phones");
-        TABLE.iter().map(|(from, to)| (*from, to.iter().map(id).collect())).chain([("AH0", vec![
-            phone("ə").expect("a known phone"),
-        ])])
-        .collect()
+        TABLE
+            .iter()
+            .map(|(from, to)| (*from, to.iter().map(id).collect()))
+            .chain([("AH0", vec![phone("ə").expect("a known phone")])])
+            .collect()
     });
     let bare = arpabet.trim_end_matches(['0', '1', '2']);
     // An unstressed AH is another vowel.

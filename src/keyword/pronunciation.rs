@@ -63,7 +63,8 @@ mod tests {
     use crate::keyword::phones::SYMBOLS;
 
     fn said(forms: &[&str]) -> Vec<String> {
-        let text = "iced AY1 S T\nmocha M OW1 K AH0\nthe DH AH0\nthe(2) DH IY0\nis IH1 Z\nzoo Z UW1\n";
+        let text =
+            "iced AY1 S T\nmocha M OW1 K AH0\nthe DH AH0\nthe(2) DH IY0\nis IH1 Z\nzoo Z UW1\n";
         let forms: Vec<Vec<String>> =
             forms.iter().map(|form| form.split(' ').map(str::to_owned).collect()).collect();
         let wanted = forms.iter().flatten().cloned().collect();

@@ -46,7 +46,7 @@ const PHONES_WEIGH: f32 = 0.5;
 const MOST_PLACES: usize = 4;
 
 /// How sure to be.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Score that a phrase needs which the model did not write by itself, nats: the decoder's mean log-probability
@@ -232,7 +232,8 @@ impl Spotter {
                 .collect();
             let (exact, mut score, mut decoder) = (!places.is_empty(), 0.0, 0.0);
             if !exact
-                && let Some(guess) = self.guess(model, &audio, &decoding, &first_tokens, candidate)?
+                && let Some(guess) =
+                    self.guess(model, &audio, &decoding, &first_tokens, candidate)?
             {
                 places.push(place(guess.place, &self.spellings[guess.spelling].tokens));
                 (score, decoder) = (guess.score + candidate.phones(), guess.score);

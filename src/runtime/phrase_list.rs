@@ -57,13 +57,12 @@ impl PhraseList {
             let line = record.position().map_or(0, csv::Position::line);
             let Line { recording, phrases } = record.deserialize(Some(&header)).map_err(bad)?;
             let named = phrases.split(';').map(str::trim).filter(|id| !id.is_empty());
-            let place = |id: &str| {
-                ids.iter().position(|known| *known == id).ok_or_else(|| PhraseListError::Phrase {
-                    file: file.to_owned(),
-                    line,
-                    id: id.to_owned(),
-                })
-            };
+            let place =
+                |id: &str| {
+                    ids.iter().position(|known| *known == id).ok_or_else(|| {
+                        PhraseListError::Phrase { file: file.to_owned(), line, id: id.to_owned() }
+                    })
+                };
             let phrases = named.map(place).collect::<Result<_, _>>()?;
             recordings.push((folder.join(recording), phrases));
         }

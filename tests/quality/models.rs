@@ -60,8 +60,7 @@ impl Models {
                 decide: SpeakerModel::load(runtime, store, speaker).expect("the model"),
                 watch: None,
             },
-            keyword: MoonshineModel::load(runtime, &encoder, &decoder, &head)
-                .expect("the model"),
+            keyword: MoonshineModel::load(runtime, &encoder, &decoder, &head).expect("the model"),
             spotter: Spotter::new(tokenizer, phrases, &lexicon, Settings::default()),
             voices: HashMap::new(),
             phrases: HashMap::new(),

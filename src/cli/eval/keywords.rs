@@ -185,7 +185,11 @@ fn print(
         let point = points.iter().rev().find(within)?;
         Some(format!("{:.3} at {rate}", point.recall()))
     });
-    println!("  {:<18} recall at false alarms an hour: {}", "", told.collect::<Vec<_>>().join(", "));
+    println!(
+        "  {:<18} recall at false alarms an hour: {}",
+        "",
+        told.collect::<Vec<_>>().join(", ")
+    );
 }
 
 fn by_phrase(policy: &Policy, detections: &[Detection], thresholds: &[f32]) {
