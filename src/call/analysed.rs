@@ -14,20 +14,26 @@ pub struct Analysed {
     open: Option<Duration>,
     /// First samples of the segments that wait for their answer.
     waiting: VecDeque<Duration>,
+    /// When it last ceased to talk.
+    ceased: Duration,
     told: Duration,
 }
 
 impl Default for Analysed {
     fn default() -> Self {
         let settings = segmenter::Settings::default();
-        Self { settings, open: None, waiting: VecDeque::new(), told: Duration::ZERO }
+        let (waiting, ceased, told) = (VecDeque::new(), Duration::ZERO, Duration::ZERO);
+        Self { settings, open: None, waiting, ceased, told }
     }
 }
 
 impl Analysed {
-    /// The party began or ceased to talk.
+    /// The party began or ceased to talk, or its stream is over.
     pub fn handle_talk(&mut self, talking: bool, at: Duration) {
         self.open = talking.then(|| at.saturating_sub(self.settings.pre_roll));
+        if !talking {
+            self.ceased = at;
+        }
     }
 
     /// The model is asked about `segment`.
@@ -45,10 +51,11 @@ impl Analysed {
         }
     }
 
-    /// How far everything is known now, of a stream that has come as far as `now`; nothing where that is no
-    /// further than was told.
-    pub fn poll(&mut self, now: Duration) -> Option<Duration> {
-        let until = self.waiting.iter().copied().chain(self.open).fold(now, Duration::min);
+    /// How far everything is known; nothing where that is no further than was told. Silence is not in it,
+    /// since how much of it has been heard at a time is the network's doing.
+    pub fn poll(&mut self) -> Option<Duration> {
+        let talk = self.open.unwrap_or(self.ceased);
+        let until = self.waiting.iter().copied().fold(talk, Duration::min);
         (until > self.told).then(|| {
             self.told = until;
             until
@@ -80,18 +87,18 @@ mod tests {
     fn nothing_is_known_beyond_the_oldest_segment_that_waits() {
         let s = Duration::from_secs;
         let mut analysed = Analysed::default();
-        assert_eq!(analysed.poll(s(2)), Some(s(2)), "silence");
+        assert_eq!(analysed.poll(), None, "silence");
         analysed.handle_talk(true, s(3));
-        assert_eq!(analysed.poll(s(5)), Some(Duration::from_millis(2_800)));
+        assert_eq!(analysed.poll(), Some(Duration::from_millis(2_800)));
         let (first, second) = (segment(3, 8, true), segment(10, 4, false));
         analysed.handle_segment(&first);
         analysed.handle_talk(false, s(14));
         analysed.handle_segment(&second);
         analysed.handle_answer(&second);
-        assert_eq!(analysed.poll(s(15)), Some(s(3)));
+        assert_eq!(analysed.poll(), Some(s(3)));
         analysed.handle_answer(&first);
-        assert_eq!(analysed.poll(s(15)), Some(s(15)));
-        assert_eq!(analysed.poll(s(15)), None, "it was told");
+        assert_eq!(analysed.poll(), Some(s(14)));
+        assert_eq!(analysed.poll(), None, "it was told");
     }
 
     #[test]
@@ -102,6 +109,6 @@ mod tests {
         let first = segment(3, 8, true);
         analysed.handle_segment(&first);
         analysed.handle_answer(&first);
-        assert_eq!(analysed.poll(s(12)), Some(s(10)), "the next begins with the end of the first");
+        assert_eq!(analysed.poll(), Some(s(10)), "the next begins with the end of the first");
     }
 }

@@ -450,8 +450,7 @@ impl MediaSession {
 
     /// Tells how far phrases were looked for, where that is further than before.
     fn tell_progress(&mut self) {
-        let now = self.listener.stream_time();
-        if let Some(until) = self.progress.as_mut().and_then(|known| known.poll(now)) {
+        if let Some(until) = self.progress.as_mut().and_then(Analysed::poll) {
             self.outputs.push_back(Output::Evidence(Evidence::Analysed { until }));
         }
     }
@@ -554,6 +553,9 @@ impl MediaSession {
         self.drain(now);
         self.listener.finish();
         self.gather();
+        let end = self.listener.stream_time();
+        self.progress.iter_mut().for_each(|known| known.handle_talk(false, end));
+        self.tell_progress();
         self.voices.finish();
         self.follow_voices();
         self.tell_line(LineState::Closed);
