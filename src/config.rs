@@ -116,7 +116,7 @@ pub enum ConfigError {
         /// `, line 4 ([[rule]])`; nothing where the file as a whole is meant.
         place: String,
         /// What is wrong with it.
-        error: PolicyError,
+        error: Box<PolicyError>,
     },
 }
 
@@ -187,7 +187,7 @@ pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
     policy.validate().map_err(|error| {
         let table = error.table(&policy).and_then(|(name, nth)| start_of(text, name, nth));
         let place = table.map(|start| place(text, start)).unwrap_or_default();
-        ConfigError::Policy { file: file.to_owned(), place, error }
+        ConfigError::Policy { file: file.to_owned(), place, error: Box::new(error) }
     })?;
     Ok(policy)
 }
