@@ -109,12 +109,14 @@ pub enum ConfigError {
         found: String,
     },
     /// A policy that is no policy.
-    #[error("{}: {error}", .file.display())]
+    #[error("{}{place}: {error}", .file.display())]
     Policy {
         /// Which file.
         file: PathBuf,
+        /// `, line 4 ([[rule]])`; nothing where the file as a whole is meant.
+        place: String,
         /// What is wrong with it.
-        error: PolicyError,
+        error: Box<PolicyError>,
     },
 }
 
@@ -182,8 +184,25 @@ impl Config {
 /// Understands the text of the policy `file`.
 pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
     let policy: Policy = toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
-    policy.validate().map_err(|error| ConfigError::Policy { file: file.to_owned(), error })?;
+    policy.validate().map_err(|error| {
+        let table = error.table(&policy).and_then(|(name, nth)| start_of(text, name, nth));
+        let place = table.map(|start| place(text, start)).unwrap_or_default();
+        ConfigError::Policy { file: file.to_owned(), place, error: Box::new(error) }
+    })?;
     Ok(policy)
+}
+
+/// Where the `nth` table of the array `name` begins.
+fn start_of(text: &str, name: &str, nth: usize) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    Some(document.get_ref().get(name)?.get_ref().as_array()?.get(nth)?.span().start)
+}
+
+/// Which line of `text` the byte `start` stands on, and what it says.
+fn place(text: &str, start: usize) -> String {
+    let number = text.get(..start).unwrap_or(text).matches('\n').count();
+    let line = text.lines().nth(number).unwrap_or_default().trim();
+    format!(", line {} ({line})", number + 1)
 }
 
 /// The parser's drawing of line and caret as one sentence.
@@ -193,12 +212,7 @@ fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
         *span != (0..0)
             && text.get(span.clone()).is_some_and(|part| !part.trim_end().contains('\n'))
     };
-    let before = error.span().filter(of_one_line).and_then(|span| text.get(..span.start));
-    let place = before.map(|before| {
-        let number = before.matches('\n').count();
-        let line = text.lines().nth(number).unwrap_or_default().trim();
-        format!(", line {} ({line})", number + 1)
-    });
+    let place = error.span().filter(of_one_line).map(|span| place(text, span.start));
     let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
     ConfigError::Malformed { file: file.to_owned(), place: place.unwrap_or_default(), reason }
 }

@@ -23,6 +23,7 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["call"], Some("sidetone call sip:8000@127.0.0.1:5060")),
     (&["check"], None),
     (&["analyze"], Some("sidetone analyze call.pcapng")),
+    (&["audit"], Some("sidetone audit --policy policy.toml kept/*.jsonl")),
     (&["enroll"], Some("sidetone enroll --subject customer-4711 --consent")),
     (&["voiceprint"], None),
     (&["voiceprint", "list"], Some("sidetone voiceprint list --json")),
@@ -105,7 +106,7 @@ fn a_policy_with_one_id_twice_is_refused() {
     let phrase = "[[phrase]]\nid = \"risk\"\ntext = \"at risk\"\n";
     site.write("policy.toml", format!("name = \"p\"\nversion = \"1\"\n{phrase}{phrase}"));
     let said = refusal(&site.run(&["check"]));
-    assert_eq!(said, "policy.toml: two phrases have the id \"risk\"");
+    assert_eq!(said, "policy.toml, line 6 ([[phrase]]): two phrases have the id \"risk\"");
 }
 
 #[test]

@@ -267,7 +267,10 @@ fn a_segment_without_an_answer_lowers_the_coverage_of_later_phrases() {
             | Evidence::Key { .. }
             | Evidence::Line(_)
             | Evidence::Watchlist(_)
-            | Evidence::Enrollment(_) => None,
+            | Evidence::Enrollment(_)
+            | Evidence::Analysed { .. }
+            | Evidence::Gap { .. }
+            | Evidence::Suspended { .. } => None,
         })
         .collect();
     assert_eq!((phrases.len(), heard.segments.len()), (1, 2));

@@ -183,9 +183,27 @@ impl Call {
     /// Weighs what the audio showed.
     pub fn handle_evidence(&mut self, judge: &mut Judge, evidence: &Evidence) {
         if let Some(verdict) = judge.weigh(&mut self.leg, evidence) {
-            let inform = matches!(self.phase, Phase::Answered { .. } | Phase::Confirmed);
-            self.outputs.push_back(Output::Verdict { verdict: Box::new(verdict), inform });
+            self.tell(verdict);
         }
+        self.tell_rules(judge);
+    }
+
+    /// It is `now`: a rule's time may be over.
+    pub fn handle_timeout(&mut self, judge: &mut Judge, now: jiff::Timestamp) {
+        judge.handle_timeout(now);
+        self.tell_rules(judge);
+    }
+
+    /// Whoever is in the conversation hears of its rules, on the leg that made the difference.
+    fn tell_rules(&mut self, judge: &mut Judge) {
+        while let Some(verdict) = judge.poll_verdict() {
+            self.tell(verdict);
+        }
+    }
+
+    fn tell(&mut self, verdict: Verdict) {
+        let inform = matches!(self.phase, Phase::Answered { .. } | Phase::Confirmed);
+        self.outputs.push_back(Output::Verdict { verdict: Box::new(verdict), inform });
     }
 
     /// The dialog is over, whoever ended it.

@@ -24,6 +24,8 @@ pub struct Facts {
     pub consent_fault: Option<ConsentError>,
     /// Name of the wanted policy.
     pub policy: Option<String>,
+    /// The queue that the call came through.
+    pub queue: Option<String>,
     /// Whether the caller is to be enrolled.
     pub enroll: bool,
 }
@@ -63,6 +65,7 @@ impl Facts {
             consent_fault: consent.as_ref().err().copied(),
             consent: consent.unwrap_or_default(),
             policy: find("X-Sidetone-Policy")?.map(str::to_owned),
+            queue: find("X-Sidetone-Queue")?.map(str::to_owned),
             enroll: match find("X-Sidetone-Enroll")? {
                 None => false,
                 Some(no) if no.eq_ignore_ascii_case("no") => false,
@@ -102,6 +105,13 @@ mod tests {
         let facts = read(&[("X-Sidetone-Consent", "yes he said so")]).expect("the call is fine");
         assert_eq!(facts.consent, None);
         assert_eq!(facts.consent_fault, Some(ConsentError::NotVisibleAscii));
+    }
+
+    #[test]
+    fn the_queue_is_told_by_its_header() {
+        let facts = read(&[("X-Sidetone-Queue", " sales ")]).expect("a queue");
+        assert_eq!(facts.queue.as_deref(), Some("sales"));
+        assert_eq!(read(&[]).expect("none").queue, None);
     }
 
     #[test]

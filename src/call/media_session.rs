@@ -12,6 +12,7 @@ use crate::audio::playback::{Origin, Piece, Playback};
 use crate::audio::segmenter::Segment;
 use crate::audio::turns::Row;
 use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::analysed::{Analysed, end_of};
 use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::{self, EnrollmentWatch, Progress};
 use crate::call::line::{self, ONE_WAY_AFTER};
@@ -139,6 +140,8 @@ pub struct MediaSession {
     /// Speech offered to the keyword model, and speech that it worked on.
     offered: Duration,
     analysed: Duration,
+    /// How far phrases were looked for, where they are.
+    progress: Option<Analysed>,
     outputs: VecDeque<Output>,
     stats: MediaStats,
 }
@@ -178,6 +181,7 @@ impl MediaSession {
             voices,
             offered: Duration::ZERO,
             analysed: Duration::ZERO,
+            progress: spotting.then(Analysed::default),
             outputs: VecDeque::new(),
             stats: MediaStats::default(),
         };
@@ -411,6 +415,7 @@ impl MediaSession {
 
     /// Turns what the listener heard into work and evidence.
     fn gather(&mut self) {
+        let mut paused = false;
         while let Some(heard) = self.listener.poll() {
             let output = match heard {
                 Heard::Window(window) => {
@@ -426,11 +431,27 @@ impl MediaSession {
                 }
                 Heard::Segment(segment) => {
                     self.offered += pcm::duration_of(segment.samples.len() as u64);
+                    self.progress.iter_mut().for_each(|known| known.handle_segment(&segment));
                     Output::Infer(Infer::Keyword(segment))
                 }
-                Heard::Talk { talking, at } => Output::Evidence(Evidence::Talk { talking, at }),
+                Heard::Talk { talking, at } => {
+                    self.progress.iter_mut().for_each(|known| known.handle_talk(talking, at));
+                    paused |= !talking;
+                    Output::Evidence(Evidence::Talk { talking, at })
+                }
             };
             self.outputs.push_back(output);
+        }
+        // A spurt too short for a segment is known with its end.
+        if paused {
+            self.tell_progress();
+        }
+    }
+
+    /// Tells how far phrases were looked for, where that is further than before.
+    fn tell_progress(&mut self) {
+        if let Some(until) = self.progress.as_mut().and_then(Analysed::poll) {
+            self.outputs.push_back(Output::Evidence(Evidence::Analysed { until }));
         }
     }
 
@@ -462,25 +483,7 @@ impl MediaSession {
                 self.voices.handle_embedding((asker, by, window), embedding, &condition);
                 self.follow_voices();
             }
-            Answer::Hits { segment, hits: Some(hits) } => {
-                self.stats.segments += 1;
-                self.analysed += pcm::duration_of(segment.samples.len() as u64);
-                let heard = self.offered + self.listener.concealed_speech();
-                let coverage = share(self.analysed, heard);
-                for hit in hits {
-                    let evidence = PhraseEvidence {
-                        phrase: hit.phrase,
-                        start: segment.start + hit.start,
-                        end: segment.start + hit.end,
-                        score: hit.score,
-                        exact: hit.exact,
-                        net_speech: segment.net_speech,
-                        coverage,
-                    };
-                    self.outputs.push_back(Output::Evidence(Evidence::Phrase(evidence)));
-                }
-            }
-            Answer::Hits { hits: None, .. } => self.stats.unanalysed += 1,
+            Answer::Hits { segment, hits } => self.handle_hits(&segment, hits),
             Answer::Turns { chunk, rows } => {
                 if rows.is_none() {
                     self.stats.unanalysed += 1;
@@ -489,6 +492,33 @@ impl MediaSession {
                 self.follow_voices();
             }
         }
+    }
+
+    fn handle_hits(&mut self, segment: &Segment, hits: Option<Vec<Hit>>) {
+        self.progress.iter_mut().for_each(|known| known.handle_answer(segment));
+        if let Some(hits) = hits {
+            self.stats.segments += 1;
+            self.analysed += pcm::duration_of(segment.samples.len() as u64);
+            let heard = self.offered + self.listener.concealed_speech();
+            let coverage = share(self.analysed, heard);
+            for hit in hits {
+                let evidence = PhraseEvidence {
+                    phrase: hit.phrase,
+                    start: segment.start + hit.start,
+                    end: segment.start + hit.end,
+                    score: hit.score,
+                    exact: hit.exact,
+                    net_speech: segment.net_speech,
+                    coverage,
+                };
+                self.outputs.push_back(Output::Evidence(Evidence::Phrase(evidence)));
+            }
+        } else {
+            self.stats.unanalysed += 1;
+            let gap = Evidence::Gap { from: segment.start, to: end_of(segment) };
+            self.outputs.push_back(Output::Evidence(gap));
+        }
+        self.tell_progress();
     }
 
     /// Moves every due timer: a gap that lasted too long, a receiver report, a silence.
@@ -523,6 +553,9 @@ impl MediaSession {
         self.drain(now);
         self.listener.finish();
         self.gather();
+        let end = self.listener.stream_time();
+        self.progress.iter_mut().for_each(|known| known.handle_talk(false, end));
+        self.tell_progress();
         self.voices.finish();
         self.follow_voices();
         self.tell_line(LineState::Closed);

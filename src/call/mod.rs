@@ -1,6 +1,7 @@
 //! One call, pure: the only floor where signalling, media, evidence and policy meet.
 
 pub mod adaptation_watch;
+pub mod analysed;
 pub mod call;
 pub mod claim_watch;
 pub mod enrollment_watch;

@@ -21,6 +21,8 @@ pub fn notice(verdict: &Verdict) -> Notice {
         Finding::Enrollment { state, .. } => {
             (format!("enrollment {party}"), state.as_str().to_owned())
         }
+        // Of two states of one rule only the newer one matters.
+        Finding::Rule { rule, state, .. } => (format!("rule {rule}"), state.as_str().to_owned()),
     };
     let headers = vec![
         ("X-Sidetone-Conversation".to_owned(), verdict.conversation.clone()),

@@ -19,6 +19,7 @@ use crate::cli::{Outcome, Places, Refusal, println, subject};
 use crate::config::{self, ConfigError};
 use crate::consent::consent::Consent;
 use crate::policy::rule::Party;
+use crate::policy::rules::event::Record;
 use crate::runtime::analyst::{Claim, LoadedAnalyst, Phrases};
 use crate::runtime::audio_file::{self, Recording};
 use crate::runtime::capture::file::is_capture;
@@ -44,7 +45,8 @@ const PACKET: usize = 320;
     Examples:\n  \
     sidetone analyze call.pcapng\n  \
     sidetone analyze --json --mixed recording.ogg | jq '.files[].legs[].speech_s'\n  \
-    sidetone analyze --policy phrases.toml --voiceprint-of customer-4711 --consent ivr-88 call.pcap\n\n\
+    sidetone analyze --policy phrases.toml --voiceprint-of customer-4711 --consent ivr-88 call.pcap\n  \
+    sidetone analyze --policy phrases.toml --events call.jsonl call.pcap\n\n\
     Exit code 1 if a file could not be read to its end, or nothing in it could be heard."
 )]
 pub struct Arguments {
@@ -66,6 +68,9 @@ pub struct Arguments {
     /// Fold a recording's channels into one leg.
     #[arg(long)]
     mixed: bool,
+    /// Keep what the rules are judged by in this file, for `sidetone audit`.
+    #[arg(long, value_name = "FILE", requires = "policy")]
+    events: Option<PathBuf>,
     /// Count alone, as without --policy and --voiceprint-of.
     #[arg(long, conflicts_with_all = ["policy", "voiceprint_of"])]
     no_models: bool,
@@ -86,6 +91,8 @@ pub struct FileReport {
     pub content: Content,
     /// Its legs, in the order of their first packets.
     pub legs: Vec<LegReport>,
+    /// What the rules were judged by.
+    pub events: Vec<Record>,
     /// Why not all of it could be used, in one sentence.
     pub fault: Option<String>,
 }
@@ -143,6 +150,12 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     if arguments.json {
         println!("{}", document::json(&reports));
     }
+    if let Some(file) = &arguments.events {
+        let events = reports.iter().flat_map(|report| &report.events);
+        let lines: String = events.map(|event| event.to_json() + "\n").collect();
+        std::fs::write(file, lines)
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
     let good = reports.iter().all(|report| report.fault.is_none());
     Ok(if good { Outcome::Done } else { Outcome::Problem })
 }
@@ -199,7 +212,8 @@ fn analyze(file: &Path, mixed: bool, analyst: &mut dyn Analyst) -> FileReport {
 
 fn failed(file: &Path, fault: String) -> FileReport {
     let content = Content::Unknown;
-    FileReport { file: file.to_owned(), content, legs: Vec::new(), fault: Some(fault) }
+    let (legs, events, fault) = (Vec::new(), Vec::new(), Some(fault));
+    FileReport { file: file.to_owned(), content, legs, events, fault }
 }
 
 /// Its first octets.
@@ -218,13 +232,14 @@ fn capture(file: &Path, analyst: &mut dyn Analyst) -> FileReport {
         Ok(source) => Survey::read(source, |octets| progress.advance(octets)),
         Err(error) => return unreadable(error),
     };
-    let legs = match open() {
+    let (legs, events) = match open() {
         Ok(source) => legs::play(source, &survey, analyst, |octets| progress.advance(octets)),
         Err(error) => return unreadable(error),
     };
     progress.finish();
     let fault = survey.fault.map(|fault| format!("{}: {fault}", file.display()));
-    FileReport { file: file.to_owned(), content: Content::Capture(Box::new(survey)), legs, fault }
+    let content = Content::Capture(Box::new(survey));
+    FileReport { file: file.to_owned(), content, legs, events, fault }
 }
 
 fn recording(file: &Path, mixed: bool, analyst: &mut dyn Analyst) -> FileReport {
@@ -240,7 +255,7 @@ fn recording(file: &Path, mixed: bool, analyst: &mut dyn Analyst) -> FileReport 
         party,
     };
     let (epoch, mut judges) = (Instant::now(), Judges::default());
-    let (legs, fault) = match recording {
+    let (mut legs, fault) = match recording {
         Recording::Opus { packets, fault } => {
             let coding = (Payload::Audio(Codec::Opus), "opus/48000/2");
             let packets = packets.into_iter().map(Vec::from);
@@ -269,7 +284,9 @@ fn recording(file: &Path, mixed: bool, analyst: &mut dyn Analyst) -> FileReport 
         }
     };
     let fault = fault.map(|fault| format!("{}: {fault}", file.display()));
-    FileReport { file: file.to_owned(), content: Content::Recording, legs, fault }
+    judges.conclude(&mut legs);
+    let (content, events) = (Content::Recording, judges.records);
+    FileReport { file: file.to_owned(), content, legs, events, fault }
 }
 
 /// Samples as a payload of `L16/16000`.

@@ -22,7 +22,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     config.sip.tls.as_ref().map(Tls::load).transpose()?;
     config.http.token_file.as_ref().map(|f| secret(f, "http.token_file")).transpose()?;
     println!("configuration  {}", arguments.places.config.display());
-    println!("policy         {}@{}, {} phrases", policy.name, policy.version, policy.phrases.len());
+    let (phrases, rules) = (policy.phrases.len(), policy.rules.len());
+    println!("policy         {}@{}, {phrases} phrases, {rules} rules", policy.name, policy.version);
     println!("speaker model  {}", installed.models().speaker);
     println!("keyword model  {}", installed.models().keyword);
     let sockets: Vec<_> = config.sip.listen.iter().map(ToString::to_string).collect();

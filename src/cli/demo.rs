@@ -219,6 +219,7 @@ fn policy() -> Policy {
         name: "demo".to_owned(),
         version: "1".to_owned(),
         phrases: [script::SPOKEN, script::UNSPOKEN].iter().map(phrase).collect(),
+        rules: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is where a person is spoken to")]
 
 pub mod analyze;
+pub mod audit;
 pub mod calibrate;
 pub mod call;
 pub mod check;
@@ -55,6 +56,8 @@ enum Command {
     Check(check::Arguments),
     /// Analyse captures and recordings, faster than real time.
     Analyze(analyze::Arguments),
+    /// Run the policy's rules over conversations that were kept.
+    Audit(audit::Arguments),
     /// Make a voiceprint of a person who agreed to it.
     Enroll(enroll::Arguments),
     /// List, show, erase, export, revert and migrate what is kept of voices.
@@ -139,6 +142,7 @@ pub fn run() -> ExitCode {
         Command::Call(arguments) => call::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Voiceprint(command) => voiceprint::run(&command),
         Command::Eval(command) => eval::run(&command),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::policy::line::{LineReport, LineState};
+use crate::policy::rules::event::Suspension;
 use crate::speaker::calibration::Comparison;
 use crate::speaker::verifier::{Decision, Reason};
 use crate::speaker::watchlist::Hit;
@@ -36,6 +37,27 @@ pub enum Evidence {
     Line(LineEvidence),
     /// The party is being enrolled.
     Enrollment(EnrollmentEvidence),
+    /// Every watched phrase that ends by then, and every gap that begins before, has been told.
+    Analysed {
+        /// By when.
+        until: Duration,
+    },
+    /// Speech in which nobody looked for phrases.
+    Gap {
+        /// Where it begins.
+        from: Duration,
+        /// Where it ends.
+        to: Duration,
+    },
+    /// The party is put on hold, or paused so that nothing of it is heard; or it goes on.
+    Suspended {
+        /// Why.
+        why: Suspension,
+        /// Whether it begins.
+        begins: bool,
+        /// When.
+        at: Duration,
+    },
 }
 
 /// How an enrolment stands, at a change.

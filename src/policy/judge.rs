@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::policy::evidence::{Evidence, PhraseEvidence};
+use crate::policy::evidence::{Evidence, LineEvidence, PhraseEvidence};
+use crate::policy::line::LineState;
 use crate::policy::rule::{Party, Policy};
+use crate::policy::rules::event::{Event, Record};
+use crate::policy::ruling::Ruling;
 use crate::policy::verdict::{Finding, SCHEMA_VERSION, SpeakerDecision, Verdict};
 use crate::speaker::embedder::Embedders;
 
@@ -20,6 +23,7 @@ pub struct Judge {
     conversation: String,
     policy: Arc<Policy>,
     sequence: u64,
+    ruling: Ruling,
 }
 
 /// What a judge has to know of a leg, and remembers about it.
@@ -33,6 +37,10 @@ pub struct Leg {
     pub started: jiff::Timestamp,
     /// Models in use, `name@version`.
     pub models: Models,
+    /// The queue that its call came through, where it is known.
+    pub queue: Option<String>,
+    /// Its number in the conversation, once it has shown something.
+    number: Option<u32>,
     told: Option<SpeakerDecision>,
     /// Those of the last minute that were told.
     phrases: Vec<PhraseEvidence>,
@@ -55,18 +63,79 @@ impl Leg {
         started: jiff::Timestamp,
         models: Models,
     ) -> Self {
-        Self { party, subject, started, models, told: None, phrases: Vec::new() }
+        let (queue, number, told, phrases) = (None, None, None, Vec::new());
+        Self { party, subject, started, models, queue, number, told, phrases }
+    }
+
+    /// Of a call that came through `queue`.
+    pub fn through(mut self, queue: Option<String>) -> Self {
+        self.queue = queue;
+        self
     }
 }
 
 impl Judge {
     /// A judge of one conversation under one policy.
     pub fn new(conversation: String, policy: Arc<Policy>) -> Self {
-        Self { conversation, policy, sequence: 0 }
+        let ruling = Ruling::new(Arc::clone(&policy));
+        Self { conversation, policy, sequence: 0, ruling }
     }
 
-    /// Takes one piece of evidence about `leg`; returns a verdict if a conclusion changed.
+    /// The same, and every event that the rules are judged by is kept for [`Self::poll_record`].
+    pub fn keeping(mut self) -> Self {
+        self.ruling.keep();
+        self
+    }
+
+    /// The same of a conversation whose legs are heard one after the other: rules are judged at its end.
+    pub fn waiting(mut self) -> Self {
+        self.ruling.wait();
+        self
+    }
+
+    /// It is `now`: a rule's time may be over. [`Self::poll_verdict`] tells.
+    pub fn handle_timeout(&mut self, now: jiff::Timestamp) {
+        self.ruling.handle_timeout(now);
+    }
+
+    /// When [`Self::handle_timeout`] is next due, if ever.
+    pub fn poll_timeout(&self) -> Option<jiff::Timestamp> {
+        self.ruling.poll_timeout()
+    }
+
+    /// The conversation is over at `now` and nothing more will be analysed: what is open is decided.
+    pub fn finish(&mut self, now: jiff::Timestamp) {
+        self.ruling.finish(now);
+    }
+
+    /// The next verdict about a rule; drain it after every other call.
+    pub fn poll_verdict(&mut self) -> Option<Verdict> {
+        let ruled = self.ruling.poll()?;
+        self.sequence += 1;
+        Some(Verdict {
+            version: SCHEMA_VERSION,
+            sequence: self.sequence,
+            conversation: self.conversation.clone(),
+            party: ruled.party,
+            finding: ruled.finding,
+            since: ruled.since,
+            since_s: ruled.since_s,
+            net_speech_s: seconds(ruled.net_speech),
+            coverage: rounded(ruled.coverage, 1000.0),
+            model: ruled.model,
+            policy: format!("{}@{}", self.policy.name, self.policy.version),
+        })
+    }
+
+    /// The next event that the rules were judged by, to be kept; nothing unless [`Self::keeping`].
+    pub fn poll_record(&mut self) -> Option<Record> {
+        self.ruling.poll_record(&self.conversation)
+    }
+
+    /// Takes one piece of evidence about `leg`; returns a verdict if a conclusion changed. Those about rules
+    /// have to be asked for: [`Self::poll_verdict`].
     pub fn weigh(&mut self, leg: &mut Leg, evidence: &Evidence) -> Option<Verdict> {
+        let (number, started) = (self.number(leg), leg.started);
         match evidence {
             Evidence::Speaker(speaker) => {
                 let decision = SpeakerDecision::from(speaker.decision);
@@ -113,6 +182,14 @@ impl Judge {
                 }
                 leg.phrases.retain(|earlier| earlier.end + REMEMBERED > phrase.start);
                 leg.phrases.push(*phrase);
+                self.ruling.heard(number, (phrase.net_speech, phrase.coverage));
+                let id = self.policy.phrases[phrase.phrase].id.clone();
+                self.ruling.tell(started, |time| Event::Phrase {
+                    leg: number,
+                    phrase: id,
+                    from: time(phrase.start),
+                    to: time(phrase.end),
+                });
                 let finding = Finding::Keyword {
                     phrase: self.policy.phrases[phrase.phrase].id.clone(),
                     start_s: seconds(phrase.start),
@@ -125,6 +202,9 @@ impl Judge {
                 Some(self.verdict(leg, finding, phrase.start, heard, model))
             }
             Evidence::Line(line) => {
+                if line.state == LineState::Closed {
+                    self.leave(leg, line);
+                }
                 let finding = Finding::Line { state: line.state, report: line.report.clone() };
                 Some(self.verdict(leg, finding, line.at, (line.net_speech, line.coverage), None))
             }
@@ -138,8 +218,47 @@ impl Judge {
                 let heard = (enrollment.net_speech, enrollment.coverage);
                 Some(self.verdict(leg, finding, enrollment.at, heard, model))
             }
-            Evidence::Talk { .. } | Evidence::Key { .. } => None,
+            Evidence::Talk { talking, at } => {
+                let (leg, talking) = (number, *talking);
+                self.ruling.tell(started, |time| Event::Talk { leg, talking, at: time(*at) });
+                None
+            }
+            Evidence::Analysed { until } => {
+                let leg = number;
+                self.ruling.tell(started, |time| Event::Analysed { leg, until: time(*until) });
+                None
+            }
+            Evidence::Gap { from, to } => {
+                self.ruling.tell(started, |time| Event::Gap {
+                    leg: number,
+                    from: time(*from),
+                    to: time(*to),
+                });
+                None
+            }
+            Evidence::Suspended { why, begins, at } => {
+                let (leg, why, begins) = (number, *why, *begins);
+                let suspended = |at| Event::Suspended { leg, why, begins, at };
+                self.ruling.tell(started, |time| suspended(time(*at)));
+                None
+            }
+            Evidence::Key { .. } => None,
         }
+    }
+
+    /// The audio of `leg` is over, of which `line` is the last report: what a closed line means to the rules.
+    pub fn leave(&mut self, leg: &mut Leg, line: &LineEvidence) {
+        let (number, at) = (self.number(leg), line.at);
+        self.ruling.heard(number, (line.net_speech, line.coverage));
+        self.ruling.tell(leg.started, |time| Event::Left { leg: number, at: time(at) });
+    }
+
+    /// The number of `leg`, which joins now if this is the first that is heard of it.
+    fn number(&mut self, leg: &mut Leg) -> u32 {
+        *leg.number.get_or_insert_with(|| {
+            let model = &leg.models.keyword;
+            self.ruling.join((leg.party, leg.queue.clone()), leg.started, model)
+        })
     }
 
     fn verdict(
@@ -173,13 +292,13 @@ fn is_same_sound(a: &PhraseEvidence, b: &PhraseEvidence) -> bool {
 }
 
 /// `start` and `since` as a moment in whole milliseconds; `start` itself where the calendar ends.
-fn moment(start: jiff::Timestamp, since: Duration) -> jiff::Timestamp {
+pub(super) fn moment(start: jiff::Timestamp, since: Duration) -> jiff::Timestamp {
     let exact = start.checked_add(since).unwrap_or(start);
     exact.round(jiff::Unit::Millisecond).unwrap_or(exact)
 }
 
 /// Seconds with three places, as JSON carries them.
-fn seconds(duration: Duration) -> f64 {
+pub(super) fn seconds(duration: Duration) -> f64 {
     rounded(duration.as_secs_f64(), 1000.0)
 }
 

@@ -4,4 +4,6 @@ pub mod evidence;
 pub mod judge;
 pub mod line;
 pub mod rule;
+pub mod rules;
+pub mod ruling;
 pub mod verdict;

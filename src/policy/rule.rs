@@ -1,6 +1,9 @@
-//! The policy file: which phrases are watched, on whose leg.
+//! The policy file: which phrases are watched, on whose leg, and the rules about them.
 
 use serde::Deserialize;
+
+use crate::policy::rules::check::{RulesError, check};
+use crate::policy::rules::definition::Rule;
 
 /// Longest phrase, in words: longer ones rarely fit one 8 s segment.
 const MOST_WORDS: usize = 16;
@@ -58,6 +61,9 @@ pub struct Policy {
     /// What is watched.
     #[serde(default, rename = "phrase")]
     pub phrases: Vec<WatchedPhrase>,
+    /// What it means that they are, or are not, said.
+    #[serde(default, rename = "rule")]
+    pub rules: Vec<Rule>,
 }
 
 /// One watched phrase.
@@ -96,6 +102,28 @@ pub enum PolicyError {
     /// More phrases than can be scored in time.
     #[error("{0} phrases are watched, at most {MOST_PHRASES} are possible")]
     TooMany(usize),
+    /// A rule that does not fit the phrases or another rule.
+    #[error("{error}")]
+    Rules {
+        /// Its place among the rules.
+        place: usize,
+        /// What is wrong with it.
+        error: RulesError,
+    },
+}
+
+impl PolicyError {
+    /// The table of the file that it is about, and its place among those of its name.
+    pub fn table(&self, policy: &Policy) -> Option<(&'static str, usize)> {
+        let last = |id: &String| policy.phrases.iter().rposition(|phrase| phrase.id == *id);
+        match self {
+            Self::SameId(id) | Self::OddId(id) | Self::NoWords(id) | Self::TooLong(id) => {
+                last(id).map(|place| ("phrase", place))
+            }
+            Self::TooMany(_) => None,
+            Self::Rules { place, .. } => Some(("rule", *place)),
+        }
+    }
 }
 
 impl Policy {
@@ -122,7 +150,7 @@ impl Policy {
                 _ => {}
             }
         }
-        Ok(())
+        check(self).map_err(|(place, error)| PolicyError::Rules { place, error })
     }
 
     /// Whether phrase number `phrase` is watched on legs of `party`; a mixed leg holds everybody.

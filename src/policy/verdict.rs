@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::policy::evidence::{EnrollmentState, Obstacle};
 use crate::policy::line::{LineReport, LineState};
 use crate::policy::rule::Party;
+use crate::policy::rules::standing::{Reason, RuleState, Severity};
 use crate::speaker::verifier::Decision;
 
 /// Version of the JSON schema; a field may be added without raising it, never changed.
@@ -28,7 +29,7 @@ pub struct Verdict {
     pub finding: Finding,
     /// Since when it holds.
     pub since: jiff::Timestamp,
-    /// The same, in seconds of the party's audio.
+    /// The same, in seconds of the party's audio; of a rule, in seconds of the conversation.
     pub since_s: f64,
     /// Net speech used, seconds.
     pub net_speech_s: f64,
@@ -99,6 +100,35 @@ pub enum Finding {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// How a rule of the policy stands.
+    Rule {
+        /// Its id in the policy.
+        rule: String,
+        /// What it comes to.
+        state: RuleState,
+        /// How bad a violation is.
+        severity: Severity,
+        /// Why it stands so.
+        reason: Reason,
+        /// Until when it can be kept, while a time runs for it; or could have been, where that is over.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deadline: Option<jiff::Timestamp>,
+        /// What was said that it rests on; no other words are ever told.
+        phrases: Vec<Rested>,
+    },
+}
+
+/// A phrase that a rule rests on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rested {
+    /// Its id in the policy.
+    pub phrase: String,
+    /// On whose leg it was said.
+    pub party: Party,
+    /// First and last sound, in seconds of the conversation.
+    pub start_s: f64,
+    /// See `start_s`.
+    pub end_s: f64,
 }
 
 /// The decision about a claimed identity, as told to the PBX.
@@ -155,6 +185,7 @@ impl Finding {
             Self::Keyword { .. } => ("keyword", "found"),
             Self::Line { state, .. } => ("line", state.as_str()),
             Self::Enrollment { state, .. } => ("enrollment", state.as_str()),
+            Self::Rule { state, .. } => ("rule", state.as_str()),
         }
     }
 }

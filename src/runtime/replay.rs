@@ -15,8 +15,9 @@ use crate::call::media_stats::MediaStats;
 use crate::call::voices::VoiceWork;
 use crate::policy::evidence::{Evidence, Obstacle};
 use crate::policy::judge::{Judge, Leg, Models};
-use crate::policy::line::LineReport;
+use crate::policy::line::{LineReport, LineState};
 use crate::policy::rule::{Party, Policy};
+use crate::policy::rules::event::Record;
 use crate::policy::verdict::Verdict;
 use crate::rtp::packet::{Packet, is_rtcp};
 
@@ -144,14 +145,37 @@ pub struct LegReport {
 /// The judges of a file's conversations.
 #[derive(Debug, Default)]
 pub struct Judges {
-    of: HashMap<String, Judge>,
+    /// By conversation, each with the end of its last leg, since 1970.
+    of: HashMap<String, (Judge, Duration)>,
+    /// What the rules were judged by, to be kept.
+    pub records: Vec<Record>,
 }
 
 impl Judges {
     fn of(&mut self, conversation: &str, policy: &Arc<Policy>) -> &mut Judge {
-        self.of
-            .entry(conversation.to_owned())
-            .or_insert_with(|| Judge::new(conversation.to_owned(), Arc::clone(policy)))
+        let judge = || Judge::new(conversation.to_owned(), Arc::clone(policy)).keeping().waiting();
+        let entry = self.of.entry(conversation.to_owned());
+        &mut entry.or_insert_with(|| (judge(), Duration::ZERO)).0
+    }
+
+    /// Every leg has been heard: the rules are judged, and what they come to is told in the report of a leg
+    /// of the party, or else of the conversation.
+    pub fn conclude(&mut self, reports: &mut [LegReport]) {
+        let mut conversations: Vec<_> = self.of.drain().collect();
+        conversations.sort_by(|a, b| a.0.cmp(&b.0));
+        for (conversation, (mut judge, end)) in conversations {
+            judge.finish(moment(end));
+            while let Some(verdict) = judge.poll_verdict() {
+                let mut legs =
+                    reports.iter().enumerate().filter(|(_, r)| r.name.conversation == conversation);
+                let first = legs.clone().next();
+                let leg = legs.find(|(_, leg)| leg.name.party == verdict.party).or(first);
+                if let Some(place) = leg.map(|(place, _)| place) {
+                    reports[place].verdicts.push(verdict);
+                }
+            }
+            self.records.extend(std::iter::from_fn(|| judge.poll_record()));
+        }
     }
 }
 
@@ -332,8 +356,16 @@ impl Player {
             Evidence::Talk { talking: true, at } => self.talking = Some(*at),
             Evidence::Talk { talking: false, at } => self.cease(*at),
             // It stands in the report.
-            Evidence::Line(_) => return,
-            Evidence::Key { .. }
+            Evidence::Line(line) => {
+                if line.state == LineState::Closed {
+                    judges.of(&self.name.conversation, &self.policy).leave(&mut self.leg, line);
+                }
+                return;
+            }
+            Evidence::Analysed { .. }
+            | Evidence::Gap { .. }
+            | Evidence::Suspended { .. }
+            | Evidence::Key { .. }
             | Evidence::Speaker(_)
             | Evidence::NoSpeakerCheck(_)
             | Evidence::Phrase(_)
@@ -365,6 +397,9 @@ impl Player {
     ) -> LegReport {
         self.session.finish(self.epoch + self.now);
         self.drain(analyst, judges);
+        if let Some((_, end)) = judges.of.get_mut(&self.name.conversation) {
+            *end = self.now.max(*end);
+        }
         let (mut stats, line) = (self.session.stats(), self.session.report());
         self.end = self.now.saturating_sub(self.started);
         self.cease(self.end);
@@ -441,7 +476,12 @@ pub fn play_recording(
 
 /// The policy of one who watches no phrase; verdicts about a voice carry its name.
 fn nothing_watched() -> Policy {
-    Policy { name: "none".to_owned(), version: "0".to_owned(), phrases: Vec::new() }
+    Policy {
+        name: "none".to_owned(),
+        version: "0".to_owned(),
+        phrases: Vec::new(),
+        rules: Vec::new(),
+    }
 }
 
 fn moment(since: Duration) -> jiff::Timestamp {

@@ -22,6 +22,8 @@ use crate::config::speaker::Speaker;
 use crate::policy::evidence::Evidence;
 use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::rule::Policy;
+use crate::policy::rules::event::Suspension;
+use crate::policy::verdict::Verdict;
 use crate::rtp::security::Security;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::health::Health;
@@ -128,6 +130,8 @@ pub(super) struct Entry {
     plan: Option<watch::Sender<MediaPlan>>,
     /// What its first decisive window said.
     look: FirstLook,
+    /// The peer is not to send: it is on hold.
+    held: bool,
     /// The dialog is over.
     pub(super) ended: bool,
     /// The media session is over, or never was.
@@ -202,6 +206,7 @@ impl Signalling {
             self.publish = now + PUBLISH_EVERY;
             self.metrics.publish_sip(&self.endpoint.stats());
             self.metrics.publish_transports(&self.transports.stats());
+            self.time_rules();
         }
         true
     }
@@ -254,6 +259,21 @@ impl Signalling {
                 let _ = self.observers.send(Observation::Closed { call: key, stats });
                 self.forget(key);
             }
+        }
+    }
+
+    /// Has every rule judged whose time is over.
+    fn time_rules(&mut self) {
+        let now = jiff::Timestamp::now();
+        let due = |entry: &Entry| {
+            let judge = self.judges.get(&entry.facts.conversation);
+            let due = judge.and_then(|(judge, _)| judge.poll_timeout());
+            !entry.ended && due.is_some_and(|due| due <= now)
+        };
+        let due: Vec<_> = self.calls.iter().filter(|(_, entry)| due(entry)).collect();
+        let due: Vec<CallKey> = due.into_iter().map(|(key, _)| *key).collect();
+        for key in due {
+            self.with(key, |call, judge| call.handle_timeout(judge, now));
         }
     }
 
@@ -403,7 +423,8 @@ impl Signalling {
         let local = SocketAddr::new(self.advertised, port);
         let watch = facts.subject.as_deref().map(|subject| self.watch(subject, facts));
         let started = jiff::Timestamp::now();
-        let leg = Leg::new(facts.party, facts.subject.clone(), started, self.models.clone());
+        let leg = Leg::new(facts.party, facts.subject.clone(), started, self.models.clone())
+            .through(facts.queue.clone());
         let mut secret = [0; SECRET];
         getrandom::fill(&mut secret)?;
         let (session_id, keys) = (self.random.u64(..) >> 2, KeySource::new(secret));
@@ -439,6 +460,7 @@ impl Signalling {
             sockets: Some(sockets),
             plan: None,
             look: FirstLook::default(),
+            held: false,
             ended: false,
             silent: true,
         };
@@ -493,6 +515,7 @@ impl Signalling {
                 Output::Refuse { status, reason } => self.refuse(key, status, &reason),
                 Output::OpenMedia { plan, watch } => self.open_media(key, plan, watch),
                 Output::ChangeMedia(plan) => {
+                    self.hold(key, plan.patience.is_none());
                     if let Some(sender) = self.calls.get(&key).and_then(|e| e.plan.as_ref()) {
                         sender.send_replace(plan);
                     }
@@ -503,19 +526,34 @@ impl Signalling {
                     entry.sockets = None;
                 }
                 Output::Verdict { verdict, inform } => {
-                    self.metrics.verdict(&verdict);
-                    line_log::log(&verdict);
                     if inform {
                         self.endpoint.send_info(now, key, notice(&verdict));
                     }
-                    let verdict = Arc::from(verdict);
-                    let _ = self.observers.send(Observation::Verdict { call: key, verdict });
+                    self.publish_verdict(key, verdict);
                 }
                 // Polled where the call was made, before it had a key.
                 Output::Place { .. } => {}
                 Output::HangUp { reason } => self.endpoint.hang_up(now, key, Some(reason)),
             }
         }
+    }
+
+    fn publish_verdict(&self, key: CallKey, verdict: Box<Verdict>) {
+        self.metrics.verdict(&verdict);
+        line_log::log(&verdict);
+        let verdict = Arc::from(verdict);
+        let _ = self.observers.send(Observation::Verdict { call: key, verdict });
+    }
+
+    /// The peer sends nothing from now on, or sends again; the rules hear of it, once.
+    fn hold(&mut self, key: CallKey, held: bool) {
+        let Some(entry) = self.calls.get_mut(&key) else { return };
+        if std::mem::replace(&mut entry.held, held) == held {
+            return;
+        }
+        let since = jiff::Timestamp::now().duration_since(entry.started);
+        let at = Duration::try_from(since).unwrap_or_default();
+        self.weigh(key, Evidence::Suspended { why: Suspension::Hold, begins: held, at });
     }
 
     /// Refuses the open INVITE of `key`, which ends the call, or its re-INVITE, which changes nothing.
@@ -581,9 +619,15 @@ impl Signalling {
         let entry = self.calls.remove(&key).expect("it was just looked at");
         if let Some((_, calls)) = self.judges.get_mut(&entry.facts.conversation) {
             *calls -= 1;
-            if *calls == 0 {
-                self.judges.remove(&entry.facts.conversation);
+            if *calls > 0 {
+                return;
             }
+        }
+        let Some((mut judge, _)) = self.judges.remove(&entry.facts.conversation) else { return };
+        judge.finish(jiff::Timestamp::now());
+        // No dialog is left to tell it in.
+        while let Some(verdict) = judge.poll_verdict() {
+            self.publish_verdict(key, Box::new(verdict));
         }
     }
 }

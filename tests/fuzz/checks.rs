@@ -218,7 +218,7 @@ pub(crate) fn capture(data: &[u8]) {
             octets += length;
         });
         assert!(octets <= data.len() && survey.network.frames == frames);
-        let legs = legs::play(data, &survey, &mut Bookkeeper, |_| {});
+        let (legs, _) = legs::play(data, &survey, &mut Bookkeeper, |_| {});
         let packets: u64 = legs.iter().map(|leg| leg.stats.packets).sum();
         assert!(packets <= frames, "{packets} packets out of {frames} frames");
         let flows: Vec<_> = survey.flows().collect();

@@ -241,7 +241,10 @@ impl Party {
             | Evidence::Key { .. }
             | Evidence::Line(_)
             | Evidence::Watchlist(_)
-            | Evidence::Enrollment(_) => None,
+            | Evidence::Enrollment(_)
+            | Evidence::Analysed { .. }
+            | Evidence::Gap { .. }
+            | Evidence::Suspended { .. } => None,
         };
         self.evidence.iter().filter_map(of_speaker).collect()
     }
@@ -263,7 +266,10 @@ impl Party {
             | Evidence::Key { .. }
             | Evidence::Line(_)
             | Evidence::Watchlist(_)
-            | Evidence::Enrollment(_) => None,
+            | Evidence::Enrollment(_)
+            | Evidence::Analysed { .. }
+            | Evidence::Gap { .. }
+            | Evidence::Suspended { .. } => None,
         };
         self.evidence.iter().filter_map(of_talk).collect()
     }

@@ -5,6 +5,7 @@ use anstyle::{AnsiColor, Style};
 use crate::cli::analyze::{Content, FileReport};
 use crate::cli::println;
 use crate::policy::line::LineReport;
+use crate::policy::rules::standing::RuleState;
 use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::capture::survey::{FlowKind, Survey};
 use crate::runtime::replay::{CodecCount, LegReport};
@@ -163,6 +164,16 @@ fn verdict(verdict: &Verdict) {
         }
         Finding::Watchlist { entry, llr } => {
             (AnsiColor::Yellow, format!("sounds like {entry} of the watchlist, LLR {llr:+.1}"))
+        }
+        Finding::Rule { rule, state, reason, .. } => {
+            let color = match state {
+                RuleState::Violated => AnsiColor::Red,
+                RuleState::Met => AnsiColor::Green,
+                RuleState::Pending | RuleState::NotApplicable | RuleState::Unknown => {
+                    AnsiColor::Yellow
+                }
+            };
+            (color, format!("rule {rule} {} ({})", state.as_str(), reason.as_str()))
         }
         // What became of a line stands above the verdicts.
         Finding::Line { .. } => return,

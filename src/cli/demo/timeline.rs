@@ -9,6 +9,7 @@ use crate::cli::demo::script::Scene;
 use crate::cli::println;
 use crate::policy::evidence::Evidence;
 use crate::policy::line::LineReport;
+use crate::policy::rules::standing::RuleState;
 use crate::policy::verdict::{Finding, SpeakerDecision, Verdict};
 use crate::runtime::observation::{InfoOutcome, Observation};
 use crate::sip::event::CallKey;
@@ -141,7 +142,10 @@ impl Shown {
             | Evidence::NoSpeakerCheck(_)
             | Evidence::Line(_)
             | Evidence::Watchlist(_)
-            | Evidence::Enrollment(_) => {}
+            | Evidence::Enrollment(_)
+            | Evidence::Analysed { .. }
+            | Evidence::Gap { .. }
+            | Evidence::Suspended { .. } => {}
         }
     }
 
@@ -173,6 +177,15 @@ impl Shown {
             }
             Finding::Watchlist { entry, llr } => {
                 (color(AnsiColor::Yellow), format!("WATCHLIST {entry}, LLR {llr:+.1}"))
+            }
+            Finding::Rule { rule, state, .. } => {
+                let style = match state {
+                    RuleState::Violated => color(AnsiColor::Red),
+                    RuleState::Met => color(AnsiColor::Green),
+                    RuleState::Pending | RuleState::NotApplicable => Style::new(),
+                    RuleState::Unknown => color(AnsiColor::Yellow),
+                };
+                (style, format!("RULE {rule} {}", state.as_str()))
             }
             Finding::Line { .. } => return,
         };

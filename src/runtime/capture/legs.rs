@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use crate::policy::rules::event::Record;
 use crate::runtime::capture::file;
 use crate::runtime::capture::network::{Flow, Network, Packet};
 use crate::runtime::capture::survey::{FlowKind, Survey};
@@ -40,13 +41,13 @@ struct Open {
 }
 
 /// Plays every flow of `source` that can be heard, as `survey` found them; the legs come in the order of
-/// their first packets. `progress` hears of every frame.
+/// their first packets; with them what the rules were judged by. `progress` hears of every frame.
 pub fn play<'a>(
     source: impl Read + Send + 'a,
     survey: &Survey,
     analyst: &mut dyn Analyst,
     mut progress: impl FnMut(usize),
-) -> Vec<LegReport> {
+) -> (Vec<LegReport>, Vec<Record>) {
     let mut network = Network::default();
     let mut legs = Legs {
         survey,
@@ -146,8 +147,10 @@ impl Legs<'_> {
         closing.into_iter().for_each(|(_, flow)| self.close(flow, analyst));
     }
 
-    fn finish(mut self, analyst: &mut dyn Analyst) -> Vec<LegReport> {
+    fn finish(mut self, analyst: &mut dyn Analyst) -> (Vec<LegReport>, Vec<Record>) {
         self.close_all(|_| true, analyst);
-        self.reports.into_iter().flatten().collect()
+        let mut reports: Vec<_> = self.reports.into_iter().flatten().collect();
+        self.judges.conclude(&mut reports);
+        (reports, self.judges.records)
     }
 }

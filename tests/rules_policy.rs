@@ -1,0 +1,202 @@
+//! Policies that make no sense, each with its sentence, and the audit of what was kept.
+#![expect(clippy::disallowed_methods, reason = "a test runs the binary and writes files")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use sidetone::config::parse_policy;
+
+const PHRASES: &str = "name = 'p'\nversion = '1'\n\
+    [[phrase]]\nid = 'a'\ntext = 'one'\n\
+    [[phrase]]\nid = 'b'\ntext = 'two'\nparties = ['agent']\n";
+
+/// What is said of a policy with these rules; the phrases take 9 lines.
+fn says(rules: &str) -> String {
+    let text = format!("{PHRASES}{rules}");
+    parse_policy(Path::new("policy.toml"), &text).expect_err(rules).to_string()
+}
+
+#[test]
+fn a_bad_rule_is_a_sentence_with_its_file_line_and_name() {
+    let rule = "[[rule]]\nid = 'r'\nkind = ";
+    let of = |rest: &str| says(&format!("{rule}{rest}\n"));
+    let at_rule = |sentence: &str| format!("policy.toml, line 10 ([[rule]]): {sentence}");
+    for (rest, sentence) in [
+        (
+            "'required'\nphrases = ['c']\nwithin_s = 5",
+            "the rule \"r\" names the phrase \"c\", which the policy does not have",
+        ),
+        (
+            "'required'\nphrases = ['a']\nafter = 'ring'\nwithin_s = 5",
+            "the rule \"r\" names the phrase \"ring\", which the policy does not have",
+        ),
+        (
+            "'required'\nphrases = ['b']\nparties = ['caller']\nwithin_s = 5",
+            "the rule \"r\" waits for \"b\" from the caller, on whose leg it is not watched",
+        ),
+        (
+            "'required'\nphrases = []",
+            "the rule \"r\" needs phrases: the ids of which one is to be said",
+        ),
+        (
+            "'required'\nphrases = ['a']\nwithin_s = 0",
+            "within_s of the rule \"r\" must be above 0 and at most 86400 s, found 0",
+        ),
+        (
+            "'sequence'\nphrases = ['a', 'b']\nwithin_s = -3",
+            "within_s of the rule \"r\" must be above 0 and at most 86400 s, found -3",
+        ),
+        (
+            "'required'\nphrases = ['a']\nwithin_s = 5\nbefore = 'b'",
+            "the rule \"r\" has both within_s and before: one of them is its limit",
+        ),
+        ("'sequence'\nphrases = ['a']", "the sequence \"r\" must have at least 2 phrases, found 1"),
+        (
+            "'forbidden'\nphrases = ['a']\nwithin_s = 5",
+            "the rule \"r\" is of kind forbidden, which has no key within_s",
+        ),
+        (
+            "'consent'\nquestion = ['a']\nassent = ['b']\nwithin_s = 5",
+            "parties of the consent \"r\" must be the one who asks, [\"agent\"] or [\"caller\"]",
+        ),
+        (
+            "'consent'\nquestion = ['a']\nassent = ['a']\nparties = ['agent']",
+            "the rule \"r\" needs within_s: the time for the answer",
+        ),
+        ("'count'\nphrases = ['a']", "the rule \"r\" needs at_least (from 1 up) or at_most"),
+        (
+            "'count'\nphrases = ['a']\nat_least = 3\nat_most = 2",
+            "the rule \"r\" wants at least 3 and at most 2, which nothing is",
+        ),
+    ] {
+        assert_eq!(of(rest), at_rule(sentence));
+    }
+}
+
+#[test]
+fn an_unknown_key_or_kind_is_named_with_its_own_line() {
+    let misspelt = says("[[rule]]\nid = 'r'\nkind = 'required'\nphrases = ['a']\nwithin = 5\n");
+    assert!(
+        misspelt.starts_with("policy.toml, line 14 (within = 5): unknown field `within`"),
+        "{misspelt}"
+    );
+    let kind = says("[[rule]]\nid = 'r'\nkind = 'wanted'\nphrases = ['a']\n");
+    assert!(
+        kind.starts_with("policy.toml, line 12 (kind = 'wanted'): unknown variant `wanted`"),
+        "{kind}"
+    );
+    let when = "when = { queues = ['x'] }";
+    let condition = says(&format!("[[rule]]\nid = 'r'\nkind = 'count'\n{when}\n"));
+    let wanted = format!("policy.toml, line 13 ({when}): unknown field `queues`");
+    assert!(condition.starts_with(&wanted), "{condition}");
+}
+
+#[test]
+fn two_rules_that_cannot_both_be_kept_are_named_together() {
+    let pair = |required: &str, forbidden: &str| {
+        format!(
+            "[[rule]]\nid = 'say'\nkind = 'required'\nphrases = ['a']\n{required}\n\
+             [[rule]]\nid = 'hush'\nkind = 'forbidden'\nphrases = ['a']\n{forbidden}\n"
+        )
+    };
+    let wanted = "policy.toml, line 15 ([[rule]]): \
+        the rule \"say\" wants what the rule \"hush\" forbids: \"a\"";
+    assert_eq!(says(&pair("parties = ['agent']", "")), wanted);
+    assert_eq!(says(&pair("when = { queue = ['q'] }", "")), wanted);
+    let good = |required: &str, forbidden: &str| {
+        let text = format!("{PHRASES}{}", pair(required, forbidden));
+        parse_policy(Path::new("policy.toml"), &text).expect("they can both be kept");
+    };
+    good("parties = ['agent']", "parties = ['caller']");
+    good("", "after = 'b'");
+    good("", "when = { queue = ['q'] }");
+}
+
+#[test]
+fn rules_and_phrases_with_one_id_or_none_are_named_with_their_line() {
+    let rule = "[[rule]]\nid = 'r'\nkind = 'count'\nphrases = ['a']\nat_most = 1\n";
+    let twice = says(&rule.repeat(2));
+    assert_eq!(twice, "policy.toml, line 15 ([[rule]]): two rules have the id \"r\"");
+    let odd = says(&rule.replace("'r'", "'r s'"));
+    assert!(odd.starts_with("policy.toml, line 10 ([[rule]]): the rule's id \"r s\""), "{odd}");
+    let silent = says("[[phrase]]\nid = 'c'\ntext = '...'\n");
+    assert_eq!(silent, "policy.toml, line 10 ([[phrase]]): the phrase \"c\" holds no word");
+    let again = says("[[phrase]]\nid = 'a'\ntext = 'three'\n");
+    assert_eq!(again, "policy.toml, line 10 ([[phrase]]): two phrases have the id \"a\"");
+}
+
+/// Runs `sidetone audit` over `events` with a rule that wants "a" within 5 s.
+fn audit(folder: &Path, events: &str, arguments: &[&str]) -> Output {
+    let rule = "[[rule]]\nid = 'r'\nkind = 'required'\nphrases = ['a']\nwithin_s = 5\n";
+    let (policy, kept) = (folder.join("policy.toml"), folder.join("kept.jsonl"));
+    std::fs::write(&policy, format!("{PHRASES}{rule}")).expect("a writable folder");
+    std::fs::write(&kept, events).expect("a writable folder");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sidetone"));
+    let command = command.env_clear().arg("audit").arg("--policy").arg(policy);
+    command.args(arguments).arg(kept).output().expect("the program")
+}
+
+const KEPT: &str = r#"{"version":1,"conversation":"k1","event":"started","started":"2026-11-27T10:00:00Z"}
+{"version":1,"conversation":"k1","event":"joined","leg":0,"party":"caller","at_ms":0}
+{"version":1,"conversation":"k2","event":"started","started":"2026-11-27T11:00:00Z"}
+{"version":1,"conversation":"k2","event":"joined","leg":0,"party":"caller","at_ms":0}
+{"version":1,"conversation":"k1","event":"phrase","leg":0,"phrase":"a","from_ms":4000,"to_ms":5000}
+{"version":1,"conversation":"k1","event":"phrase","leg":0,"phrase":"of another policy","from_ms":1000,"to_ms":2000}
+{"version":1,"conversation":"k1","event":"analysed","leg":0,"until_ms":8000}
+{"version":1,"conversation":"k2","event":"analysed","leg":0,"until_ms":8000}
+{"version":1,"conversation":"k1","event":"over","at_ms":9000}
+"#;
+
+#[test]
+fn what_was_kept_is_judged_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let json = audit(folder.path(), KEPT, &["--json"]);
+    assert_eq!(json.status.code(), Some(1), "k2 is violated");
+    let document: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let wanted = serde_json::json!({ "policy": "p@1", "conversations": [
+        { "conversation": "k1", "rules": [{
+            "rule": "r", "kind": "required", "severity": "warning", "state": "met", "reason": "said",
+            "since_s": 5.0, "deadline_s": 5.0,
+            "phrases": [{ "phrase": "a", "party": "caller", "start_s": 4.0, "end_s": 5.0 }] }] },
+        { "conversation": "k2", "rules": [{
+            "rule": "r", "kind": "required", "severity": "warning", "state": "violated",
+            "reason": "not_said", "since_s": 5.0, "deadline_s": 5.0, "phrases": [] }] },
+    ]});
+    assert_eq!(document, wanted);
+    let backwards: String = KEPT.lines().rev().map(|line| line.to_owned() + "\n").collect();
+    assert_eq!(audit(folder.path(), &backwards, &["--json"]).stdout, json.stdout);
+    let k1: String = KEPT
+        .lines()
+        .filter(|line| line.contains("k1"))
+        .map(|line| line.to_owned() + "\n")
+        .collect();
+    let table = audit(folder.path(), &k1, &[]);
+    assert_eq!(table.status.code(), Some(0));
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.starts_with("k1\n  r  warning   met "), "{table}");
+    assert!(table.contains("caller a 4.00-5.00"), "{table}");
+}
+
+#[test]
+fn a_line_that_is_no_event_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bad = audit(folder.path(), "\n{\"version\":1}\n", &[]);
+    assert_eq!(bad.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&bad.stderr).into_owned();
+    assert!(
+        message.contains("kept.jsonl, line 2: an event was wanted: missing field"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_examples_in_the_shipped_policy_are_good() {
+    let shipped = include_str!("../config/policy.toml");
+    let (policy, examples) = shipped.split_once("# In English:\n").expect("examples");
+    let lines = examples.lines().map(|line| line.trim_start_matches('#').trim_start());
+    let lines: Vec<&str> = lines.filter(|line| !line.ends_with(':')).collect();
+    let text = format!("{policy}{}", lines.join("\n"));
+    let policy = parse_policy(Path::new("policy.toml"), &text).expect("good examples");
+    let ids: Vec<&str> = policy.rules.iter().map(|rule| rule.id.as_str()).collect();
+    assert_eq!(ids, ["recording-consent", "notice-at-once", "einwilligung"]);
+}
