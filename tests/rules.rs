@@ -544,7 +544,9 @@ fn all_rules() -> String {
 }
 
 /// Phrases, gaps and the times by which a leg is analysed; time in units of 20 ms, over 40 s.
-fn leg() -> impl Strategy<Value = (Vec<(usize, u64, u64)>, Vec<(u64, u64)>, Vec<u64>)> {
+type ScriptedLeg = (Vec<(usize, u64, u64)>, Vec<(u64, u64)>, Vec<u64>);
+
+fn leg() -> impl Strategy<Value = ScriptedLeg> {
     let phrases = prop::collection::vec((0..10_usize, 0..1_950_u64, 10..100_u64), 0..12);
     let gaps = prop::collection::vec((0..1_950_u64, 1..150_u64), 0..2);
     let known = prop::collection::vec(1..2_000_u64, 0..8);

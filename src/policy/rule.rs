@@ -117,9 +117,11 @@ impl PolicyError {
     pub fn table(&self, policy: &Policy) -> Option<(&'static str, usize)> {
         let last = |id: &String| policy.phrases.iter().rposition(|phrase| phrase.id == *id);
         match self {
-            Self::SameId(id) | Self::OddId(id) | Self::NoWords(id) | Self::TooLong(id) => {
-                last(id).map(|place| ("phrase", place))
-            }
+            Self::SameId(id)
+            | Self::OddId(id)
+            | Self::NoWords(id)
+            | Self::TooLong(id)
+            | Self::Threshold(id) => last(id).map(|place| ("phrase", place)),
             Self::TooMany(_) => None,
             Self::Rules { place, .. } => Some(("rule", *place)),
         }
