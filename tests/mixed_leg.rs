@@ -77,7 +77,7 @@ fn frames(audio: &[f32]) -> Vec<sidetone::audio::voice_activity::Heard> {
     std::iter::from_fn(|| listener.poll())
         .filter_map(|part| match part {
             Part::Frame(frame) => Some(frame),
-            Part::Window(_) | Part::Segment(_) | Part::Talk { .. } => None,
+            Part::Window(_) | Part::Segment(_) | Part::Settled { .. } | Part::Talk { .. } => None,
         })
         .collect()
 }

@@ -254,7 +254,7 @@ fn a_segment_without_an_answer_lowers_the_coverage_of_later_phrases() {
         asked += 1;
         asked == 1
     });
-    let audio = [voice(4.0), vec![0.0; RATE], voice(4.0), vec![0.0; RATE]].concat();
+    let audio = [voice(3.0), vec![0.0; RATE], voice(3.0), vec![0.0; RATE]].concat();
     let heard = party.hear(said(Codec::Pcmu, &audio));
     let phrases: Vec<_> = heard
         .evidence

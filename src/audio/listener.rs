@@ -49,6 +49,11 @@ pub enum Heard {
     Frame(voice_activity::Heard),
     /// A spurt for the keyword model.
     Segment(Segment),
+    /// No segment is open: all that was said until then was given out, or was too short.
+    Settled {
+        /// In stream time.
+        at: Duration,
+    },
     /// The party began or ceased to talk.
     Talk {
         /// Whether it talks now.
@@ -168,6 +173,9 @@ impl Listener {
         while let Some(segment) = self.segmenter.poll_output() {
             self.ready.push_back(Heard::Segment(segment));
         }
+        if let Some(at) = self.segmenter.poll_end() {
+            self.ready.push_back(Heard::Settled { at });
+        }
     }
 
     /// What was heard, oldest first.
@@ -250,7 +258,9 @@ mod tests {
             .iter()
             .filter_map(|h| match h {
                 Heard::Talk { talking, .. } => Some(*talking),
-                Heard::Window(_) | Heard::Frame(_) | Heard::Segment(_) => None,
+                Heard::Window(_) | Heard::Frame(_) | Heard::Segment(_) | Heard::Settled { .. } => {
+                    None
+                }
             })
             .collect();
         assert_eq!(talk, [true, false]);

@@ -48,6 +48,8 @@ pub struct Segmenter {
     /// Frames of speech really received.
     heard: u32,
     ready: VecDeque<Segment>,
+    /// Where the newest spurt ended, until it is told.
+    ended: Option<Duration>,
     stats: Stats,
 }
 
@@ -97,6 +99,7 @@ impl Segmenter {
             open: None,
             heard: 0,
             ready: VecDeque::new(),
+            ended: None,
             stats: Stats::default(),
         }
     }
@@ -144,6 +147,11 @@ impl Segmenter {
         self.ready.pop_front()
     }
 
+    /// Where a spurt ended, all of which was given out as segments or dropped; to be asked for after them.
+    pub fn poll_end(&mut self) -> Option<Duration> {
+        self.ended.take()
+    }
+
     /// The counts so far.
     pub fn stats(&self) -> Stats {
         self.stats
@@ -174,6 +182,9 @@ impl Segmenter {
 
     fn close(&mut self, cut: bool) {
         let Some(open) = self.open.take() else { return };
+        if !cut {
+            self.ended = open.frames.last().map(|(last, _)| last.end());
+        }
         // A pause that nothing followed is what comes next's pre-roll as well.
         let quiet = open.frames.len() - open.quiet;
         open.frames[quiet..].iter().for_each(|(frame, _)| self.remember(frame.clone()));

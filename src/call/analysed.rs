@@ -14,26 +14,28 @@ pub struct Analysed {
     open: Option<Duration>,
     /// First samples of the segments that wait for their answer.
     waiting: VecDeque<Duration>,
-    /// When it last ceased to talk.
-    ceased: Duration,
+    /// What was said until then is in segments.
+    settled: Duration,
     told: Duration,
 }
 
 impl Default for Analysed {
     fn default() -> Self {
         let settings = segmenter::Settings::default();
-        let (waiting, ceased, told) = (VecDeque::new(), Duration::ZERO, Duration::ZERO);
-        Self { settings, open: None, waiting, ceased, told }
+        let (waiting, settled, told) = (VecDeque::new(), Duration::ZERO, Duration::ZERO);
+        Self { settings, open: None, waiting, settled, told }
     }
 }
 
 impl Analysed {
-    /// The party began or ceased to talk, or its stream is over.
-    pub fn handle_talk(&mut self, talking: bool, at: Duration) {
-        self.open = talking.then(|| at.saturating_sub(self.settings.pre_roll));
-        if !talking {
-            self.ceased = at;
-        }
+    /// The party began to talk.
+    pub fn handle_talk(&mut self, at: Duration) {
+        self.open.get_or_insert(at.saturating_sub(self.settings.pre_roll));
+    }
+
+    /// What was said until `at` is in segments that were asked about, or was too short for one.
+    pub fn handle_settled(&mut self, at: Duration) {
+        (self.open, self.settled) = (None, at);
     }
 
     /// The model is asked about `segment`.
@@ -54,7 +56,7 @@ impl Analysed {
     /// How far everything is known; nothing where that is no further than was told. Silence is not in it,
     /// since how much of it has been heard at a time is the network's doing.
     pub fn poll(&mut self) -> Option<Duration> {
-        let talk = self.open.unwrap_or(self.ceased);
+        let talk = self.open.unwrap_or(self.settled);
         let until = self.waiting.iter().copied().fold(talk, Duration::min);
         (until > self.told).then(|| {
             self.told = until;
@@ -88,12 +90,12 @@ mod tests {
         let s = Duration::from_secs;
         let mut analysed = Analysed::default();
         assert_eq!(analysed.poll(), None, "silence");
-        analysed.handle_talk(true, s(3));
+        analysed.handle_talk(s(3));
         assert_eq!(analysed.poll(), Some(Duration::from_millis(2_800)));
         let (first, second) = (segment(3, 8, true), segment(10, 4, false));
         analysed.handle_segment(&first);
-        analysed.handle_talk(false, s(14));
         analysed.handle_segment(&second);
+        analysed.handle_settled(s(14));
         analysed.handle_answer(&second);
         assert_eq!(analysed.poll(), Some(s(3)));
         analysed.handle_answer(&first);
@@ -105,10 +107,10 @@ mod tests {
     fn in_a_long_spurt_it_goes_on_segment_by_segment() {
         let s = Duration::from_secs;
         let mut analysed = Analysed::default();
-        analysed.handle_talk(true, s(3));
+        analysed.handle_talk(s(3));
         let first = segment(3, 8, true);
         analysed.handle_segment(&first);
         analysed.handle_answer(&first);
-        assert_eq!(analysed.poll(), Some(s(10)), "the next begins with the end of the first");
+        assert_eq!(analysed.poll(), Some(s(9)), "the next begins with the end of the first");
     }
 }

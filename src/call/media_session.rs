@@ -415,7 +415,7 @@ impl MediaSession {
 
     /// Turns what the listener heard into work and evidence.
     fn gather(&mut self) {
-        let mut paused = false;
+        let mut settled = false;
         while let Some(heard) = self.listener.poll() {
             let output = match heard {
                 Heard::Window(window) => {
@@ -434,16 +434,22 @@ impl MediaSession {
                     self.progress.iter_mut().for_each(|known| known.handle_segment(&segment));
                     Output::Infer(Infer::Keyword(segment))
                 }
+                Heard::Settled { at } => {
+                    self.progress.iter_mut().for_each(|known| known.handle_settled(at));
+                    settled = true;
+                    continue;
+                }
                 Heard::Talk { talking, at } => {
-                    self.progress.iter_mut().for_each(|known| known.handle_talk(talking, at));
-                    paused |= !talking;
+                    if talking {
+                        self.progress.iter_mut().for_each(|known| known.handle_talk(at));
+                    }
                     Output::Evidence(Evidence::Talk { talking, at })
                 }
             };
             self.outputs.push_back(output);
         }
         // A spurt too short for a segment is known with its end.
-        if paused {
+        if settled {
             self.tell_progress();
         }
     }
@@ -554,7 +560,7 @@ impl MediaSession {
         self.listener.finish();
         self.gather();
         let end = self.listener.stream_time();
-        self.progress.iter_mut().for_each(|known| known.handle_talk(false, end));
+        self.progress.iter_mut().for_each(|known| known.handle_settled(end));
         self.tell_progress();
         self.voices.finish();
         self.follow_voices();
