@@ -15,7 +15,7 @@
 //! | 6 | [`runtime`] | sockets, threads, clock, models, disk, HTTP: the only floor with IO |
 //! | 5 | [`config`] | the TOML file as types |
 //! | 4 | [`call`] | one call, pure: the only place where the wings below meet |
-//! | 3 | [`policy`] | what the evidence means: watched phrases, judge, verdicts |
+//! | 3 | [`policy`] | what the evidence means: watched phrases, rules, judge, verdicts |
 //! | 2 | [`speaker`] [`keyword`] | who speaks; what was said |
 //! | 1 | [`sip`] [`sdp`] [`rtp`] [`audio`] [`consent`] | protocols, signal and the rules of consent, without IO |
 //!
@@ -58,8 +58,9 @@
 //!    or is over. `Output::Infer` goes to [`runtime::inference_thread`], whose queue ([`runtime::batcher`]) keeps
 //!    the newest window of each session, and serves sessions in turn
 //! 9. [`runtime::onnx::speaker_model`] makes an embedding, by the [`audio::front_end`] that the model's card
-//!    ([`runtime::embedder_card`]) names; [`keyword::spotter`] drives [`runtime::onnx::moonshine`] over a segment
-//!    and finds phrases, [`keyword::locator`] when they were said
+//!    ([`runtime::embedder_card`]) names; [`keyword::spotter`] drives [`runtime::onnx::moonshine`] over a segment:
+//!    [`keyword::phone_search`] looks for the [`keyword::pronunciation`]s of each phrase in what the phone head heard, and
+//!    what it does not rule out the decoder is asked about
 //! 10. back on the media thread, `handle_answer`: [`call::voices`] knows who asked. [`call::speaker_watch`] gives
 //!     each window its turn and asks the strong embedder where the verifier wants it; [`speaker::calibration`]
 //!     makes a log-likelihood ratio of both cosines, and [`speaker::verifier`] tests it sequentially, then
@@ -70,11 +71,14 @@
 //!     [`call::enrollment_watch`] gathers a caller who is being enrolled, by [`speaker::enrollment`] and
 //!     [`speaker::gathering`]; [`call::adaptation_watch`] watches whether the call may teach its voiceprint, and
 //!     [`runtime::enrollments`] keeps what comes of both
+//!     [`call::analysed`] tells how far phrases were looked for
 //! 11. `Output::Evidence` goes to [`runtime::signalling`], which owns the calls
 //!     ([`runtime::metrics`] counts what windows say, and [`speaker::score_drift`] tells whether accepted calls
 //!     still sound as the calibration expects)
 //! 12. [`call::call::Call::handle_evidence`] asks [`policy::judge`], who says `Some(Verdict)` when a
 //!     conclusion changed
+//!     [`policy::ruling`] puts evidence into the conversation's time for [`policy::rules::book`], which decides a rule
+//!     once nothing still to come can alter it; [`cli::audit`] does so again from what was kept
 //! 13. the verdict goes out by [`sip::endpoint::Endpoint::send_info`], to standard output, into the
 //!     metrics and to whoever observes ([`runtime::observation`])
 //!
@@ -148,6 +152,8 @@
 //! * *Session*: one recording or call that a voiceprint is made from. *Reference*: a voice as one model hears it.
 //!   *Revision*: a state of a voiceprint that can be gone back to.
 //! * *Evidence*: what the audio showed. *Verdict*: what it means, numbered per conversation.
+//! * *Rule*: what is to be said, or not. *Conversation time*: since the first leg's first audio. *Gap*: speech that nobody
+//!   searched.
 //! * *LLR*: natural log of how much better "the claimed speaker" explains the speech than "somebody
 //!   else".
 //! * *Coverage*: share of the speech heard that a model really worked on.
