@@ -2,7 +2,6 @@
 
 pub mod acoustic_model;
 pub mod detections;
-pub mod digits;
 pub mod lexicon;
 pub mod locator;
 pub mod phone_search;
