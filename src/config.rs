@@ -53,7 +53,8 @@ pub struct Models {
 pub struct Keyword {
     /// File with the watched phrases.
     pub policy: PathBuf,
-    /// Mean log probability per token (nats) from which a phrase counts as spoken.
+    /// Score (nats) from which a phrase counts as spoken that the transcript does not hold; see
+    /// [`Settings::threshold`](crate::keyword::spotter::Settings::threshold).
     pub threshold: f32,
 }
 

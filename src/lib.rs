@@ -71,7 +71,7 @@
 //!     [`call::enrollment_watch`] gathers a caller who is being enrolled, by [`speaker::enrollment`] and
 //!     [`speaker::gathering`]; [`call::adaptation_watch`] watches whether the call may teach its voiceprint, and
 //!     [`runtime::enrollments`] keeps what comes of both
-//!     [`call::analysed`] tells how far phrases were looked for
+//!     [`call::phrase_watch`] tells of phrases, and how far they were looked for
 //! 11. `Output::Evidence` goes to [`runtime::signalling`], which owns the calls
 //!     ([`runtime::metrics`] counts what windows say, and [`speaker::score_drift`] tells whether accepted calls
 //!     still sound as the calibration expects)
@@ -144,8 +144,8 @@
 //! * *Line*: how a party's audio reaches us. *One-way*: nothing comes from who is to send.
 //! * *Stream time*: time since a party's first audio, silences included.
 //! * *Net speech*: speech really received; pauses and concealed audio are not in it.
-//! * *Window*: up to 3 s of net speech, one every 0.7 s of it. *Slice*: the newest 1.6 s of a window. *Segment*: one
-//!   spurt of talk of at most 8 s.
+//! * *Window*: up to 3 s of net speech, one every 0.7 s of it. *Slice*: the newest 1.6 s of a window. *Segment*: a
+//!   spurt of talk with its short pauses, or 4 s of a longer one.
 //! * *Mixed leg*: one that several people share. *Chunk*: 10 s of it. *Stretch*: up to 3 s that one of them says.
 //! * *Embedder*: a model that makes a point of a voice: the strong one decides, the cheap one watches. *Card*: what
 //!   `models/manifest.toml` says of a model.

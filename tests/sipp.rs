@@ -55,6 +55,63 @@ fn an_invite_without_an_offer_gets_ours_and_the_call_is_like_any_other() {
     bench.stop();
 }
 
+#[test]
+fn rules_are_judged_while_the_call_goes_on_and_at_its_end() {
+    let Some(bench) = Bench::with_policy(RULES) else { return };
+    bench.call("sipp_takes_no_info.xml", None);
+    bench.appliance.wait_for_metric("sidetone_calls_ended_total{end=\"by_peer\"}", 1.0);
+    let state = "sidetone_verdicts_total{decision=\"met\",kind=\"rule\"}";
+    bench.appliance.wait_for_metric(state, 2.0);
+    let verdicts = bench.appliance.verdicts();
+    let rules = verdicts.iter().filter(|verdict| verdict["kind"] == "rule");
+    let word = |value: &serde_json::Value| value.as_str().expect("a word").to_owned();
+    let told: Vec<_> = rules.map(|rule| (word(&rule["rule"]), word(&rule["state"]))).collect();
+    let wanted = [
+        ("heaven-soon", "pending"),
+        ("risk-at-once", "pending"),
+        ("risk-at-once", "violated"),
+        ("heaven-soon", "met"),
+        ("no-promise", "met"),
+    ];
+    assert_eq!(told, wanted.map(|(rule, state)| (rule.to_owned(), state.to_owned())));
+    let heaven = verdicts.iter().position(|verdict| verdict["phrase"] == "heaven");
+    let violated = verdicts.iter().position(|verdict| verdict["state"] == "violated");
+    assert!(violated < heaven, "the deadline was over two seconds before");
+    bench.stop();
+}
+
+/// The narrator says "going direct to heaven" five seconds after the call began.
+const RULES: &str = r#"
+    name = "rules"
+    version = "1"
+    [[phrase]]
+    id = "heaven"
+    text = "going direct to heaven"
+    [[phrase]]
+    id = "risk"
+    text = "your capital is at risk"
+    [[phrase]]
+    id = "promise"
+    text = "guaranteed returns"
+    [[rule]]
+    id = "heaven-soon"
+    kind = "required"
+    parties = ["caller"]
+    phrases = ["heaven"]
+    within_s = 8
+    [[rule]]
+    id = "risk-at-once"
+    kind = "required"
+    parties = ["caller"]
+    phrases = ["risk"]
+    within_s = 3
+    [[rule]]
+    id = "no-promise"
+    kind = "forbidden"
+    parties = ["caller"]
+    phrases = ["promise"]
+"#;
+
 /// An appliance that knows the narrator's voice, and what SIPp needs to call it.
 struct Bench {
     site: Site,
@@ -63,12 +120,17 @@ struct Bench {
 
 impl Bench {
     fn new() -> Option<Self> {
+        Self::with_policy(include_str!("../config/policy.toml"))
+    }
+
+    fn with_policy(policy: &str) -> Option<Self> {
         let store = store()?;
         if Command::new("sipp").arg("-v").stdout(Stdio::null()).status().is_err() {
             skip("sipp is not installed (Debian: sip-tester)");
             return None;
         }
         let site = Site::new(&store);
+        site.write("policy.toml", policy);
         site.enroll();
         let codes = pcm::to_i16(&site.narrator()).into_iter().map(g711::encode_ulaw);
         site.write("narrator.ulaw", codes.collect::<Vec<u8>>());

@@ -108,10 +108,12 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_told_by_its_header() {
-        let facts = read(&[("X-Sidetone-Queue", " sales ")]).expect("a queue");
-        assert_eq!(facts.queue.as_deref(), Some("sales"));
-        assert_eq!(read(&[]).expect("none").queue, None);
+    fn the_queue_and_the_agent_are_told_by_their_headers() {
+        let facts = read(&[("X-Sidetone-Queue", " sales "), ("X-Sidetone-Agent", "eve")]);
+        let facts = facts.expect("both");
+        assert_eq!((facts.queue.as_deref(), facts.agent.as_deref()), (Some("sales"), Some("eve")));
+        let facts = read(&[]).expect("none");
+        assert_eq!((facts.queue, facts.agent), (None, None));
     }
 
     #[test]

@@ -6,23 +6,19 @@ use std::time::{Duration, Instant};
 
 use crate::audio::decoder::Codec;
 use crate::audio::listener::{Heard, Listener};
-use crate::audio::mixed_stream::Chunk;
-use crate::audio::pcm;
 use crate::audio::playback::{Origin, Piece, Playback};
-use crate::audio::segmenter::Segment;
-use crate::audio::turns::Row;
 use crate::call::adaptation_watch::AdaptationWatch;
-use crate::call::analysed::{Analysed, end_of};
 use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::{self, EnrollmentWatch, Progress};
+use crate::call::inference::{Answer, Infer};
 use crate::call::line::{self, ONE_WAY_AFTER};
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_stats::MediaStats;
+use crate::call::phrase_watch::PhraseWatch;
 use crate::call::silence_watch::SilenceWatch;
 use crate::call::speaker_watch::share;
-use crate::call::voices::{Asker, VoiceOutput, VoiceWork, Voices};
-use crate::keyword::spotter::Hit;
-use crate::policy::evidence::{Evidence, LineEvidence, PhraseEvidence};
+use crate::call::voices::{VoiceOutput, Voices};
+use crate::policy::evidence::{Evidence, LineEvidence};
 use crate::policy::line::{LineReport, LineState};
 use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::jitter_buffer::{self, JitterBuffer, Playout};
@@ -36,49 +32,6 @@ use crate::rtp::source::{Admission, SourceCheck};
 use crate::rtp::telephone_event::TelephoneEvents;
 use crate::rtp::voip_metrics::LossPattern;
 use crate::speaker::adaptation::Step;
-use crate::speaker::embedder::Purpose;
-use crate::speaker::embedding::Embedding;
-
-/// Work for a model.
-#[derive(Clone, Debug)]
-pub enum Infer {
-    /// Speech to be embedded.
-    Speaker(VoiceWork),
-    /// A segment to be searched for phrases.
-    Keyword(Segment),
-    /// A piece of a mixed leg, of which it is to be said who speaks when.
-    Turns(Chunk),
-}
-
-/// What a model made of it; `None` where it failed or never got to it.
-#[derive(Debug)]
-pub enum Answer {
-    /// To [`Infer::Speaker`].
-    Embedding {
-        /// Who asked.
-        asker: Asker,
-        /// Who was asked.
-        by: Purpose,
-        /// The number of the window.
-        window: u64,
-        /// Its voice.
-        embedding: Option<Embedding>,
-    },
-    /// To [`Infer::Keyword`].
-    Hits {
-        /// The segment.
-        segment: Segment,
-        /// The watched phrases in it.
-        hits: Option<Vec<Hit>>,
-    },
-    /// To [`Infer::Turns`].
-    Turns {
-        /// The number of the chunk.
-        chunk: u32,
-        /// Who speaks when in it.
-        rows: Option<Vec<Row>>,
-    },
-}
 
 /// What the owner has to do next.
 #[derive(Debug)]
@@ -137,11 +90,8 @@ pub struct MediaSession {
     events: TelephoneEvents,
     listener: Listener,
     voices: Voices,
-    /// Speech offered to the keyword model, and speech that it worked on.
-    offered: Duration,
-    analysed: Duration,
-    /// How far phrases were looked for, where they are.
-    progress: Option<Analysed>,
+    /// What is learnt of phrases, where they are looked for.
+    phrases: Option<PhraseWatch>,
     outputs: VecDeque<Output>,
     stats: MediaStats,
 }
@@ -179,9 +129,7 @@ impl MediaSession {
             events: TelephoneEvents::default(),
             listener: Listener::new(false, spotting),
             voices,
-            offered: Duration::ZERO,
-            analysed: Duration::ZERO,
-            progress: spotting.then(Analysed::default),
+            phrases: spotting.then(PhraseWatch::new),
             outputs: VecDeque::new(),
             stats: MediaStats::default(),
         };
@@ -415,7 +363,6 @@ impl MediaSession {
 
     /// Turns what the listener heard into work and evidence.
     fn gather(&mut self) {
-        let mut settled = false;
         while let Some(heard) = self.listener.poll() {
             let output = match heard {
                 Heard::Window(window) => {
@@ -430,35 +377,29 @@ impl MediaSession {
                     continue;
                 }
                 Heard::Segment(segment) => {
-                    self.offered += pcm::duration_of(segment.samples.len() as u64);
-                    self.progress.iter_mut().for_each(|known| known.handle_segment(&segment));
+                    self.phrases.iter_mut().for_each(|phrases| phrases.handle_segment(&segment));
                     Output::Infer(Infer::Keyword(segment))
                 }
                 Heard::Settled { at } => {
-                    self.progress.iter_mut().for_each(|known| known.handle_settled(at));
-                    settled = true;
+                    self.phrases.iter_mut().for_each(|phrases| phrases.handle_settled(at));
                     continue;
                 }
                 Heard::Talk { talking, at } => {
                     if talking {
-                        self.progress.iter_mut().for_each(|known| known.handle_talk(at));
+                        self.phrases.iter_mut().for_each(|phrases| phrases.handle_talk(at));
                     }
                     Output::Evidence(Evidence::Talk { talking, at })
                 }
             };
             self.outputs.push_back(output);
         }
-        // A spurt too short for a segment is known with its end.
-        if settled {
-            self.tell_progress();
-        }
+        self.follow_phrases();
     }
 
-    /// Tells how far phrases were looked for, where that is further than before.
-    fn tell_progress(&mut self) {
-        if let Some(until) = self.progress.as_mut().and_then(Analysed::poll) {
-            self.outputs.push_back(Output::Evidence(Evidence::Analysed { until }));
-        }
+    /// Passes on what was learnt of phrases.
+    fn follow_phrases(&mut self) {
+        let evidence = std::iter::from_fn(|| self.phrases.as_mut()?.poll_evidence());
+        self.outputs.extend(evidence.map(Output::Evidence));
     }
 
     /// Passes on what is to be asked and to be told of the party's voice.
@@ -489,7 +430,17 @@ impl MediaSession {
                 self.voices.handle_embedding((asker, by, window), embedding, &condition);
                 self.follow_voices();
             }
-            Answer::Hits { segment, hits } => self.handle_hits(&segment, hits),
+            Answer::Hits { segment, hits } => {
+                match &hits {
+                    Some(_) => self.stats.segments += 1,
+                    None => self.stats.unanalysed += 1,
+                }
+                let concealed = self.listener.concealed_speech();
+                if let Some(phrases) = &mut self.phrases {
+                    phrases.handle_hits(&segment, hits, concealed);
+                }
+                self.follow_phrases();
+            }
             Answer::Turns { chunk, rows } => {
                 if rows.is_none() {
                     self.stats.unanalysed += 1;
@@ -498,33 +449,6 @@ impl MediaSession {
                 self.follow_voices();
             }
         }
-    }
-
-    fn handle_hits(&mut self, segment: &Segment, hits: Option<Vec<Hit>>) {
-        self.progress.iter_mut().for_each(|known| known.handle_answer(segment));
-        if let Some(hits) = hits {
-            self.stats.segments += 1;
-            self.analysed += pcm::duration_of(segment.samples.len() as u64);
-            let heard = self.offered + self.listener.concealed_speech();
-            let coverage = share(self.analysed, heard);
-            for hit in hits {
-                let evidence = PhraseEvidence {
-                    phrase: hit.phrase,
-                    start: segment.start + hit.start,
-                    end: segment.start + hit.end,
-                    score: hit.score,
-                    exact: hit.exact,
-                    net_speech: segment.net_speech,
-                    coverage,
-                };
-                self.outputs.push_back(Output::Evidence(Evidence::Phrase(evidence)));
-            }
-        } else {
-            self.stats.unanalysed += 1;
-            let gap = Evidence::Gap { from: segment.start, to: end_of(segment) };
-            self.outputs.push_back(Output::Evidence(gap));
-        }
-        self.tell_progress();
     }
 
     /// Moves every due timer: a gap that lasted too long, a receiver report, a silence.
@@ -560,8 +484,8 @@ impl MediaSession {
         self.listener.finish();
         self.gather();
         let end = self.listener.stream_time();
-        self.progress.iter_mut().for_each(|known| known.handle_settled(end));
-        self.tell_progress();
+        self.phrases.iter_mut().for_each(|phrases| phrases.handle_settled(end));
+        self.follow_phrases();
         self.voices.finish();
         self.follow_voices();
         self.tell_line(LineState::Closed);

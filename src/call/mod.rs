@@ -1,11 +1,11 @@
 //! One call, pure: the only floor where signalling, media, evidence and policy meet.
 
 pub mod adaptation_watch;
-pub mod analysed;
 pub mod call;
 pub mod claim_watch;
 pub mod enrollment_watch;
 pub mod facts;
+pub mod inference;
 pub mod key_source;
 pub mod line;
 pub mod media_plan;
@@ -14,6 +14,7 @@ pub mod media_stats;
 pub mod mixed_watch;
 pub mod negotiation;
 pub mod notice;
+pub mod phrase_watch;
 pub mod silence_watch;
 pub mod speaker_watch;
 pub mod voices;

@@ -62,8 +62,8 @@ pub fn curve(detections: &[Detection]) -> Vec<Operating> {
     points
 }
 
-/// The threshold half way between the highest score of what was not said and the next higher of what was: it has no
-/// false alarm, and is not the last that has none.
+/// A threshold `margin` above the highest score of what was not said; where nothing of that was found, the lowest of
+/// what was said.
 pub fn safe_threshold(detections: &[Detection], margin: f32) -> f32 {
     let scores = |said: bool| {
         detections.iter().filter(move |d| d.said == said).filter_map(|detection| detection.score)

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::keyword::phones::{PhoneId, from_arpabet};
+use crate::keyword::phones::{PhoneId, SYMBOLS, from_arpabet, phone};
 use crate::keyword::phrase::Phrase;
 
 /// Pronunciations of some words, the usual one of each first.
@@ -60,39 +60,25 @@ impl Lexicon {
             return Some(ways.clone());
         }
         let noun = self.words.get(word.strip_suffix("'s")?)?;
-        let possessive = |way: &Vec<PhoneId>| [&way[..], ending(way)].concat();
+        let possessive = |way: &Vec<PhoneId>| [&way[..], &ending(way)].concat();
         Some(noun.iter().map(possessive).collect())
     }
 }
 
 /// How the `'s` after `noun` is said.
-fn ending(noun: &[PhoneId]) -> &'static [PhoneId] {
-    let is = |all: &[&str]| {
-        let last = noun.last().map(|last| crate::keyword::phones::SYMBOLS[*last as usize]);
-        last.is_some_and(|last| all.contains(&last))
+fn ending(noun: &[PhoneId]) -> Vec<PhoneId> {
+    let last = noun.last().map_or("", |last| SYMBOLS[*last as usize]);
+    let said: &[&str] = match last {
+        "s" | "z" | "ʃ" | "ʒ" => &["ə", "z"],
+        "p" | "t" | "k" | "f" | "θ" => &["s"],
+        _ => &["z"],
     };
-    let arpabet = if is(&["s", "z", "ʃ", "ʒ"]) {
-        return &SIBILANT;
-    } else if is(&["p", "t", "k", "f", "θ"]) {
-        "S"
-    } else {
-        "Z"
-    };
-    from_arpabet(arpabet).expect("ARPAbet has it")
+    said.iter().filter_map(|symbol| phone(symbol)).collect()
 }
-
-static SIBILANT: std::sync::LazyLock<Vec<PhoneId>> = std::sync::LazyLock::new(|| {
-    ["AH0", "Z"]
-        .into_iter()
-        .flat_map(|phone| from_arpabet(phone).expect("ARPAbet has it"))
-        .copied()
-        .collect()
-});
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyword::phones::SYMBOLS;
 
     const TEXT: &str = ";;; a comment\nrisk R IH1 S K\nthe DH AH0\nthe(2) DH IY0 # before a vowel\nbox B AA1 K S\n";
 

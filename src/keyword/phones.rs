@@ -24,9 +24,7 @@ pub fn phone(symbol: &str) -> Option<PhoneId> {
 
 /// Whether it is a consonant.
 pub fn is_consonant(phone: PhoneId) -> bool {
-    phone != BLANK
-        && SYMBOLS[..phone as usize].iter().all(|symbol| *symbol != FIRST_VOWEL)
-        && SYMBOLS[phone as usize] != FIRST_VOWEL
+    phone != BLANK && SYMBOLS[..=phone as usize].iter().all(|symbol| *symbol != FIRST_VOWEL)
 }
 
 /// A phone of CMUdict (ARPAbet, with the digit of its stress) in ours; affricates become two.

@@ -13,7 +13,7 @@ use crate::speaker::embedder::Embedders;
 
 /// How long a phrase is remembered, in the party's own time, so as not to be told twice.
 ///
-/// 60 s: a segment is at most 8 s long and few of a party's segments wait at once, so no two that
+/// 60 s: a segment is at most 4 s long and few of a party's segments wait at once, so no two that
 /// overlap are answered further apart; a call without end remembers no more than a minute.
 const REMEMBERED: Duration = Duration::from_secs(60);
 

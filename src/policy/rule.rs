@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::policy::rules::check::{RulesError, check};
 use crate::policy::rules::definition::Rule;
 
-/// Longest phrase, in words: longer ones rarely fit one 8 s segment.
+/// Longest phrase, in words: longer ones rarely fit one segment of 4 s.
 const MOST_WORDS: usize = 16;
 /// Most phrases of a policy: every one costs forced scoring on every segment.
 const MOST_PHRASES: usize = 200;

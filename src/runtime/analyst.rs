@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::audio::turns::TurnModel;
 use crate::call::claim_watch::{ClaimWatch, Claimed};
-use crate::call::media_session::{Answer, Infer};
+use crate::call::inference::{Answer, Infer};
 use crate::call::voices::VoiceWork;
 use crate::consent::consent::Consent;
 use crate::keyword::acoustic_model::AcousticModel;

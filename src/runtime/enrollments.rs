@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tracing::{info, warn};
 
+use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::enrollment_watch::{EnrollmentWatch, Progress};
 use crate::call::facts::LONGEST;
 use crate::consent::consent::{Consent, ConsentError};
@@ -88,6 +89,12 @@ pub enum NotEnrolled {
 }
 
 impl Signalling {
+    /// What watches whether a call may teach the voiceprint that it is compared with.
+    pub(super) fn adaptation(&self) -> Option<AdaptationWatch> {
+        let settings = self.speaker.adaptation;
+        settings.enabled.then(|| AdaptationWatch::new(settings, &self.models.speaker))
+    }
+
     /// Begins the enrolment that a call's facts ask for, or one in passing, once the call stands.
     pub(super) fn begin_enrollment(&mut self, key: CallKey) {
         let Some(entry) = self.calls.get_mut(&key) else { return };

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::audio::mixed_stream::Chunk;
 use crate::audio::segmenter::Segment;
 use crate::audio::turns::TurnModel;
-use crate::call::media_session::{Answer, Infer};
+use crate::call::inference::{Answer, Infer};
 use crate::call::voices::{Asker, VoiceWork};
 use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::spotter::Spotter;
@@ -24,8 +24,8 @@ use crate::speaker::embedding::Embedding;
 
 /// Segments of one session that may wait at once.
 ///
-/// A segment is at most 8 s long and costs some 0.3 s of CPU, so four of them are half a minute
-/// of speech: whoever waits longer would alarm too late, and the spotter is told of the gap.
+/// A segment is at most 4 s long and half of it may be heard twice, so four of them are ten seconds of speech and
+/// some 0.3 s of CPU: whoever waits longer would alarm too late, and the rules are told of the gap.
 pub const SEGMENTS_WAITING: u64 = 4;
 /// Answers that one session may have outstanding: a piece of speech for each embedder and asker and
 /// a segment and a chunk being worked on, one more of each piece and chunk and [`SEGMENTS_WAITING`] segments in the

@@ -81,7 +81,7 @@ impl Metrics {
         };
         let inference_seconds = HistogramOpts::new(
             "sidetone_inference_seconds",
-            "Wall time of one run: a speaker window of 3 s, a segment of up to 8 s.",
+            "Wall time of one run: a speaker window of 3 s, a segment of up to 4 s.",
         )
         .buckets(vec![0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0]);
         let metrics = Self {
@@ -221,6 +221,9 @@ impl Metrics {
             metrics.verdicts.with_label_values(&["speaker", decision]);
         }
         metrics.verdicts.with_label_values(&["keyword", "found"]);
+        for state in ["pending", "met", "violated", "not_applicable", "unknown"] {
+            metrics.verdicts.with_label_values(&["rule", state]);
+        }
         for state in ["one_way", "heard", "closed"] {
             metrics.verdicts.with_label_values(&["line", state]);
         }

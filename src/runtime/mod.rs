@@ -35,6 +35,7 @@ pub mod phrase_list;
 pub mod placed_calls;
 pub mod port_range;
 pub mod replay;
+pub mod rulings;
 pub mod signalling;
 pub mod sip_settings;
 pub mod site_calibration;

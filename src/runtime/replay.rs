@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::call::claim_watch::ClaimWatch;
+use crate::call::inference::{Answer, Infer};
 use crate::call::media_plan::{MediaPlan, Payload};
-use crate::call::media_session::{Answer, Infer, MediaSession, Output};
+use crate::call::media_session::{MediaSession, Output};
 use crate::call::media_stats::MediaStats;
 use crate::call::voices::VoiceWork;
 use crate::policy::evidence::{Evidence, Obstacle};

@@ -9,7 +9,6 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout_at};
 use tracing::{info, warn};
 
-use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::call::{Call, Output};
 use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::EnrollmentWatch;
@@ -22,7 +21,6 @@ use crate::config::speaker::Speaker;
 use crate::policy::evidence::Evidence;
 use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::rule::Policy;
-use crate::policy::rules::event::Suspension;
 use crate::policy::verdict::Verdict;
 use crate::rtp::security::Security;
 use crate::runtime::complaints::Complaints;
@@ -131,7 +129,7 @@ pub(super) struct Entry {
     /// What its first decisive window said.
     look: FirstLook,
     /// The peer is not to send: it is on hold.
-    held: bool,
+    pub(super) held: bool,
     /// The dialog is over.
     pub(super) ended: bool,
     /// The media session is over, or never was.
@@ -259,21 +257,6 @@ impl Signalling {
                 let _ = self.observers.send(Observation::Closed { call: key, stats });
                 self.forget(key);
             }
-        }
-    }
-
-    /// Has every rule judged whose time is over.
-    fn time_rules(&mut self) {
-        let now = jiff::Timestamp::now();
-        let due = |entry: &Entry| {
-            let judge = self.judges.get(&entry.facts.conversation);
-            let due = judge.and_then(|(judge, _)| judge.poll_timeout());
-            !entry.ended && due.is_some_and(|due| due <= now)
-        };
-        let due: Vec<_> = self.calls.iter().filter(|(_, entry)| due(entry)).collect();
-        let due: Vec<CallKey> = due.into_iter().map(|(key, _)| *key).collect();
-        for key in due {
-            self.with(key, |call, judge| call.handle_timeout(judge, now));
         }
     }
 
@@ -497,7 +480,7 @@ impl Signalling {
     }
 
     /// Runs `act` on a live call and does what it asks for.
-    fn with(&mut self, key: CallKey, act: impl FnOnce(&mut Call, &mut Judge)) {
+    pub(super) fn with(&mut self, key: CallKey, act: impl FnOnce(&mut Call, &mut Judge)) {
         let Some(entry) = self.calls.get_mut(&key) else { return };
         let (judge, _) = self
             .judges
@@ -538,22 +521,11 @@ impl Signalling {
         }
     }
 
-    fn publish_verdict(&self, key: CallKey, verdict: Box<Verdict>) {
+    pub(super) fn publish_verdict(&self, key: CallKey, verdict: Box<Verdict>) {
         self.metrics.verdict(&verdict);
         line_log::log(&verdict);
         let verdict = Arc::from(verdict);
         let _ = self.observers.send(Observation::Verdict { call: key, verdict });
-    }
-
-    /// The peer sends nothing from now on, or sends again; the rules hear of it, once.
-    fn hold(&mut self, key: CallKey, held: bool) {
-        let Some(entry) = self.calls.get_mut(&key) else { return };
-        if std::mem::replace(&mut entry.held, held) == held {
-            return;
-        }
-        let since = jiff::Timestamp::now().duration_since(entry.started);
-        let at = Duration::try_from(since).unwrap_or_default();
-        self.weigh(key, Evidence::Suspended { why: Suspension::Hold, begins: held, at });
     }
 
     /// Refuses the open INVITE of `key`, which ends the call, or its re-INVITE, which changes nothing.
@@ -574,6 +546,7 @@ impl Signalling {
     }
 
     fn open_media(&mut self, key: CallKey, plan: MediaPlan, watch: Option<ClaimWatch>) {
+        let adaptation = watch.as_ref().and_then(|_| self.adaptation());
         let entry = self.calls.get_mut(&key).expect("only a live call opens media");
         let with_keys = matches!(plan.security, Security::Sdes { .. } | Security::Awaited);
         if let Some(peer) = entry.exposed.take().filter(|_| with_keys)
@@ -583,9 +556,6 @@ impl Signalling {
         }
         let Some(sockets) = entry.sockets.take() else { return };
         let Some(enrollments) = entry.enrollments.take() else { return };
-        let adaptation = self.speaker.adaptation;
-        let adaptation = (adaptation.enabled && watch.is_some())
-            .then(|| AdaptationWatch::new(adaptation, &self.models.speaker));
         let party = entry.facts.party;
         let (sender, receiver) = watch::channel(plan);
         let opening = Opening {
@@ -623,11 +593,6 @@ impl Signalling {
                 return;
             }
         }
-        let Some((mut judge, _)) = self.judges.remove(&entry.facts.conversation) else { return };
-        judge.finish(jiff::Timestamp::now());
-        // No dialog is left to tell it in.
-        while let Some(verdict) = judge.poll_verdict() {
-            self.publish_verdict(key, Box::new(verdict));
-        }
+        self.conclude_rules(key, &entry.facts.conversation);
     }
 }

@@ -11,25 +11,13 @@ head, but espeak-ng's.
 
 import csv
 import json
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-ORDERS = """dark roast|light roast|medium roast|double shot|triple shot|single shot|iced mocha|iced coffee|house coffee
-drip coffee|twelve ounce|sixteen ounce|twenty ounce|eight ounce|brown sugar|almond milk|soy milk|whole milk|skim milk
-cappuccino|americano|espresso|sweetener|mocha|latte"""
-COMPLIANCE = """this call may be recorded|for quality and training purposes|do you consent to the recording
-do you agree to these terms|your capital is at risk|past performance is no guarantee|guaranteed returns|no risk at all
-you cannot lose|completely free of charge|no hidden fees|only available today|you must decide now
-fourteen day cooling off period|right to withdraw|cancel at any time|cancel my contract|i want to complain
-speak to a supervisor|i will call my lawyer|remove me from your list|stop calling me|do not call list
-date of birth|last four digits|social security number|credit card number|security code|expiry date
-direct debit mandate|terms and conditions|annual percentage rate|late payment charge|you will be arrested
-legal action against you|we promise you|between you and me|off the record|read you a disclosure
-attempt to collect a debt"""
-CARRIERS = ["Hello, {}, is that okay?", "So, as I said before, {} and we can go on.", "Well, {}. Thank you.", "Okay, {}, please."]
+# Shared with the training of the phone head, which leaves these phrases out of its texts.
+PHRASES = json.loads((Path(__file__).parent / "phrases.json").read_text())
 VOICES = {
     "flite-rms": ["flite", "-voice", "rms", "-t", "{text}", "-o", "{file}"],
     "pico-us": ["pico2wave", "-l", "en-US", "-w", "{file}", "{text}"],
@@ -39,17 +27,14 @@ VOICES = {
 }
 
 
-def phrases(text):
-    return re.split(r"\||\n", text)
-
-
 def identifier(phrase):
     return phrase.replace(" ", "-")
 
 
-def write_policy(file, name, wanted):
+def write_policy(file, name, wanted, threshold=None):
+    own = f"\nthreshold = {threshold}" if threshold else ""
     lines = [f'name = "{name}"', 'version = "1"']
-    lines += [f'\n[[phrase]]\nid = "{identifier(phrase)}"\ntext = "{phrase}"' for phrase in wanted]
+    lines += [f'\n[[phrase]]\nid = "{identifier(phrase)}"\ntext = "{phrase}"{own}' for phrase in wanted]
     file.write_text("\n".join(lines) + "\n")
 
 
@@ -64,17 +49,17 @@ def orders(speech):
     labels = json.loads((speech / "orders" / "labels.json").read_text())
     for file in sorted((speech / "orders").glob("*.flac")):
         slots = [f" {said.strip().lower()} " for said in labels[file.stem]["slots"].values()]
-        yield file.resolve(), [p for p in phrases(ORDERS) if any(f" {p} " in said for said in slots)]
+        yield file.resolve(), [p for p in PHRASES["orders"] if any(f" {p} " in said for said in slots)]
 
 
 def carriers(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    for n, phrase in enumerate(phrases(COMPLIANCE)):
+    for n, phrase in enumerate(PHRASES["compliance"]):
         for m, (voice, command) in enumerate(VOICES.items()):
             if not shutil.which(command[0]):
                 continue
             file = folder / f"{n:02d}-{voice}.wav"
-            text = CARRIERS[(n + m) % len(CARRIERS)].format(phrase)
+            text = PHRASES["carriers"][(n + m) % len(PHRASES["carriers"])].format(phrase)
             if not file.exists():
                 words = [part.format(text=text, file=file) for part in command]
                 subprocess.run(words, input=text, text=True, check=True, capture_output=True)
@@ -83,8 +68,9 @@ def carriers(folder):
 
 def main(speech, out):
     speech, out = Path(speech), Path(out)
-    write_policy(out / "orders.toml", "orders", phrases(ORDERS))
-    write_policy(out / "compliance.toml", "compliance", phrases(COMPLIANCE))
+    # Words that sound like one another: see config/policy.toml.
+    write_policy(out / "orders.toml", "orders", PHRASES["orders"], -3.0)
+    write_policy(out / "compliance.toml", "compliance", PHRASES["compliance"])
     write_list(out / "orders.csv", orders(speech))
     # Nobody says a compliance phrase in any of these.
     others = [file for folder in ("cohort", "orders", "speakers", "german") for file in sorted((speech / folder).rglob("*.flac"))]

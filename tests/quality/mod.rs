@@ -12,8 +12,9 @@ pub(crate) mod speech;
 use std::time::Instant;
 
 use sidetone::audio::decoder::Codec;
+use sidetone::call::inference::{Answer, Infer};
 use sidetone::call::media_plan::MediaPlan;
-use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
+use sidetone::call::media_session::{MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::consent::Consent;
 use sidetone::policy::evidence::Evidence;

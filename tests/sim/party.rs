@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use sidetone::audio::segmenter::Segment;
 use sidetone::call::enrollment_watch::Progress;
+use sidetone::call::inference::{Answer, Infer};
 use sidetone::call::media_plan::MediaPlan;
-use sidetone::call::media_session::{Answer, Infer, MediaSession, Output};
+use sidetone::call::media_session::{MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::call::voices::{Asker, VoiceWork};
 use sidetone::consent::consent::Consent;

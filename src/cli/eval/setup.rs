@@ -29,7 +29,7 @@ pub struct Setup {
     /// File of trials.
     #[arg(long, value_name = "FILE")]
     trials: PathBuf,
-    /// Channel that the compared recordings come by: mulaw, alaw, opus16, loss5, band, babble15, kitchen10,
+    /// Channel that the compared recordings come by: mulaw, alaw, opus16, loss5 (any per cent), band, babble15, kitchen10,
     /// noise10 (the last three with any ratio in dB); repeatable.
     #[arg(long, value_name = "NAME", default_value = "mulaw")]
     pub channel: Vec<Channel>,

@@ -1,0 +1,50 @@
+//! What a media session asks of the models, and what they answer.
+
+use crate::audio::mixed_stream::Chunk;
+use crate::audio::segmenter::Segment;
+use crate::audio::turns::Row;
+use crate::call::voices::{Asker, VoiceWork};
+use crate::keyword::spotter::Hit;
+use crate::speaker::embedder::Purpose;
+use crate::speaker::embedding::Embedding;
+
+/// Work for a model.
+#[derive(Clone, Debug)]
+pub enum Infer {
+    /// Speech to be embedded.
+    Speaker(VoiceWork),
+    /// A segment to be searched for phrases.
+    Keyword(Segment),
+    /// A piece of a mixed leg, of which it is to be said who speaks when.
+    Turns(Chunk),
+}
+
+/// What a model made of it; `None` where it failed or never got to it.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Infer::Speaker`].
+    Embedding {
+        /// Who asked.
+        asker: Asker,
+        /// Who was asked.
+        by: Purpose,
+        /// The number of the window.
+        window: u64,
+        /// Its voice.
+        embedding: Option<Embedding>,
+    },
+    /// To [`Infer::Keyword`].
+    Hits {
+        /// The segment.
+        segment: Segment,
+        /// The watched phrases in it.
+        hits: Option<Vec<Hit>>,
+    },
+    /// To [`Infer::Turns`].
+    Turns {
+        /// The number of the chunk.
+        chunk: u32,
+        /// Who speaks when in it.
+        rows: Option<Vec<Row>>,
+    },
+}

@@ -1,0 +1,194 @@
+//! What a party's segments come to: the phrases in them, how far they were looked for, and what was not.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::audio::pcm;
+use crate::audio::segmenter::{self, Segment};
+use crate::call::speaker_watch::share;
+use crate::keyword::spotter::Hit;
+use crate::policy::evidence::{Evidence, PhraseEvidence};
+
+/// Follows the segments of one party, in stream time.
+#[derive(Debug)]
+pub struct PhraseWatch {
+    settings: segmenter::Settings,
+    /// First sample of the spurt of talk that goes on.
+    open: Option<Duration>,
+    /// First samples of the segments that wait for their answer.
+    waiting: VecDeque<Duration>,
+    /// What was said until then is in segments.
+    settled: Duration,
+    told: Duration,
+    /// Speech offered to the keyword model, and speech that it worked on.
+    offered: Duration,
+    analysed: Duration,
+    evidence: VecDeque<Evidence>,
+}
+
+impl PhraseWatch {
+    /// Nothing heard yet.
+    pub fn new() -> Self {
+        Self {
+            settings: segmenter::Settings::default(),
+            open: None,
+            waiting: VecDeque::new(),
+            settled: Duration::ZERO,
+            told: Duration::ZERO,
+            offered: Duration::ZERO,
+            analysed: Duration::ZERO,
+            evidence: VecDeque::new(),
+        }
+    }
+
+    /// The party began to talk.
+    pub fn handle_talk(&mut self, at: Duration) {
+        self.open.get_or_insert(at.saturating_sub(self.settings.pre_roll));
+    }
+
+    /// The model is asked about `segment`.
+    pub fn handle_segment(&mut self, segment: &Segment) {
+        self.offered += pcm::duration_of(segment.samples.len() as u64);
+        self.waiting.push_back(segment.start);
+        if segment.cut {
+            self.open = Some(end_of(segment).saturating_sub(self.settings.carried));
+        }
+    }
+
+    /// What was said until `at` is in segments that were asked about, or was too short for one.
+    pub fn handle_settled(&mut self, at: Duration) {
+        (self.open, self.settled) = (None, at);
+        self.tell_progress();
+    }
+
+    /// The model has answered, `None` where it failed or never got to it. Of the speech so far, `concealed` was made up
+    /// and heard by nobody.
+    pub fn handle_hits(&mut self, segment: &Segment, hits: Option<Vec<Hit>>, concealed: Duration) {
+        if let Some(place) = self.waiting.iter().position(|start| *start == segment.start) {
+            self.waiting.remove(place);
+        }
+        if let Some(hits) = hits {
+            self.analysed += pcm::duration_of(segment.samples.len() as u64);
+            let coverage = share(self.analysed, self.offered + concealed);
+            self.evidence.extend(hits.into_iter().map(|hit| {
+                Evidence::Phrase(PhraseEvidence {
+                    phrase: hit.phrase,
+                    start: segment.start + hit.start,
+                    end: segment.start + hit.end,
+                    score: hit.score,
+                    exact: hit.exact,
+                    net_speech: segment.net_speech,
+                    coverage,
+                })
+            }));
+        } else {
+            self.evidence.push_back(Evidence::Gap { from: segment.start, to: end_of(segment) });
+        }
+        self.tell_progress();
+    }
+
+    /// What was learnt, in order.
+    pub fn poll_evidence(&mut self) -> Option<Evidence> {
+        self.evidence.pop_front()
+    }
+
+    /// How far everything is known, where that is further than was told. Silence is not in it, since how much of it
+    /// has been heard at a time is the network's doing.
+    fn tell_progress(&mut self) {
+        let talk = self.open.unwrap_or(self.settled);
+        let until = self.waiting.iter().copied().fold(talk, Duration::min);
+        if until > self.told {
+            self.told = until;
+            self.evidence.push_back(Evidence::Analysed { until });
+        }
+    }
+}
+
+impl Default for PhraseWatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Stream time after a segment's last sample.
+fn end_of(segment: &Segment) -> Duration {
+    segment.start + pcm::duration_of(segment.samples.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(start_s: u64, seconds: usize, cut: bool) -> Segment {
+        Segment {
+            samples: vec![0.0; 16_000 * seconds],
+            start: Duration::from_secs(start_s),
+            continued: false,
+            cut,
+            concealed_share: 0.0,
+            net_speech: Duration::ZERO,
+        }
+    }
+
+    fn told(watch: &mut PhraseWatch) -> Vec<Evidence> {
+        std::iter::from_fn(|| watch.poll_evidence()).collect()
+    }
+
+    fn analysed(seconds: u64) -> Evidence {
+        Evidence::Analysed { until: Duration::from_secs(seconds) }
+    }
+
+    #[test]
+    fn nothing_is_known_beyond_the_oldest_segment_that_waits() {
+        let s = Duration::from_secs;
+        let mut watch = PhraseWatch::new();
+        watch.handle_talk(s(3));
+        let (first, second) = (segment(3, 4, true), segment(5, 4, false));
+        watch.handle_segment(&first);
+        watch.handle_segment(&second);
+        watch.handle_settled(s(9));
+        assert_eq!(told(&mut watch), [analysed(3)]);
+        watch.handle_hits(&second, Some(Vec::new()), Duration::ZERO);
+        assert_eq!(told(&mut watch), [], "the first still waits");
+        watch.handle_hits(&first, Some(Vec::new()), Duration::ZERO);
+        assert_eq!(told(&mut watch), [analysed(9)]);
+        watch.handle_settled(s(9));
+        assert_eq!(told(&mut watch), [], "it was told");
+    }
+
+    #[test]
+    fn in_a_long_spurt_it_goes_on_segment_by_segment() {
+        let mut watch = PhraseWatch::new();
+        watch.handle_talk(Duration::from_secs(3));
+        let first = segment(3, 4, true);
+        watch.handle_segment(&first);
+        watch.handle_hits(&first, Some(Vec::new()), Duration::ZERO);
+        assert_eq!(told(&mut watch), [analysed(5)], "the next begins with the end of the first");
+    }
+
+    #[test]
+    fn a_segment_without_an_answer_is_a_gap_and_lowers_the_coverage() {
+        let mut watch = PhraseWatch::new();
+        let (lost, heard) = (segment(0, 2, false), segment(4, 2, false));
+        watch.handle_segment(&lost);
+        watch.handle_segment(&heard);
+        watch.handle_settled(Duration::from_secs(6));
+        watch.handle_hits(&lost, None, Duration::ZERO);
+        let gap = Evidence::Gap { from: Duration::ZERO, to: Duration::from_secs(2) };
+        assert_eq!(told(&mut watch), [gap, analysed(4)]);
+        let at = |ms| Duration::from_millis(ms);
+        let hit = Hit {
+            phrase: 0,
+            score: -1.0,
+            decoder: -1.0,
+            exact: false,
+            start: at(500),
+            end: at(900),
+        };
+        watch.handle_hits(&heard, Some(vec![hit]), Duration::ZERO);
+        let evidence = told(&mut watch);
+        let [Evidence::Phrase(phrase), known] = &evidence[..] else { panic!("{evidence:?}") };
+        assert_eq!((phrase.start, phrase.coverage), (at(4_500), 0.5));
+        assert_eq!(known, &analysed(6));
+    }
+}
