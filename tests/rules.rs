@@ -115,7 +115,7 @@ impl Scene {
         for step in steps {
             match *step {
                 Say(party, phrase, from, to) => self.say(party, phrase, (ms(from), ms(to))),
-                Known(party, until) => self.show(party, &Evidence::Analysed { until: ms(until) }),
+                Known(party, until) => self.show(party, &analysed(until)),
                 Gap(party, from, to) => {
                     self.show(party, &Evidence::Gap { from: ms(from), to: ms(to) });
                 }
@@ -156,7 +156,7 @@ impl Scene {
     fn finish(&mut self, at: u64) {
         let parties: Vec<Party> = self.legs.iter().map(|leg| leg.party).collect();
         for party in parties {
-            self.show(party, &Evidence::Analysed { until: ms(at) });
+            self.show(party, &analysed(at));
             let line = LineEvidence {
                 state: LineState::Closed,
                 at: ms(at),
@@ -203,6 +203,11 @@ fn ends(rules: &str, steps: &[Step]) -> String {
     let told = scene.told();
     assert_eq!(told.len(), 1, "{told:?}");
     told[0].1.clone()
+}
+
+/// Everything said by then was searched.
+fn analysed(until: u64) -> Evidence {
+    Evidence::Analysed { until: ms(until), net_speech: ms(until), coverage: 0.9 }
 }
 
 /// Plays each of the scenes and compares its verdicts with `tests/data/rules/FILE.json`; with

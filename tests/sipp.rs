@@ -77,7 +77,9 @@ fn rules_are_judged_while_the_call_goes_on_and_at_its_end() {
     let heaven = verdicts.iter().position(|verdict| verdict["phrase"] == "heaven");
     let violated = verdicts.iter().position(|verdict| verdict["state"] == "violated");
     assert!(violated < heaven, "the deadline was over two seconds before");
-    bench.stop();
+    let violated = &verdicts[violated.expect("it was just compared")];
+    assert_eq!(violated["coverage"], 1.0, "all of it was searched: {violated}");
+    assert_eq!(bench.appliance.stop().status.code(), Some(0));
 }
 
 /// The narrator says "going direct to heaven" five seconds after the call began.

@@ -23,6 +23,9 @@ pub struct PhraseWatch {
     /// Speech offered to the keyword model, and speech that it worked on.
     offered: Duration,
     analysed: Duration,
+    /// Net speech by the end of what was searched last, and the share of speech that was.
+    net_speech: Duration,
+    coverage: f64,
     evidence: VecDeque<Evidence>,
 }
 
@@ -37,6 +40,8 @@ impl PhraseWatch {
             told: Duration::ZERO,
             offered: Duration::ZERO,
             analysed: Duration::ZERO,
+            net_speech: Duration::ZERO,
+            coverage: 1.0,
             evidence: VecDeque::new(),
         }
     }
@@ -67,9 +72,13 @@ impl PhraseWatch {
         if let Some(place) = self.waiting.iter().position(|start| *start == segment.start) {
             self.waiting.remove(place);
         }
-        if let Some(hits) = hits {
+        if hits.is_some() {
             self.analysed += pcm::duration_of(segment.samples.len() as u64);
-            let coverage = share(self.analysed, self.offered + concealed);
+        }
+        self.coverage = share(self.analysed, self.offered + concealed);
+        self.net_speech = self.net_speech.max(segment.net_speech);
+        if let Some(hits) = hits {
+            let coverage = self.coverage;
             self.evidence.extend(hits.into_iter().map(|hit| {
                 Evidence::Phrase(PhraseEvidence {
                     phrase: hit.phrase,
@@ -99,7 +108,8 @@ impl PhraseWatch {
         let until = self.waiting.iter().copied().fold(talk, Duration::min);
         if until > self.told {
             self.told = until;
-            self.evidence.push_back(Evidence::Analysed { until });
+            let Self { net_speech, coverage, .. } = *self;
+            self.evidence.push_back(Evidence::Analysed { until, net_speech, coverage });
         }
     }
 }
@@ -134,8 +144,13 @@ mod tests {
         std::iter::from_fn(|| watch.poll_evidence()).collect()
     }
 
+    fn analysed_so_far(seconds: u64, coverage: f64) -> Evidence {
+        let (until, net_speech) = (Duration::from_secs(seconds), Duration::ZERO);
+        Evidence::Analysed { until, net_speech, coverage }
+    }
+
     fn analysed(seconds: u64) -> Evidence {
-        Evidence::Analysed { until: Duration::from_secs(seconds) }
+        analysed_so_far(seconds, 1.0)
     }
 
     #[test]
@@ -175,7 +190,7 @@ mod tests {
         watch.handle_settled(Duration::from_secs(6));
         watch.handle_hits(&lost, None, Duration::ZERO);
         let gap = Evidence::Gap { from: Duration::ZERO, to: Duration::from_secs(2) };
-        assert_eq!(told(&mut watch), [gap, analysed(4)]);
+        assert_eq!(told(&mut watch), [gap, analysed_so_far(4, 0.0)]);
         let at = |ms| Duration::from_millis(ms);
         let hit = Hit {
             phrase: 0,
@@ -189,6 +204,6 @@ mod tests {
         let evidence = told(&mut watch);
         let [Evidence::Phrase(phrase), known] = &evidence[..] else { panic!("{evidence:?}") };
         assert_eq!((phrase.start, phrase.coverage), (at(4_500), 0.5));
-        assert_eq!(known, &analysed(6));
+        assert_eq!(known, &analysed_so_far(6, 0.5));
     }
 }

@@ -411,8 +411,9 @@ mod tests {
     /// A spotter that knows how to say "certain death".
     fn listener(phrases: &[&str]) -> Spotter {
         let phrases = phrases.iter().map(|p| Phrase::new(p).expect("a sound phrase")).collect();
-        let wanted = ["certain", "death"].map(str::to_owned).into();
-        let lexicon = Lexicon::parse("certain S ER1 T AH0 N\ndeath D EH1 TH\n", &wanted);
+        let wanted = ["certain", "death", "meath"].map(str::to_owned).into();
+        let said = "certain S ER1 T AH0 N\ndeath D EH1 TH\nmeath M IY1 TH\n";
+        let lexicon = Lexicon::parse(said, &wanted);
         Spotter::new(tokenizer(), phrases, &lexicon.expect("a dictionary"), Settings::default())
     }
 
@@ -442,6 +443,23 @@ mod tests {
         let [hit] = &spotting.hits[..] else { panic!("{:?}", spotting.hits) };
         assert_eq!((hit.start, hit.end), (FRAME * 5, FRAME * 15));
         assert!(!hit.exact && hit.score < hit.decoder - 0.2, "{hit:?}");
+    }
+
+    #[test]
+    fn of_two_phrases_that_would_have_been_said_at_once_the_better_counts() {
+        let mut model = Parrot::new(&spell(" certain death"));
+        model.sounds_like = vec![(9, token('m'), -1.0)];
+        model.phones = Some(sure("_ _ _ _ _ s ɚ _ t ə n _ d ɛ θ _ _ _ _ _"));
+        let hits = |phrases: &[&str], model: &mut Parrot| {
+            let spotting = listener(phrases).spot(model, &segment(15));
+            spotting.expect("a parrot does not fail").hits.iter().map(|hit| hit.phrase).collect()
+        };
+        let alone: Vec<usize> = hits(&["certain meath"], &mut model);
+        assert_eq!(alone, [0], "it would be one by itself");
+        let both: Vec<usize> = hits(&["certain meath", "certain death"], &mut model);
+        assert_eq!(both, [1]);
+        let part: Vec<usize> = hits(&["certain", "certain death"], &mut model);
+        assert_eq!(part, [0, 1], "a part of the other is said with it");
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub enum Evidence {
     Analysed {
         /// By when.
         until: Duration,
+        /// Net speech heard by the end of what was searched last.
+        net_speech: Duration,
+        /// Share (0 to 1) of the speech heard that was really searched.
+        coverage: f64,
     },
     /// Speech in which nobody looked for phrases.
     Gap {

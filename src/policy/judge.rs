@@ -223,8 +223,9 @@ impl Judge {
                 self.ruling.tell(started, |time| Event::Talk { leg, talking, at: time(*at) });
                 None
             }
-            Evidence::Analysed { until } => {
+            Evidence::Analysed { until, net_speech, coverage } => {
                 let leg = number;
+                self.ruling.heard(leg, (*net_speech, *coverage));
                 self.ruling.tell(started, |time| Event::Analysed { leg, until: time(*until) });
                 None
             }

@@ -76,7 +76,8 @@ impl Ruling {
         model: &str,
     ) -> u32 {
         let leg = u32::try_from(self.legs.len()).expect("no conversation has 4 billion legs");
-        self.legs.push((party, Duration::ZERO, 0.0));
+        // Of nothing all was heard.
+        self.legs.push((party, Duration::ZERO, 1.0));
         if !model.is_empty() {
             self.model = Some(model.to_owned());
         }
