@@ -78,7 +78,7 @@
 //! 12. [`call::call::Call::handle_evidence`] asks [`policy::judge`], who says `Some(Verdict)` when a
 //!     conclusion changed
 //!     [`policy::ruling`] puts evidence into the conversation's time for [`policy::rules::book`], which decides a rule
-//!     once nothing still to come can alter it; [`cli::audit`] does so again from what was kept
+//!     once nothing still to come can alter it, by [`runtime::rulings`]' clock; [`cli::audit`] does so again from what was kept
 //! 13. the verdict goes out by [`sip::endpoint::Endpoint::send_info`], to standard output, into the
 //!     metrics and to whoever observes ([`runtime::observation`])
 //!
@@ -101,6 +101,9 @@
 //!    the real models, [`runtime::trial_run`] does so for a whole list
 //! 3. [`speaker::trials`] counts errors and costs, [`speaker::recalibration`] fits the site's own line;
 //!    [`cli::eval`] prints and draws, [`cli::calibrate`] writes
+//!
+//! Phrases go the same way: [`runtime::phrase_list`] reads what is said where, [`runtime::spotting_run`] cuts and searches,
+//! [`keyword::detections`] counts.
 //!
 //! # One SIP request, from socket to call
 //!

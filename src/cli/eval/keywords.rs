@@ -160,6 +160,14 @@ fn print(
     detections: &[Detection],
     hours: f64,
 ) {
+    if configured.said == 0 {
+        return println!(
+            "  {system:<18} at {:>5.2}: none was said, {} false alarms, {:.2} an hour",
+            configured.threshold,
+            configured.false_alarms,
+            configured.false_alarms as f64 / hours
+        );
+    }
     let (low, high) = wilson(configured.recall(), configured.said);
     println!(
         "  {system:<18} at {:>5.2}: {:.3} [{low:.3} {high:.3}] of {}, {} false alarms, {:.2} an hour",
