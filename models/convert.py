@@ -13,7 +13,7 @@ import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
-FLOAT, INT8, INT64 = 1, 3, 7  # TensorProto.DataType, and the same in ort.fbs
+FLOAT, UINT8, INT8, INT64 = 1, 2, 3, 7  # TensorProto.DataType, and the same in ort.fbs
 PRODUCER = b"sidetone models/convert.py"
 
 
@@ -23,7 +23,9 @@ class CannotConvert(Exception):
 
 def convert(step, data):
     """The ONNX file that `step` of the manifest makes of the bytes `data`."""
-    steps = {"fold": fold, "ge2e": ge2e}
+    import moonshine  # which takes its tools from here
+
+    steps = {"fold": fold, "ge2e": ge2e, "moonshine-audio": moonshine.audio, "moonshine-steps": moonshine.steps}
     if step not in steps:
         raise CannotConvert(f"there is no conversion {step!r}, only {' and '.join(sorted(steps))}")
     try:

@@ -10,12 +10,15 @@ mod store;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sidetone::audio::mel::MelSpectrum;
 use sidetone::keyword::acoustic_model::{AcousticModel, SAMPLE_RATE};
 use sidetone::keyword::lexicon::Lexicon;
 use sidetone::keyword::phrase::Phrase;
+use sidetone::keyword::schedule::Turn;
+use sidetone::keyword::searches::{Job, Searches};
 use sidetone::keyword::spotter::{Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
 use sidetone::runtime::installed::MANIFEST;
@@ -27,7 +30,7 @@ use sidetone::speaker::embedder::Embedder;
 use sidetone::speaker::embedder::Purpose;
 use store::{skip, store};
 
-const PIECE: usize = 8 * SAMPLE_RATE;
+const PIECE: usize = 4 * SAMPLE_RATE;
 const RECORDINGS: [&str; 3] = ["two_cities", "beckett", "endgame_nagg_nell"];
 
 #[test]
@@ -39,6 +42,7 @@ fn it_hears_what_the_reference_hears() {
     // Of a phrase that nobody knows how to say the decoder is always asked, so it writes everything.
     let phrase = Phrase::new("bonneted").expect("a phrase");
     let spotter = Spotter::new(tokenizer, vec![phrase], &Lexicon::default(), Settings::default());
+    let spotter = Arc::new(spotter);
     for name in RECORDINGS {
         let samples = floats(&recording(&store, name));
         let pieces = samples.chunks(PIECE).filter(|piece| piece.len() >= SAMPLE_RATE / 2);
@@ -152,7 +156,7 @@ fn phrases_on_the_telephone_are_found_where_they_were_said() {
         for (phrase, said) in phrases {
             let spotter = spotter(&tokenizer, &[phrase]);
             // Three cuts of the segment around the phrase.
-            for before in [1.3, 3.0, 5.0].into_iter().filter(|before| *before < said.start) {
+            for before in [0.5, 1.3, 2.6].into_iter().filter(|before| *before < said.start) {
                 let cut = said.start - before;
                 let first = (cut * SAMPLE_RATE as f64) as usize;
                 let segment = &samples[first..samples.len().min(first + PIECE)];
@@ -186,10 +190,46 @@ fn a_phrase_that_nobody_said_is_found_nowhere() {
 }
 
 #[test]
+fn segments_are_searched_together_as_alone() {
+    let Some(store) = store() else { return };
+    let (mut model, tokenizer) = moonshine(&store);
+    // Two that are said, one that is nearly, and one about which the decoder is asked everywhere.
+    let phrases = ["best of times", "winter of despair", "everything behind us", "bonneted"];
+    let spotter = spotter(&tokenizer, &phrases);
+    let samples = telephone(&recording(&store, "two_cities"));
+    let segments: Vec<Vec<f32>> =
+        (0..12).map(|n| samples[n * 25_600..][..PIECE - n * 2_000].to_vec()).collect();
+    let (mut searches, now) = (Searches::new(), Instant::now());
+    let (mut waiting, mut answers) = (segments.iter().enumerate(), vec![None; segments.len()]);
+    let mut next = waiting.next();
+    while answers.contains(&None) {
+        let due = now + Duration::from_secs(1);
+        match searches.next(now, &model, next.map(|_| due)) {
+            Turn::Admit => {
+                let spotter = Arc::clone(&spotter);
+                let job = Job { of: next.expect("one waits"), due, spotter };
+                searches.admit(&mut model, job, |(_, segment)| segment).expect("a run");
+                next = waiting.next();
+            }
+            turn => searches.run(&mut model, turn).expect("a run"),
+        }
+        while let Some(((number, _), spotting)) = searches.poll() {
+            answers[number] = spotting;
+        }
+    }
+    let hits: usize = answers.iter().flatten().map(|spotting| spotting.hits.len()).sum();
+    assert!(hits >= 2, "{hits} hits in all");
+    for (segment, together) in segments.iter().zip(answers) {
+        let alone = spotter.spot(&mut model, segment).expect("a run");
+        assert_eq!(Some(alone), together, "to the last bit");
+    }
+}
+
+#[test]
 fn an_encoder_frame_is_384_samples() {
     let Some(store) = store() else { return };
     let mut model = moonshine(&store).0;
-    for seconds in [1, 3, 8] {
+    for seconds in [1, 3, 4] {
         let audio = model.encode(&vec![0.01; seconds * SAMPLE_RATE]).expect("a run");
         let frames = model.frames(&audio);
         assert!((seconds * SAMPLE_RATE / 384).abs_diff(frames) <= 2, "{seconds} s: {frames}");
@@ -210,21 +250,18 @@ fn speaker(store: &Path, purpose: Purpose) -> SpeakerModel {
 }
 
 fn moonshine(store: &Path) -> (MoonshineModel, Arc<Tokenizer>) {
-    let folder = store.join("moonshine-tiny-en");
-    let (encoder, decoder) = ("encoder_model.ort", "decoder_model_merged.ort");
-    let (encoder, decoder) = (folder.join(encoder), folder.join(decoder));
-    let head = store.join("phone-head/phone_head.onnx");
-    let model = MoonshineModel::load(&runtime(store), &encoder, &decoder, &head);
-    let vocabulary = std::fs::read(folder.join("tokenizer.bin")).expect("the vocabulary");
+    let model = MoonshineModel::load(&runtime(store), store);
+    let vocabulary = std::fs::read(store.join("moonshine-tiny-en/tokenizer.bin"));
+    let vocabulary = vocabulary.expect("the vocabulary");
     (model.expect("the model"), Arc::new(Tokenizer::parse(&vocabulary).expect("a vocabulary")))
 }
 
-fn spotter(tokenizer: &Arc<Tokenizer>, phrases: &[&str]) -> Spotter {
+fn spotter(tokenizer: &Arc<Tokenizer>, phrases: &[&str]) -> Arc<Spotter> {
     let phrases: Vec<_> = phrases.iter().map(|text| Phrase::new(text).expect("a phrase")).collect();
     let said = store().expect("the model came from it").join("cmudict/cmudict.dict");
     let said = std::fs::read_to_string(said).expect("the words");
     let lexicon = Lexicon::of_phrases(&said, &phrases).expect("a dictionary");
-    Spotter::new(Arc::clone(tokenizer), phrases, &lexicon, Settings::default())
+    Arc::new(Spotter::new(Arc::clone(tokenizer), phrases, &lexicon, Settings::default()))
 }
 
 /// A recording at 16 kHz, by the rule that `moonshine_expected.py` states.

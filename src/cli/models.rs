@@ -15,6 +15,7 @@ use crate::runtime::models::{Manifest, Status};
 const FETCH: &str = include_str!("../../models/fetch");
 /// What it imports, and what that reads.
 const CONVERT: &str = include_str!("../../models/convert.py");
+const MOONSHINE: &str = include_str!("../../models/moonshine.py");
 const TELEPHONE_HEAD: &[u8] = include_bytes!("../../models/tel_head.npz");
 
 /// Subcommands of `sidetone models`.
@@ -124,6 +125,7 @@ fn fetch(folder: &Folder) -> Result<Outcome, Refusal> {
     let (script, manifest) = (scratch.path().join("fetch"), scratch.path().join("manifest.toml"));
     fs::write(&script, FETCH)?;
     fs::write(scratch.path().join("convert.py"), CONVERT)?;
+    fs::write(scratch.path().join("moonshine.py"), MOONSHINE)?;
     fs::write(scratch.path().join("tel_head.npz"), TELEPHONE_HEAD)?;
     fs::write(&manifest, MANIFEST)?;
     let status = Process::new("python3")

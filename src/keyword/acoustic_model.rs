@@ -20,19 +20,16 @@ pub const BEGIN: TokenId = 1;
 /// The token by which the decoder says that there is no more, `</s>`.
 pub const END: TokenId = 2;
 
-/// An encoder and an autoregressive decoder.
+/// An encoder, and an autoregressive decoder of several segments at once.
 ///
-/// Encoded audio and the decoder's memory stay inside the model's own types, because copying them
-/// costs more than a step. Logits are lent for the length of a call, for the same reason: 32,768
-/// numbers a token. Scores of [`Self::first`] and of [`Self::step`] may differ (dynamic int8 scales
-/// depend on the whole tensor), so only compare scores from one path.
+/// Encoded audio and the decoder's memory stay inside the model's own types, because copying them costs more than a
+/// step. Log-probabilities are lent for the length of a call, for the same reason: 32,768 numbers a token. What is said
+/// of a segment does not depend on those that are decoded beside it.
 pub trait AcousticModel {
-    /// Why a run failed. The segment is dropped and counted; the call goes on.
+    /// Why a run failed. The segments in it are dropped and counted; their calls go on.
     type Error: std::error::Error + Send + Sync + 'static;
     /// A segment as the decoder hears it.
     type Audio;
-    /// What the decoder remembers: one entry per token that it was fed, [`BEGIN`] included.
-    type Cache;
 
     /// Hears a segment of mono speech, 16 kHz in [-1, 1].
     fn encode(&mut self, samples: &[f32]) -> Result<Self::Audio, Self::Error>;
@@ -43,48 +40,46 @@ pub trait AcousticModel {
     /// Encoder frames in `audio`, each [`FRAME`] long.
     fn frames(&self, audio: &Self::Audio) -> usize;
 
-    /// Feeds [`BEGIN`] to an empty memory; `see` is lent the logits of the token after it.
-    fn first(
-        &mut self,
-        audio: &Self::Audio,
-        see: &mut dyn FnMut(&[f32]),
-    ) -> Result<Self::Cache, Self::Error>;
+    /// Segments that may be decoded at the same time.
+    fn lanes(&self) -> usize;
 
-    /// Feeds one more token; `see` is lent the logits of the token after it.
+    /// Begins to decode `audio` with an empty memory, in a lane that is free: the caller keeps to [`Self::lanes`].
+    fn open(&mut self, audio: &Self::Audio) -> Result<Lane, Self::Error>;
+
+    /// Feeds each lane one token, which its memory keeps. `see` is lent, by place in `fed`, the natural logs of the
+    /// probabilities of every token after it.
     fn step(
         &mut self,
-        audio: &Self::Audio,
-        cache: Self::Cache,
-        token: TokenId,
-        see: &mut dyn FnMut(&[f32]),
-    ) -> Result<Self::Cache, Self::Error>;
-
-    /// Feeds `query.tokens` after a part of the memory, and leaves the memory as it was.
-    /// `see` is lent the logits after each of them, with its place in `query.tokens`.
-    fn score(
-        &mut self,
-        audio: &Self::Audio,
-        cache: &Self::Cache,
-        query: &Query<'_>,
+        fed: &[(Lane, TokenId)],
         see: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<(), Self::Error>;
+
+    /// Feeds the tokens of each query after a part of the lane's memory, and leaves the memory as it was; the decoder
+    /// may attend to the frames `heard` meanwhile. `see` is lent the natural logs of the probabilities after each of
+    /// them, by the place of the query and its place in `tokens`.
+    fn score(
+        &mut self,
+        lane: Lane,
+        heard: Range<usize>,
+        queries: &[Query<'_>],
+        see: &mut dyn FnMut(usize, usize, &[f32]),
+    ) -> Result<(), Self::Error>;
+
+    /// The segment of `lane` is done with.
+    fn close(&mut self, lane: Lane);
 }
+
+/// One of the segments that are being decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Lane(pub usize);
 
 /// A question beside the decoder's own path: what if these tokens came here?
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Query<'a> {
-    /// Entries of the memory that count; the rest has not been said yet.
+    /// Entries of the memory that count, [`BEGIN`] included; the rest has not been said yet.
     pub history: usize,
-    /// The frames that the decoder may attend to while it is fed `tokens`.
-    pub heard: Range<usize>,
     /// What is fed, never empty.
     pub tokens: &'a [TokenId],
-}
-
-/// ln(sum(exp(`logits`))): subtracted from a logit it leaves the natural log of a probability.
-pub fn log_normalizer(logits: &[f32]) -> f32 {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    highest + logits.iter().map(|logit| (logit - highest).exp()).sum::<f32>().ln()
 }
 
 #[cfg(test)]
@@ -99,6 +94,10 @@ pub(crate) mod tests {
         /// Tokens that sound like the spoken one at the same place, with their log-probability.
         pub(crate) sounds_like: Vec<(usize, TokenId, f32)>,
         pub(crate) runs: usize,
+        /// By lane, the frames of its segment and the entries of its memory.
+        lanes: Vec<Option<(usize, usize)>>,
+        /// Lanes of each step.
+        pub(crate) batches: Vec<usize>,
         /// What its phone head hears, if it has one.
         pub(crate) phones: Option<PhoneScores>,
     }
@@ -106,6 +105,7 @@ pub(crate) mod tests {
     /// Log-probability of what is not heard.
     pub(crate) const UNHEARD: f32 = -12.0;
     pub(crate) const FRAMES_PER_TOKEN: usize = 10;
+    pub(crate) const LANES: usize = 3;
     const VOCABULARY: usize = 300;
 
     #[derive(Debug, thiserror::Error)]
@@ -114,12 +114,19 @@ pub(crate) mod tests {
 
     impl Parrot {
         pub(crate) fn new(says: &[TokenId]) -> Self {
-            Self { says: says.to_vec(), sounds_like: Vec::new(), runs: 0, phones: None }
+            Self {
+                says: says.to_vec(),
+                sounds_like: Vec::new(),
+                runs: 0,
+                lanes: vec![None; LANES],
+                batches: Vec::new(),
+                phones: None,
+            }
         }
 
-        fn logits(&mut self, place: usize, heard: &Range<usize>) -> Vec<f32> {
+        fn log_probabilities(&mut self, place: usize, heard: &Range<usize>) -> Vec<f32> {
             self.runs += 1;
-            let mut logits = vec![UNHEARD; VOCABULARY];
+            let mut log_p = vec![UNHEARD; VOCABULARY];
             // What it is asked about it may have heard elsewhere, after the same token.
             let pair =
                 |place: usize| (place.checked_sub(1).map(|p| self.says[p]), self.says[place]);
@@ -131,22 +138,21 @@ pub(crate) mod tests {
                 });
             match self.says.get(place) {
                 Some(&token) if known => {
-                    logits[token as usize] = 0.0;
-                    for &(_, twin, log_p) in self.sounds_like.iter().filter(|s| s.0 == place) {
-                        logits[twin as usize] = log_p;
+                    log_p[token as usize] = 0.0;
+                    for &(_, twin, likely) in self.sounds_like.iter().filter(|s| s.0 == place) {
+                        log_p[twin as usize] = likely;
                     }
                 }
-                Some(_) => logits[0] = 0.0,
-                None => logits[END as usize] = 0.0,
+                Some(_) => log_p[0] = 0.0,
+                None => log_p[END as usize] = 0.0,
             }
-            logits
+            log_p
         }
     }
 
     impl AcousticModel for Parrot {
         type Error = Never;
         type Audio = usize;
-        type Cache = usize;
 
         fn encode(&mut self, samples: &[f32]) -> Result<usize, Never> {
             Ok(samples.len() / FRAME_SAMPLES)
@@ -160,43 +166,52 @@ pub(crate) mod tests {
             *audio
         }
 
-        fn first(&mut self, audio: &usize, see: &mut dyn FnMut(&[f32])) -> Result<usize, Never> {
-            see(&self.logits(0, &(0..*audio)));
-            Ok(1)
+        fn lanes(&self) -> usize {
+            LANES
+        }
+
+        fn open(&mut self, audio: &usize) -> Result<Lane, Never> {
+            let free = self.lanes.iter().position(Option::is_none).expect("a lane is free");
+            self.lanes[free] = Some((*audio, 0));
+            Ok(Lane(free))
         }
 
         fn step(
             &mut self,
-            audio: &usize,
-            cache: usize,
-            _token: TokenId,
-            see: &mut dyn FnMut(&[f32]),
-        ) -> Result<usize, Never> {
-            see(&self.logits(cache, &(0..*audio)));
-            Ok(cache + 1)
+            fed: &[(Lane, TokenId)],
+            see: &mut dyn FnMut(usize, &[f32]),
+        ) -> Result<(), Never> {
+            self.batches.push(fed.len());
+            for (place, (lane, token)) in fed.iter().enumerate() {
+                let (frames, memory) = self.lanes[lane.0].as_mut().expect("an open lane");
+                assert_eq!(*token == BEGIN, *memory == 0, "it begins with BEGIN");
+                *memory += 1;
+                let (frames, at) = (*frames, *memory - 1);
+                see(place, &self.log_probabilities(at, &(0..frames)));
+            }
+            Ok(())
         }
 
         fn score(
             &mut self,
-            _audio: &usize,
-            cache: &usize,
-            query: &Query<'_>,
-            see: &mut dyn FnMut(usize, &[f32]),
+            lane: Lane,
+            heard: Range<usize>,
+            queries: &[Query<'_>],
+            see: &mut dyn FnMut(usize, usize, &[f32]),
         ) -> Result<(), Never> {
-            assert!(query.history <= *cache, "the memory holds what a query looks back on");
-            for place in 0..query.tokens.len() {
-                see(place, &self.logits(query.history + place, &query.heard));
+            let (_, memory) = self.lanes[lane.0].expect("an open lane");
+            for (number, query) in queries.iter().enumerate() {
+                assert!(query.history <= memory, "the memory holds what a query looks back on");
+                for place in 0..query.tokens.len() {
+                    see(number, place, &self.log_probabilities(query.history + place, &heard));
+                }
             }
             Ok(())
         }
-    }
 
-    #[test]
-    fn a_normalizer_makes_probabilities_that_sum_to_one() {
-        let logits = [1.0_f32, 30.0, 29.0, -4.0];
-        let normalizer = log_normalizer(&logits);
-        let sum: f32 = logits.iter().map(|logit| (logit - normalizer).exp()).sum();
-        assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+        fn close(&mut self, lane: Lane) {
+            self.lanes[lane.0].take().expect("an open lane");
+        }
     }
 
     #[test]

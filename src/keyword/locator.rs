@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::keyword::acoustic_model::{AcousticModel, BEGIN, FRAME, Query, TokenId, log_normalizer};
+use crate::keyword::acoustic_model::{AcousticModel, BEGIN, FRAME, Lane, Query, TokenId};
 
 /// A fall of the mean log-probability per token by so much means that a part is not heard.
 /// Smaller values follow noise in weak hits, larger ones let the last syllable go.
@@ -35,10 +35,10 @@ const RESOLUTION: usize = 3;
 pub struct Locator<'a, M: AcousticModel> {
     /// The model that decoded the segment.
     pub model: &'a mut M,
-    /// The segment.
-    pub audio: &'a M::Audio,
-    /// The decoder's memory of at least `context`.
-    pub cache: &'a M::Cache,
+    /// Where it did; its memory is of at least each `context`.
+    pub lane: Lane,
+    /// Encoder frames of the segment.
+    pub frames: usize,
 }
 
 /// A text at its place among the tokens of a segment.
@@ -57,7 +57,7 @@ impl<M: AcousticModel> Locator<'_, M> {
     /// the places of one phrase: else the model may be asked about the second time that it was said,
     /// and hear the first.
     pub fn locate(&mut self, places: &[Place<'_>]) -> Result<Vec<Range<Duration>>, M::Error> {
-        let frames = self.model.frames(self.audio);
+        let frames = self.frames;
         let mut known_by = Vec::new();
         let mut after = 0;
         for place in places {
@@ -132,10 +132,10 @@ impl<M: AcousticModel> Locator<'_, M> {
         let before = context.last().copied().unwrap_or(BEGIN);
         let mut tokens = vec![before];
         tokens.extend(&text[..text.len() - 1]);
-        let query = Query { history: context.len(), heard, tokens: &tokens };
+        let query = Query { history: context.len(), tokens: &tokens };
         let mut sum = 0.0;
-        self.model.score(self.audio, self.cache, &query, &mut |place, logits| {
-            sum += logits[text[place] as usize] - log_normalizer(logits);
+        self.model.score(self.lane, heard, &[query], &mut |_, place, log_p| {
+            sum += log_p[text[place] as usize];
         })?;
         Ok(sum / text.len() as f32)
     }
@@ -155,7 +155,12 @@ mod tests {
     fn locate(says: &[TokenId], texts: &[Range<usize>]) -> (Vec<Range<Duration>>, usize) {
         let mut model = Parrot::new(says);
         let frames = says.len() * FRAMES_PER_TOKEN;
-        let mut locator = Locator { model: &mut model, audio: &frames, cache: &(says.len() + 1) };
+        let lane = model.open(&frames).expect("a parrot does not fail");
+        for token in [BEGIN].iter().chain(says) {
+            model.step(&[(lane, *token)], &mut |_, _| {}).expect("a parrot does not fail");
+        }
+        model.runs = 0;
+        let mut locator = Locator { model: &mut model, lane, frames };
         let places: Vec<Place<'_>> = texts
             .iter()
             .map(|text| Place { context: &says[..text.start], text: &says[text.clone()] })

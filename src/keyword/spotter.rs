@@ -3,37 +3,29 @@
 //! The phones rule out most phrases in most segments, and those never see the decoder, which costs five
 //! times as much as all before it.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::keyword::acoustic_model::{
-    AcousticModel, FRAME, Query, SAMPLE_RATE, TokenId, log_normalizer,
-};
+use crate::keyword::acoustic_model::{AcousticModel, SAMPLE_RATE, TokenId};
 use crate::keyword::lexicon::Lexicon;
-use crate::keyword::locator::{Locator, Place};
 use crate::keyword::phone_search::{PhoneSearch, Span};
 use crate::keyword::phones::{PhoneId, PhoneScores};
 use crate::keyword::phrase::Phrase;
 use crate::keyword::pronunciation::pronunciations;
+use crate::keyword::search::{Need, Search, decode};
 use crate::keyword::tokenizer::Tokenizer;
-use crate::keyword::transcriber::{Decoding, decode};
 use crate::keyword::transcript::Transcript;
 
-/// 8 s: the encoder attends to a whole segment, so its cost and memory grow faster than length.
-pub const LONGEST_SEGMENT: Duration = Duration::from_secs(8);
+/// 4 s, as the segmenter cuts: the encoder attends to a whole segment, so its cost and memory grow faster than length.
+pub const LONGEST_SEGMENT: Duration = Duration::from_secs(4);
 /// Below 0.2 s the encoder has too few frames, and nobody has said a phrase.
 const SHORTEST_SEGMENT: usize = SAMPLE_RATE / 5;
 /// The level on which the thresholds were measured: the 95th percentile of the magnitude.
 const LEVEL: f32 = 0.12;
 /// At most 40 dB: silence is not to be made into speech.
 const MOST_GAIN: f32 = 100.0;
-/// No phrase begins where its first token is less probable than e^-9: it bounds the cost of short
-/// lists of common words, and was in force when the threshold was measured.
-const FIRST_TOKEN_GATE: f32 = -9.0;
-
 /// By phones of a phrase: the score per phone from which on they speak for it enough to ask the decoder, nats. Shorter
 /// ones than the shortest are everywhere, and always asked about. Of 901 phrases that were said these keep .997
 /// (mu-law, 25 confusable phrases of 5 to 14 phones), and of 160 compliance phrases all.
@@ -74,7 +66,8 @@ pub struct Hit {
     pub decoder: f32,
     /// The words stand in the model's own text.
     pub exact: bool,
-    /// When it began, from the start of the segment: by the alignment of its phones, or else by a [`Locator`].
+    /// When it began, from the start of the segment: by the alignment of its phones, or else by a
+    /// [`Locator`](crate::keyword::locator::Locator).
     pub start: Duration,
     /// When it ended, from the start of the segment.
     pub end: Duration,
@@ -118,32 +111,26 @@ pub struct Spotter {
 
 /// A phrase that may have been said in a segment.
 #[derive(Debug)]
-struct Candidate {
-    phrase: usize,
+pub struct Candidate {
+    /// Its place in the list.
+    pub phrase: usize,
     /// Where, by its phones, best first; empty where nothing is known of them.
-    spans: Vec<Span>,
+    pub spans: Vec<Span>,
 }
 
 impl Candidate {
     /// What the phones add to the decoder's score, nats.
-    fn phones(&self) -> f32 {
+    pub fn phones(&self) -> f32 {
         self.spans.first().map_or(0.0, |span| PHONES_WEIGH * span.score)
     }
 }
 
 /// One way in which the model may write a phrase.
 #[derive(Debug)]
-struct Spelling {
-    phrase: usize,
-    tokens: Vec<TokenId>,
-}
-
-/// The best place for a phrase that the model did not write.
-#[derive(Clone, Copy, Debug)]
-struct Guess {
-    score: f32,
-    place: usize,
-    spelling: usize,
+pub(super) struct Spelling {
+    pub(super) phrase: usize,
+    /// Never empty.
+    pub(super) tokens: Vec<TokenId>,
 }
 
 impl Spotter {
@@ -183,75 +170,68 @@ impl Spotter {
         &self.phrases
     }
 
+    /// The score that a phrase needs; see [`Settings::threshold`].
+    pub(super) fn threshold(&self, phrase: usize) -> f32 {
+        self.thresholds[phrase]
+    }
+
+    /// Every way in which a phrase may be written.
+    pub(super) fn spellings(&self) -> &[Spelling] {
+        &self.spellings
+    }
+
+    /// What the model's tokens spell.
+    pub(super) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
     /// Searches one segment: mono, 16 kHz, any level, at most [`LONGEST_SEGMENT`].
     pub fn spot<M: AcousticModel>(
-        &self,
+        self: &Arc<Self>,
         model: &mut M,
         samples: &[f32],
     ) -> Result<Spotting, SpotError<M::Error>> {
+        let Some(mut search) = self.begin(model, samples)? else { return Ok(Spotting::default()) };
+        let lane = search.lane();
+        let spotting = loop {
+            let step = match search.need() {
+                Need::Step => decode(model, &mut [&mut search]),
+                Need::Answers => search.ask(model),
+                Need::Conclusion => break search.conclude(model),
+            };
+            if let Err(error) = step {
+                break Err(error);
+            }
+        };
+        model.close(lane);
+        Ok(spotting?)
+    }
+
+    /// Hears one segment, as [`Self::spot`] takes it, and begins to search it in a lane of the model; `None` where its
+    /// phones rule out every phrase.
+    pub fn begin<M: AcousticModel>(
+        self: &Arc<Self>,
+        model: &mut M,
+        samples: &[f32],
+    ) -> Result<Option<Search>, SpotError<M::Error>> {
         if samples.len() > LONGEST_SEGMENT.as_secs() as usize * SAMPLE_RATE {
             return Err(SpotError::TooLong { samples: samples.len() });
         }
         if samples.len() < SHORTEST_SEGMENT {
-            return Ok(Spotting::default());
+            return Ok(None);
         }
         let audio = model.encode(&levelled(samples))?;
         let candidates = self.candidates(model.phones(&audio)?.as_ref());
         if candidates.is_empty() {
-            return Ok(Spotting::default());
+            return Ok(None);
         }
-        let asked: Vec<bool> = (0..self.phrases.len())
-            .map(|phrase| candidates.iter().any(|candidate| candidate.phrase == phrase))
-            .collect();
-        // At every place of the text, how probable each spelling's first token is there.
-        let mut first_tokens: Vec<Vec<f32>> = Vec::new();
-        let decoding = decode(model, &audio, samples.len(), &mut |logits| {
-            let normalizer = log_normalizer(logits);
-            let first = |s: &Spelling| {
-                if asked[s.phrase] {
-                    logits[s.tokens[0] as usize] - normalizer
-                } else {
-                    f32::NEG_INFINITY
-                }
-            };
-            first_tokens.push(self.spellings.iter().map(first).collect());
-        })?;
-        let transcript = Transcript::new(&self.tokenizer, &decoding.tokens);
-
-        let mut hits = Vec::new();
-        for candidate in &candidates {
-            let phrase = candidate.phrase;
-            let forms = self.phrases[phrase].normal_forms();
-            let mut said: Vec<Range<usize>> =
-                forms.iter().flat_map(|form| transcript.find(form)).collect();
-            said.sort_by_key(|tokens| tokens.start);
-            let place = |start: usize, text| Place { context: &decoding.tokens[..start], text };
-            let mut places: Vec<Place<'_>> = said
-                .into_iter()
-                .map(|tokens| place(tokens.start, &decoding.tokens[tokens]))
-                .collect();
-            let (exact, mut score, mut decoder) = (!places.is_empty(), 0.0, 0.0);
-            if !exact
-                && let Some(guess) =
-                    self.guess(model, &audio, &decoding, &first_tokens, candidate)?
-            {
-                places.push(place(guess.place, &self.spellings[guess.spelling].tokens));
-                (score, decoder) = (guess.score + candidate.phones(), guess.score);
-            }
-            let times = match &candidate.spans[..] {
-                spans if spans.len() >= places.len() => times(&spans[..places.len()]),
-                _ => Locator { model, audio: &audio, cache: &decoding.cache }.locate(&places)?,
-            };
-            for Range { start, end } in times {
-                hits.push(Hit { phrase, score, decoder, exact, start, end });
-            }
-        }
-        Ok(Spotting { hits: self.without_rivals(&hits), transcript })
+        let (lane, frames) = (model.open(&audio)?, model.frames(&audio));
+        Ok(Some(Search::new(Arc::clone(self), candidates, lane, frames)))
     }
 
     /// Of two phrases that would have been said at once only the better: people say one thing at a time. One that is part
     /// of the other is no rival: "mocha" and "iced mocha".
-    fn without_rivals(&self, hits: &[Hit]) -> Vec<Hit> {
+    pub(super) fn without_rivals(&self, hits: &[Hit]) -> Vec<Hit> {
         let beaten = |hit: &Hit| {
             hits.iter().any(|other| {
                 let common = hit.end.min(other.end).saturating_sub(hit.start.max(other.start));
@@ -279,56 +259,6 @@ impl Spotter {
         };
         self.ways.iter().enumerate().filter_map(candidate).collect()
     }
-
-    /// The most probable place and spelling of a candidate, if it is probable enough.
-    fn guess<M: AcousticModel>(
-        &self,
-        model: &mut M,
-        audio: &M::Audio,
-        decoding: &Decoding<M::Cache>,
-        first_tokens: &[Vec<f32>],
-        candidate: &Candidate,
-    ) -> Result<Option<Guess>, M::Error> {
-        let phrase = candidate.phrase;
-        let least = self.thresholds[phrase] - candidate.phones();
-        let mut best: Option<Guess> = None;
-        for (place, log_p) in first_tokens.iter().enumerate() {
-            for (spelling, Spelling { tokens, .. }) in
-                self.spellings.iter().enumerate().filter(|s| s.1.phrase == phrase)
-            {
-                let length = tokens.len() as f32;
-                // No log-probability exceeds 0, so one token can already spend what all may.
-                let floor = best.map_or(least, |b| b.score) * length;
-                if log_p[spelling] < floor.max(FIRST_TOKEN_GATE) {
-                    continue;
-                }
-                let mut sum = log_p[spelling];
-                if let [fed @ .., _] = tokens.as_slice()
-                    && !fed.is_empty()
-                {
-                    let heard = 0..model.frames(audio);
-                    let query = Query { history: place + 1, heard, tokens: fed };
-                    model.score(audio, &decoding.cache, &query, &mut |at, logits| {
-                        sum += logits[tokens[at + 1] as usize] - log_normalizer(logits);
-                    })?;
-                }
-                let score = sum / length;
-                if score >= least && best.is_none_or(|b| score > b.score) {
-                    best = Some(Guess { score, place, spelling });
-                }
-            }
-        }
-        Ok(best)
-    }
-}
-
-/// When what lies in `spans` was said, in the order of time.
-fn times(spans: &[Span]) -> Vec<Range<Duration>> {
-    let at = |frame: usize| FRAME * u32::try_from(frame).expect("a segment of some seconds");
-    let mut times: Vec<_> =
-        spans.iter().map(|span| at(span.frames.start)..at(span.frames.end)).collect();
-    times.sort_by_key(|time| time.start);
-    times
 }
 
 /// `samples` at the level on which the thresholds were measured.
@@ -343,8 +273,8 @@ fn levelled(samples: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keyword::acoustic_model::FRAME_SAMPLES;
     use crate::keyword::acoustic_model::tests::{FRAMES_PER_TOKEN, Parrot};
+    use crate::keyword::acoustic_model::{FRAME, FRAME_SAMPLES};
     use crate::keyword::phones::tests::sure;
     use crate::keyword::tokenizer::tests::toy;
 
@@ -368,9 +298,10 @@ mod tests {
         text.chars().map(token).collect()
     }
 
-    fn spotter(phrases: &[&str]) -> Spotter {
+    fn spotter(phrases: &[&str]) -> Arc<Spotter> {
         let phrases = phrases.iter().map(|p| Phrase::new(p).expect("a sound phrase")).collect();
-        Spotter::new(tokenizer(), phrases, &Lexicon::default(), Settings { threshold: -1.5 })
+        let settings = Settings { threshold: -1.5 };
+        Arc::new(Spotter::new(tokenizer(), phrases, &Lexicon::default(), settings))
     }
 
     #[test]
@@ -409,12 +340,12 @@ mod tests {
     }
 
     /// A spotter that knows how to say "certain death".
-    fn listener(phrases: &[&str]) -> Spotter {
+    fn listener(phrases: &[&str]) -> Arc<Spotter> {
         let phrases = phrases.iter().map(|p| Phrase::new(p).expect("a sound phrase")).collect();
         let wanted = ["certain", "death", "meath"].map(str::to_owned).into();
         let said = "certain S ER1 T AH0 N\ndeath D EH1 TH\nmeath M IY1 TH\n";
-        let lexicon = Lexicon::parse(said, &wanted);
-        Spotter::new(tokenizer(), phrases, &lexicon.expect("a dictionary"), Settings::default())
+        let lexicon = Lexicon::parse(said, &wanted).expect("a dictionary");
+        Arc::new(Spotter::new(tokenizer(), phrases, &lexicon, Settings::default()))
     }
 
     #[test]
@@ -467,8 +398,8 @@ mod tests {
         let mut model = Parrot::new(&[]);
         let all = spotter(&["cat"]);
         assert!(matches!(
-            all.spot(&mut model, &[0.0; 128_001]),
-            Err(SpotError::TooLong { samples: 128_001 })
+            all.spot(&mut model, &[0.0; 64_001]),
+            Err(SpotError::TooLong { samples: 64_001 })
         ));
         let blink = all.spot(&mut model, &[0.0; 3_199]).expect("a parrot does not fail");
         assert_eq!((blink, model.runs), (Spotting::default(), 0));

@@ -44,7 +44,7 @@ pub struct Phrases<M> {
     /// The keyword model.
     pub model: M,
     /// What drives it.
-    pub spotter: Spotter,
+    pub spotter: Arc<Spotter>,
 }
 
 /// Answers at once, with as many models as were loaded.

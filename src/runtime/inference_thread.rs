@@ -14,6 +14,8 @@ use crate::audio::turns::TurnModel;
 use crate::call::inference::{Answer, Infer};
 use crate::call::voices::{Asker, VoiceWork};
 use crate::keyword::acoustic_model::AcousticModel;
+use crate::keyword::schedule::{ANSWER_WITHIN, Turn};
+use crate::keyword::searches::{Job, Searches};
 use crate::keyword::spotter::Spotter;
 use crate::runtime::batcher::Batcher;
 use crate::runtime::health::{Model, Pulse};
@@ -163,17 +165,34 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
 pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
     queues: &InferenceQueues,
     mut model: M,
-    spotter: Spotter,
+    spotter: Arc<Spotter>,
     metrics: Arc<Metrics>,
     pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(&queues.keyword), queues.backlog());
     thread::Builder::new().name("keyword-model".into()).spawn(move || {
         let _pulse = pulse;
-        while let Some(batch) = queue.pop() {
-            for (segment, replies) in batch {
-                let spotting =
-                    metrics.time(Model::Keyword, || spotter.spot(&mut model, &segment.samples));
+        let mut searches = Searches::new();
+        loop {
+            let now = Instant::now();
+            let waiting = queue.waiting_since().map(|since| since + ANSWER_WITHIN);
+            let admitted = match searches.next(now, &model, waiting) {
+                Turn::Admit => queue.try_pop(now),
+                Turn::Wait => match queue.pop() {
+                    Some(batch) => batch,
+                    None => return,
+                },
+                turn => {
+                    metrics.time(Model::Keyword, || searches.run(&mut model, turn));
+                    Vec::new()
+                }
+            };
+            for of in admitted {
+                let due = waiting.unwrap_or(now + ANSWER_WITHIN);
+                let job = Job { of, due, spotter: Arc::clone(&spotter) };
+                metrics.time(Model::Keyword, || searches.admit(&mut model, job, samples_of));
+            }
+            while let Some(((segment, replies), spotting)) = searches.poll() {
                 // The transcript ends here: what was said around a phrase is nobody's business.
                 let hits = spotting.map(|spotting| spotting.hits);
                 reply(&backlog, &replies, Answer::Hits { segment, hits });
@@ -199,6 +218,10 @@ pub fn spawn_turns<M: TurnModel + Send + 'static>(
             }
         }
     })
+}
+
+fn samples_of((segment, _): &(Segment, Replies)) -> &[f32] {
+    &segment.samples
 }
 
 /// The embeddings of equally long windows, each `None` where it has no direction.
@@ -240,6 +263,16 @@ impl<K: Copy + Eq + Hash, T> Queue<K, T> {
         let replaced = self.lock().batcher.push(now, key, item);
         self.changed.notify_one();
         replaced
+    }
+
+    /// Since when the first that waits has waited.
+    fn waiting_since(&self) -> Option<Instant> {
+        self.lock().batcher.waiting_since()
+    }
+
+    /// The next batch, if one is due.
+    fn try_pop(&self, now: Instant) -> Vec<T> {
+        self.lock().batcher.pop(now).into_iter().map(|(_, item)| item).collect()
     }
 
     /// Waits for the next batch; `None` once the queue is closed and empty.

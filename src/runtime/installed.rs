@@ -200,17 +200,14 @@ impl Installed {
 
     /// Loads the keyword model.
     pub fn moonshine(&self) -> Result<MoonshineModel, InstalledError> {
-        let folder = self.store.join("moonshine-tiny-en");
-        let encoder = folder.join("encoder_model.ort");
-        let decoder = folder.join("decoder_model_merged.ort");
-        let head = self.store.join("phone-head/phone_head.onnx");
-        Ok(MoonshineModel::load(&self.runtime, &encoder, &decoder, &head)?)
+        Ok(MoonshineModel::load(&self.runtime, &self.store)?)
     }
 
     /// A spotter that listens for the phrases of `policy`.
-    pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Spotter, InstalledError> {
+    pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Arc<Spotter>, InstalledError> {
         let spotter = self.spotter_for_evaluation(policy, threshold, true)?;
-        Ok(spotter.with_thresholds(policy.phrases.iter().map(|phrase| phrase.threshold)))
+        let own = policy.phrases.iter().map(|phrase| phrase.threshold);
+        Ok(Arc::new(spotter.with_thresholds(own)))
     }
 
     /// The same with one threshold for all phrases; without `phones` as if nothing were known of how anything is said.

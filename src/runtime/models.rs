@@ -163,6 +163,10 @@ pub enum Conversion {
     Fold,
     /// From Resemblyzer's PyTorch weights, with the telephone head beside the package's own.
     Ge2e,
+    /// From Moonshine's decoder, what it attends to of a segment.
+    MoonshineAudio,
+    /// From Moonshine's decoder, a step of several segments at once.
+    MoonshineSteps,
 }
 
 /// One input or output of a graph.

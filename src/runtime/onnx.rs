@@ -1,5 +1,6 @@
 //! ONNX Runtime: the models of the other wings, run. Only this file and its folder name `ort`.
 
+pub mod decoder_lanes;
 pub mod moonshine;
 pub mod segmentation_model;
 pub mod speaker_model;

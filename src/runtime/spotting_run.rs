@@ -1,5 +1,6 @@
 //! Recordings sent down a channel, cut as calls are, and searched for phrases by the real model.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::channel::{Channel, Noises};
@@ -45,7 +46,7 @@ pub enum SpottingRunError<E: std::error::Error + Send + Sync + 'static> {
 pub fn run<M: AcousticModel>(
     list: &PhraseList,
     (channel, noises, seed): (Channel, &LoadedNoises, u64),
-    (spotter, model): (&Spotter, &mut M),
+    (spotter, model): (&Arc<Spotter>, &mut M),
     mut progress: impl FnMut(usize),
 ) -> Result<Outcome, SpottingRunError<M::Error>> {
     let mut outcome = Outcome::default();

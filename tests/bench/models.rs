@@ -58,26 +58,19 @@ fn speaker_windows<const BATCH: usize>(bencher: Bencher<'_, '_>, purpose: Purpos
 }
 
 /// One segment of so many seconds; an item is a second of speech.
-#[divan::bench(args = [4, 8], sample_count = 20)]
+#[divan::bench(args = [2, 4], sample_count = 20)]
 fn keyword_segment(bencher: Bencher<'_, '_>, seconds: usize) {
     let Some(store) = store() else { return };
     // From 20 s on: the phrase is said at 25 s, in the longer segment only.
     let segment = &speech(&store)[20 * RATE..][..seconds * RATE];
-    let file = |name: &str| store.join("moonshine-tiny-en").join(name);
-    let (encoder, decoder) = (file("encoder_model.ort"), file("decoder_model_merged.ort"));
-    let mut model = MoonshineModel::load(
-        runtime(&store),
-        &encoder,
-        &decoder,
-        &store.join("phone-head/phone_head.onnx"),
-    )
-    .expect("the model");
-    let tokens = std::fs::read(file("tokenizer.bin")).expect("the vocabulary");
+    let mut model = MoonshineModel::load(runtime(&store), &store).expect("the model");
+    let tokens = std::fs::read(store.join("moonshine-tiny-en/tokenizer.bin"));
+    let tokens = tokens.expect("the vocabulary");
     let tokenizer = Arc::new(Tokenizer::parse(&tokens).expect("a sound vocabulary"));
     let phrases = PHRASES.map(|text| Phrase::new(text).expect("a phrase")).to_vec();
     let said = std::fs::read_to_string(store.join("cmudict/cmudict.dict")).expect("the words");
     let lexicon = Lexicon::of_phrases(&said, &phrases).expect("a dictionary");
-    let spotter = Spotter::new(tokenizer, phrases, &lexicon, Settings::default());
+    let spotter = Arc::new(Spotter::new(tokenizer, phrases, &lexicon, Settings::default()));
     bencher
         .counter(ItemsCount::new(seconds))
         .bench_local(|| spotter.spot(&mut model, segment).expect("a run").hits.len());

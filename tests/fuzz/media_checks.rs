@@ -43,7 +43,7 @@ const PAYLOADS: [(u8, Payload); 8] = [
     (13, Payload::ComfortNoise { clock_rate: 8_000 }),
 ];
 /// Longest segment: 8 s and what is kept from before it, with a frame to spare.
-const LONGEST_SEGMENT: usize = 16_000 * 83 / 10;
+const LONGEST_SEGMENT: usize = 16_000 * 4;
 /// Longest that one RTP payload may fill.
 const LONGEST_PAYLOAD: Duration = Duration::from_millis(120);
 

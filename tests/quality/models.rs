@@ -32,7 +32,7 @@ pub(crate) fn embedders() -> Embedders {
 pub(crate) struct Models {
     pub(crate) speaker: Voices<SpeakerModel>,
     keyword: MoonshineModel,
-    spotter: Spotter,
+    spotter: Arc<Spotter>,
     voices: HashMap<u64, Embedding>,
     phrases: HashMap<u64, Vec<Hit>>,
 }
@@ -45,14 +45,12 @@ pub(crate) fn runtime(store: &Path) -> Runtime {
 impl Models {
     #[expect(clippy::disallowed_methods, reason = "a measurement reads its models from disk")]
     pub(crate) fn load(runtime: &Runtime, store: &Path) -> Self {
-        let file = |name: &str| store.join("moonshine-tiny-en").join(name);
-        let (encoder, decoder) = (file("encoder_model.ort"), file("decoder_model_merged.ort"));
-        let tokens = std::fs::read(file("tokenizer.bin")).expect("the vocabulary");
+        let tokens = store.join("moonshine-tiny-en/tokenizer.bin");
+        let tokens = std::fs::read(tokens).expect("the vocabulary");
         let tokenizer = Arc::new(Tokenizer::parse(&tokens).expect("a sound vocabulary"));
         let phrases = PHRASES.map(|text| Phrase::new(text).expect("a phrase")).to_vec();
         let said = std::fs::read_to_string(store.join("cmudict/cmudict.dict")).expect("the words");
         let lexicon = Lexicon::of_phrases(&said, &phrases).expect("a dictionary");
-        let head = store.join("phone-head/phone_head.onnx");
         let manifest = Manifest::parse(MANIFEST).expect("a sound manifest");
         let speaker = manifest.embedder(Purpose::Decide).expect("a speaker model");
         Self {
@@ -60,8 +58,8 @@ impl Models {
                 decide: SpeakerModel::load(runtime, store, speaker).expect("the model"),
                 watch: None,
             },
-            keyword: MoonshineModel::load(runtime, &encoder, &decoder, &head).expect("the model"),
-            spotter: Spotter::new(tokenizer, phrases, &lexicon, Settings::default()),
+            keyword: MoonshineModel::load(runtime, store).expect("the model"),
+            spotter: Arc::new(Spotter::new(tokenizer, phrases, &lexicon, Settings::default())),
             voices: HashMap::new(),
             phrases: HashMap::new(),
         }

@@ -225,15 +225,19 @@ def session(file):
 
 
 class Moonshine:
-    """Moonshine tiny-en as the package `moonshine-voice` carries it: encoder, greedy decoding, forced scoring."""
+    """Moonshine tiny-en as models/fetch puts it into the store: encoder, greedy decoding, forced scoring."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
         self.encoder = session(self.folder / "encoder_model.ort")
 
     @functools.cached_property
-    def decoder(self):
-        return session(self.folder / "decoder_model_merged.ort")
+    def audio(self):
+        return session(self.folder / "decoder_audio.onnx")
+
+    @functools.cached_property
+    def steps(self):
+        return session(self.folder / "decoder_steps.onnx")
 
     @functools.cached_property
     def tokens(self):
@@ -280,38 +284,38 @@ class Moonshine:
             pieces[n : n + 2] = [pieces[n] + pieces[n + 1]]
 
     def step(self, hidden, ids, past=None):
-        """Logits of `ids` [batch, tokens] after `past`, and the past with them; None begins."""
-        names = [
-            f"past_key_values.{n}.{part}.{kind}"
-            for n in range(LAYERS)
-            for part in ("decoder", "encoder")
-            for kind in ("key", "value")
-        ]
-        empty = np.zeros((len(hidden), HEADS, 0, SIZE), np.float32)
+        """Log-probabilities after each of `ids` [batch, tokens] behind `past`, and the past with them; None begins."""
+        ids = np.asarray(ids, np.int64)
+        rows, size = ids.shape
+        kinds = [f"{n}.{kind}" for n in range(LAYERS) for kind in ("key", "value")]
+        if past is None:
+            past = dict(zip((f"cross.{kind}" for kind in kinds), self.audio.run(None, {"hidden": hidden})))
+            past.update((f"self.{kind}", np.zeros((rows, HEADS, 0, SIZE), np.float32)) for kind in kinds)
+        before = past["self.0.key"].shape[2]
+        # A token attends to all before it and to itself.
+        mask = np.triu(np.full((size, before + size), -1e30, np.float32), before + 1)
         inputs = {
-            "encoder_hidden_states": hidden,
-            "input_ids": np.asarray(ids, np.int64),
-            "use_cache_branch": np.array([past is not None]),
-            "encoder_attention_mask": np.ones((len(hidden), hidden.shape[1] * HOP), np.int64),
-            **(past or dict.fromkeys(names, empty)),
+            "ids": ids,
+            "positions": np.broadcast_to(np.arange(before, before + size), ids.shape),
+            "mask": np.broadcast_to(mask, (rows, 1, *mask.shape)),
+            "heard": np.zeros((rows, 1, 1, hidden.shape[1]), np.float32),
+            **past,
         }
-        logits, *present = self.decoder.run(None, inputs)
-        now = dict(zip(names, present))
-        if past:
-            now.update({name: past[name] for name in names if ".encoder." in name})
-        return logits, now
+        log_p, *new = self.steps.run(["logp"] + [f"new.{kind}" for kind in kinds], inputs)
+        now = {f"self.{kind}": np.concatenate([past[f"self.{kind}"], each], 2) for kind, each in zip(kinds, new)}
+        return log_p, {**past, **now}
 
     def greedy(self, features):
         """Token ids, log-probabilities at each of them, and the decoder's past."""
         hidden = features[None]
         limit = int(np.ceil(len(features) / FRAMES_PER_SECOND * 6.5))
-        logits, past = self.step(hidden, [[BEGIN]])
-        rows, ids = [logits[0, -1]], [int(logits[0, -1].argmax())]
+        log_p, past = self.step(hidden, [[BEGIN]])
+        rows, ids = [log_p[0, -1]], [int(log_p[0, -1].argmax())]
         while ids[-1] != END and len(ids) < limit:
-            logits, past = self.step(hidden, [ids[-1:]], past)
-            rows.append(logits[0, -1])
+            log_p, past = self.step(hidden, [ids[-1:]], past)
+            rows.append(log_p[0, -1])
             ids.append(int(rows[-1].argmax()))
-        return ids, log_softmax(np.array(rows)), past
+        return ids, np.array(rows), past
 
     def transcribe(self, features):
         return self.text(self.greedy(features)[0])
@@ -333,16 +337,11 @@ class Moonshine:
                 after = None
                 if size > 1:
                     n = len(tried)
-                    cut = {k: v[:, :, : at + 1] if ".decoder." in k else v for k, v in past.items()}
+                    cut = {k: v[:, :, : at + 1] if k.startswith("self.") else v for k, v in past.items()}
                     cut = {k: np.repeat(v, n, axis=0) for k, v in cut.items()}
                     hidden = np.repeat(features[None], n, axis=0)
-                    after = log_softmax(self.step(hidden, [tokens[:-1] for _, tokens in tried], cut)[0])
+                    after = self.step(hidden, [tokens[:-1] for _, tokens in tried], cut)[0]
                 for n, (phrase, tokens) in enumerate(tried):
                     steps = [row[tokens[0]]] + [after[n, i, tokens[i + 1]] for i in range(size - 1)]
                     scores[phrase] = max(scores[phrase], float(np.mean(steps)))
         return self.text(ids), scores
-
-
-def log_softmax(x):
-    x = x - x.max(-1, keepdims=True)
-    return x - np.log(np.exp(x).sum(-1, keepdims=True))

@@ -1,6 +1,7 @@
 //! `sidetone eval keywords`: how many phrases are found, and how many that nobody said.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -73,7 +74,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let ids: Vec<&str> = policy.phrases.iter().map(|phrase| phrase.id.as_str()).collect();
     let list = PhraseList::read(&arguments.list, &ids)?;
     let installed = arguments.places.installed(&config)?;
-    let spotter = installed.spotter_for_evaluation(&policy, LEAST, !arguments.without_phones)?;
+    let spotter =
+        Arc::new(installed.spotter_for_evaluation(&policy, LEAST, !arguments.without_phones)?);
     let mut model = installed.moonshine()?;
     let talkers = arguments.babble.as_deref().map(trial_run::talkers).transpose()?;
     let noises = LoadedNoises { talkers: talkers.unwrap_or_default(), own: None };
