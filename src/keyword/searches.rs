@@ -139,6 +139,7 @@ impl<J> Default for Searches<J> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
 mod tests {
     use super::*;
     use crate::keyword::acoustic_model::tests::{FRAMES_PER_TOKEN, LANES, Parrot};

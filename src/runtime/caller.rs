@@ -56,6 +56,8 @@ pub struct CallPlan {
 pub struct CallReport {
     /// Bodies of the INFOs that came, in order.
     pub infos: Vec<String>,
+    /// When each of them came, since the first packet of audio was sent; that packet's own 20 ms count as gone by.
+    pub arrived: Vec<Duration>,
     /// RTCP datagrams that came.
     pub reports: u64,
     /// RTP datagrams that came; from one who only listens there are none.
@@ -86,6 +88,8 @@ struct Caller {
     datagram: Vec<u8>,
     /// Where to send audio, once answered.
     media: Option<SocketAddr>,
+    /// When the first packet of it was sent.
+    began: Option<Instant>,
     end: Option<End>,
 }
 
@@ -123,8 +127,18 @@ pub async fn place(plan: CallPlan) -> Result<CallReport, CallError> {
     );
     let report = CallReport::default();
     let datagram = vec![0; LARGEST_DATAGRAM];
-    let mut caller =
-        Caller { endpoint, sip, rtp, rtcp, call, report, datagram, media: None, end: None };
+    let mut caller = Caller {
+        endpoint,
+        sip,
+        rtp,
+        rtcp,
+        call,
+        report,
+        datagram,
+        media: None,
+        began: None,
+        end: None,
+    };
     caller.drain().await?;
     caller.play(&plan).await?;
     caller.hang_up().await
@@ -163,6 +177,7 @@ impl Caller {
                 payload,
             };
             self.rtp.send_to(&packet.write(), media).await?;
+            self.began.get_or_insert_with(Instant::now);
         }
         match self.end.take() {
             None => Ok(()),
@@ -241,6 +256,8 @@ impl Caller {
             }
             Event::InfoReceived { body, .. } => {
                 self.report.infos.push(String::from_utf8_lossy(&body).into_owned());
+                let since = self.began.map(|began| began.elapsed() + PACKET_TIME);
+                self.report.arrived.push(since.unwrap_or_default());
             }
             Event::Ended(End::Refused { status }) => {
                 return Err(CallError::NotAnswered(format!("status {status}")));
