@@ -17,6 +17,10 @@ pub struct PhraseWatch {
     open: Option<Duration>,
     /// First samples of the segments that wait for their answer.
     waiting: VecDeque<Duration>,
+    /// The newest segment: from, to.
+    newest: (Duration, Duration),
+    /// What was given out in a pause, and nobody searched: it may come again.
+    unheard: Option<(Duration, Duration)>,
     /// What was said until then is in segments.
     settled: Duration,
     told: Duration,
@@ -36,6 +40,8 @@ impl PhraseWatch {
             settings: segmenter::Settings::default(),
             open: None,
             waiting: VecDeque::new(),
+            newest: (Duration::ZERO, Duration::ZERO),
+            unheard: None,
             settled: Duration::ZERO,
             told: Duration::ZERO,
             offered: Duration::ZERO,
@@ -53,8 +59,12 @@ impl PhraseWatch {
 
     /// The model is asked about `segment`.
     pub fn handle_segment(&mut self, segment: &Segment) {
-        self.offered += pcm::duration_of(segment.samples.len() as u64);
+        self.offered += length_of(segment);
         self.waiting.push_back(segment.start);
+        self.newest = (segment.start, end_of(segment));
+        if self.unheard.is_some_and(|unheard| self.covers(unheard)) {
+            self.forgive();
+        }
         if segment.cut {
             self.open = Some(end_of(segment).saturating_sub(self.settings.carried));
         }
@@ -63,6 +73,9 @@ impl PhraseWatch {
     /// What was said until `at` is in segments that were asked about, or was too short for one.
     pub fn handle_settled(&mut self, at: Duration) {
         (self.open, self.settled) = (None, at);
+        if let Some((from, to)) = self.unheard.take() {
+            self.evidence.push_back(Evidence::Gap { from, to });
+        }
         self.tell_progress();
     }
 
@@ -73,7 +86,12 @@ impl PhraseWatch {
             self.waiting.remove(place);
         }
         if hits.is_some() {
-            self.analysed += pcm::duration_of(segment.samples.len() as u64);
+            self.analysed += length_of(segment);
+        } else if segment.provisional {
+            self.unheard = Some((segment.start, end_of(segment)));
+            if self.unheard.is_some_and(|unheard| self.covers(unheard)) {
+                self.forgive();
+            }
         }
         self.coverage = share(self.analysed, self.offered + concealed);
         self.net_speech = self.net_speech.max(segment.net_speech);
@@ -90,10 +108,26 @@ impl PhraseWatch {
                     coverage,
                 })
             }));
-        } else {
+        } else if !segment.provisional {
             self.evidence.push_back(Evidence::Gap { from: segment.start, to: end_of(segment) });
+        } else if self.open.is_none()
+            && let Some((from, to)) = self.unheard.take()
+        {
+            self.evidence.push_back(Evidence::Gap { from, to });
         }
         self.tell_progress();
+    }
+
+    /// Whether the newest segment holds all of what a pause had ended, and more.
+    fn covers(&self, (from, to): (Duration, Duration)) -> bool {
+        self.newest.0 == from && self.newest.1 != to
+    }
+
+    /// What nobody searched comes again: it is no gap.
+    fn forgive(&mut self) {
+        if let Some((from, to)) = self.unheard.take() {
+            self.offered = self.offered.saturating_sub(to - from);
+        }
     }
 
     /// What was learnt, in order.
@@ -120,9 +154,13 @@ impl Default for PhraseWatch {
     }
 }
 
+fn length_of(segment: &Segment) -> Duration {
+    pcm::duration_of(segment.samples.len() as u64)
+}
+
 /// Stream time after a segment's last sample.
 fn end_of(segment: &Segment) -> Duration {
-    segment.start + pcm::duration_of(segment.samples.len() as u64)
+    segment.start + length_of(segment)
 }
 
 #[cfg(test)]
@@ -135,6 +173,7 @@ mod tests {
             start: Duration::from_secs(start_s),
             continued: false,
             cut,
+            provisional: false,
             concealed_share: 0.0,
             net_speech: Duration::ZERO,
         }
@@ -179,6 +218,45 @@ mod tests {
         watch.handle_segment(&first);
         watch.handle_hits(&first, Some(Vec::new()), Duration::ZERO);
         assert_eq!(told(&mut watch), [analysed(5)], "the next begins with the end of the first");
+    }
+
+    #[test]
+    fn what_was_given_out_in_a_pause_is_a_gap_only_if_it_does_not_come_again() {
+        let s = Duration::from_secs;
+        let early = Segment { provisional: true, ..segment(0, 2, false) };
+        // More is said, before the answer or after it.
+        for answered_first in [true, false] {
+            let mut watch = PhraseWatch::new();
+            watch.handle_talk(s(0));
+            watch.handle_segment(&early);
+            if answered_first {
+                watch.handle_hits(&early, None, Duration::ZERO);
+            }
+            let whole = segment(0, 3, false);
+            watch.handle_segment(&whole);
+            if !answered_first {
+                watch.handle_hits(&early, None, Duration::ZERO);
+            }
+            watch.handle_settled(s(3));
+            watch.handle_hits(&whole, Some(Vec::new()), Duration::ZERO);
+            assert_eq!(told(&mut watch), [analysed(3)], "and all of it was searched");
+        }
+        // It was all.
+        for answered_first in [true, false] {
+            let mut watch = PhraseWatch::new();
+            watch.handle_talk(s(0));
+            watch.handle_segment(&early);
+            if answered_first {
+                watch.handle_hits(&early, None, Duration::ZERO);
+                assert_eq!(told(&mut watch), [], "it may come again");
+            }
+            watch.handle_settled(s(3));
+            if !answered_first {
+                watch.handle_hits(&early, None, Duration::ZERO);
+            }
+            let gap = Evidence::Gap { from: s(0), to: s(2) };
+            assert_eq!(told(&mut watch), [gap, analysed_so_far(3, 0.0)]);
+        }
     }
 
     #[test]
