@@ -322,7 +322,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.hear(1_000, Activity::Silence, false);
         bench.spurt(2_000);
-        assert_eq!(bench.segments(), [(800, 2_320, false, false)]);
+        assert_eq!(bench.segments(), [(800, 2_620, false, false)]);
     }
 
     #[test]
@@ -331,7 +331,7 @@ mod tests {
         bench.spurt(1_000);
         bench.now += Duration::from_secs(60);
         bench.spurt(1_000);
-        assert_eq!(bench.segments()[1], (62_200, 1_120, false, false));
+        assert_eq!(bench.segments()[1], (62_200, 1_420, false, false));
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
         bench.spurt(7_100);
         assert_eq!(
             bench.segments(),
-            [(0, 4_000, false, true), (2_000, 4_000, true, true), (4_000, 3_220, true, false)]
+            [(0, 4_000, false, true), (2_000, 4_000, true, true), (4_000, 3_520, true, false)]
         );
     }
 
@@ -360,7 +360,7 @@ mod tests {
         bench.hear(180, Activity::Silence, false);
         bench.hear(600, Activity::Speech, false);
         bench.hear(220, Activity::Silence, false);
-        assert_eq!(bench.segments(), [(0, 720, false, false), (0, 1_500, false, false)]);
+        assert_eq!(bench.segments(), [(0, 1_020, false, false), (0, 1_800, false, false)]);
         bench.hear(600, Activity::Speech, false);
         bench.segmenter.finish();
         assert_eq!(bench.segments(), [(1_400, 800, false, false)], "the pause is its pre-roll");
@@ -373,7 +373,7 @@ mod tests {
         bench.hear(100, Activity::Hangover, false);
         assert_eq!(bench.segments(), []);
         bench.hear(40, Activity::Hangover, false);
-        assert_eq!(bench.segments(), [(0, 1_120, false, false)], "after 120 ms");
+        assert_eq!(bench.segments(), [(0, 1_420, false, false)], "after 120 ms, with 300 more");
         // A word that is too short to be given out by itself.
         bench.hear(380, Activity::Speech, false);
         bench.hear(300, Activity::Hangover, false);
