@@ -58,9 +58,11 @@
 //!    or is over. `Output::Infer` goes to [`runtime::inference_thread`], whose queue ([`runtime::batcher`]) keeps
 //!    the newest window of each session, and serves sessions in turn
 //! 9. [`runtime::onnx::speaker_model`] makes an embedding, by the [`audio::front_end`] that the model's card
-//!    ([`runtime::embedder_card`]) names; [`keyword::spotter`] drives [`runtime::onnx::moonshine`] over a segment:
+//!    ([`runtime::embedder_card`]) names; [`keyword::spotter`] has [`runtime::onnx::moonshine`] hear a segment:
 //!    [`keyword::phone_search`] looks for the [`keyword::pronunciation`]s of each phrase in what the phone head heard, and
-//!    what it does not rule out the decoder is asked about
+//!    for what it does not rule out a [`keyword::search`] has the segment written down, and asks the decoder.
+//!    [`keyword::searches`] has all that go on decoded together, a lane each ([`runtime::onnx::decoder_lanes`]), and
+//!    [`keyword::schedule`] says whether a run hears the next, goes a step on, or asks
 //! 10. back on the media thread, `handle_answer`: [`call::voices`] knows who asked. [`call::speaker_watch`] gives
 //!     each window its turn and asks the strong embedder where the verifier wants it; [`speaker::calibration`]
 //!     makes a log-likelihood ratio of both cosines, and [`speaker::verifier`] tests it sequentially, then
@@ -148,7 +150,8 @@
 //! * *Stream time*: time since a party's first audio, silences included.
 //! * *Net speech*: speech really received; pauses and concealed audio are not in it.
 //! * *Window*: up to 3 s of net speech, one every 0.7 s of it. *Slice*: the newest 1.6 s of a window. *Segment*: a
-//!   spurt of talk with its short pauses, or 4 s of a longer one.
+//!   spurt of talk with its short pauses, or 4 s of a longer one; what was said before a pause is one already, in case
+//!   nothing follows. *Lane*: the decoder's memory of a segment.
 //! * *Mixed leg*: one that several people share. *Chunk*: 10 s of it. *Stretch*: up to 3 s that one of them says.
 //! * *Embedder*: a model that makes a point of a voice: the strong one decides, the cheap one watches. *Card*: what
 //!   `models/manifest.toml` says of a model.
