@@ -347,11 +347,12 @@ fn told(work: &Infer) -> String {
             format!("{by:?} window {window}, to {end:?}, {net_speech:?}: {sound:016x}")
         }
         Infer::Keyword(segment) => {
-            let Segment { samples, start, continued, cut, concealed_share, net_speech } = segment;
-            let (length, sound) = (samples.len(), digest(samples));
+            let Segment { start, continued, cut, provisional, .. } = segment;
+            let (length, sound) = (segment.samples.len(), digest(&segment.samples));
+            let (concealed, net_speech) = (segment.concealed_share, segment.net_speech);
             format!(
-                "segment {start:?} {length} {continued} {cut} {concealed_share} {net_speech:?}: \
-                 {sound:016x}"
+                "segment {start:?} {length} {continued} {cut} {provisional} {concealed} \
+                 {net_speech:?}: {sound:016x}"
             )
         }
         Infer::Turns(chunk) => format!("chunk {}: {:016x}", chunk.number, digest(&chunk.samples)),
