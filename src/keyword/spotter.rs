@@ -12,6 +12,8 @@ use serde::Deserialize;
 use crate::keyword::acoustic_model::{
     AcousticModel, FRAME, Query, SAMPLE_RATE, TokenId, log_normalizer,
 };
+use crate::keyword::digit_search::{DigitRun, DigitSearch, confirmed, digits_by_phones};
+use crate::keyword::digits::Language;
 use crate::keyword::lexicon::Lexicon;
 use crate::keyword::locator::{Locator, Place};
 use crate::keyword::phone_search::{PhoneSearch, Span};
@@ -88,6 +90,8 @@ pub struct Spotting {
     pub hits: Vec<Hit>,
     /// All that was said, as far as anything was worth asking the decoder about. It never goes into a log.
     pub transcript: Transcript,
+    /// Where digits were said in a row; never which.
+    pub digits: Vec<DigitRun>,
 }
 
 /// Why a segment was not searched.
@@ -114,6 +118,8 @@ pub struct Spotter {
     /// How each phrase is said; none where a word of it is not known.
     ways: Vec<Vec<Vec<PhoneId>>>,
     spellings: Vec<Spelling>,
+    /// What looks for digits in a row.
+    digits: Vec<DigitSearch>,
 }
 
 /// A phrase that may have been said in a segment.
@@ -166,7 +172,14 @@ impl Spotter {
         let said = |phrase: &Phrase| pronunciations(phrase.spoken_forms(), lexicon);
         let ways = phrases.iter().map(said).collect();
         let thresholds = vec![settings.threshold; phrases.len()];
-        Self { tokenizer, phrases, thresholds, ways, spellings }
+        Self { tokenizer, phrases, thresholds, ways, spellings, digits: Vec::new() }
+    }
+
+    /// The same, and digits in a row are looked for, in these languages.
+    #[must_use]
+    pub fn with_digits(mut self, languages: impl IntoIterator<Item = Language>) -> Self {
+        self.digits = languages.into_iter().map(DigitSearch::new).collect();
+        self
     }
 
     /// The same with a threshold of their own for some phrases; see [`Settings::threshold`].
@@ -196,8 +209,10 @@ impl Spotter {
             return Ok(Spotting::default());
         }
         let audio = model.encode(&levelled(samples))?;
-        let candidates = self.candidates(model.phones(&audio)?.as_ref());
-        if candidates.is_empty() {
+        let phones = model.phones(&audio)?;
+        let candidates = self.candidates(phones.as_ref());
+        let runs = digits_by_phones(&self.digits, phones.as_ref());
+        if candidates.is_empty() && runs.is_empty() {
             return Ok(Spotting::default());
         }
         let asked: Vec<bool> = (0..self.phrases.len())
@@ -246,7 +261,8 @@ impl Spotter {
                 hits.push(Hit { phrase, score, decoder, exact, start, end });
             }
         }
-        Ok(Spotting { hits: self.without_rivals(&hits), transcript })
+        let digits = confirmed(runs, &transcript);
+        Ok(Spotting { hits: self.without_rivals(&hits), transcript, digits })
     }
 
     /// Of two phrases that would have been said at once only the better: people say one thing at a time. One that is part
