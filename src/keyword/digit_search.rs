@@ -22,6 +22,9 @@ const ENTRY: f32 = 8.0;
 /// Digits of a run from which on it counts.
 const LEAST: usize = 3;
 /// Digits in the decoder's text that agree with a run: it hears every seventh digit wrongly.
+///
+/// With 2, of 100 cards said by four people (mu-law, groups of four) 92 pause the leg, and four times in 0.72 h of
+/// orders, which are full of numbers, so does something else; with 3 it is 87, and twice (six times in 0.87 h of books).
 const WRITTEN: usize = 2;
 /// Digits of a run from which on the decoder need not agree, which makes "nice, nice, easy" of some accents' digits.
 const SURE: usize = 6;

@@ -42,6 +42,9 @@ const KEYWORD_TAKES: Duration = Duration::from_millis(700);
 /// from 1 by half.
 pub(crate) type Ear = Box<dyn FnMut(usize, &VoiceWork) -> Option<f32>>;
 
+/// The digits that the keyword model hears in a segment.
+pub(crate) type Counting = Box<dyn FnMut(&Segment) -> Vec<DigitRun>>;
+
 pub(crate) struct Party {
     pub(crate) start: Instant,
     pub(crate) now: Instant,
@@ -50,7 +53,7 @@ pub(crate) struct Party {
     /// Whether the keyword model fails on a segment.
     pub(crate) deaf: Box<dyn FnMut(&Segment) -> bool>,
     /// The digits that it hears in one.
-    pub(crate) digits: Box<dyn FnMut(&Segment) -> Vec<DigitRun>>,
+    pub(crate) digits: Counting,
     /// Speech that was to be embedded, by either embedder.
     pub(crate) windows: Vec<VoiceWork>,
     pub(crate) segments: Vec<Segment>,
