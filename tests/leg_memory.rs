@@ -77,25 +77,29 @@ impl Leg {
                     Output::Infer(Infer::Speaker(work)) => {
                         let embedding = Embedding::from_raw(vec![0.5, 0.86]);
                         let (asker, by, window) = (work.asker, work.by, work.window);
-                        self.session.handle_answer(Answer::Embedding {
-                            asker,
-                            by,
-                            window,
-                            embedding,
-                        });
+                        self.session.handle_answer(
+                            self.start + at,
+                            Answer::Embedding { asker, by, window, embedding },
+                        );
                     }
                     Output::Infer(Infer::Keyword(segment)) => {
-                        self.session
-                            .handle_answer(Answer::Hits { segment, hits: Some(Vec::new()) });
+                        self.session.handle_answer(
+                            self.start + at,
+                            Answer::Hits { segment, hits: Some(Vec::new()), digits: Vec::new() },
+                        );
                     }
                     Output::Infer(Infer::Turns(chunk)) => {
                         let rows = Some(vec![[true, false, false]; ROWS]);
-                        self.session.handle_answer(Answer::Turns { chunk: chunk.number, rows });
+                        self.session.handle_answer(
+                            self.start + at,
+                            Answer::Turns { chunk: chunk.number, rows },
+                        );
                     }
                     Output::Evidence(_)
                     | Output::Enrollment(_)
                     | Output::Adapt(_)
                     | Output::Silent
+                    | Output::Withdraw
                     | Output::HandshakeFailed(_)
                     | Output::Transmit { .. } => {}
                 }

@@ -74,6 +74,55 @@ fn a_bad_rule_is_a_sentence_with_its_file_line_and_name() {
 }
 
 #[test]
+fn a_bad_pause_is_a_sentence_with_its_file_line_and_name() {
+    let of = |rest: &str| says(&format!("[[pause]]\nid = 'p'\n{rest}\n"));
+    let at_pause = |sentence: &str| format!("policy.toml, line 10 ([[pause]]): {sentence}");
+    for (rest, sentence) in [
+        (
+            "legs = []\ncards = true",
+            "the pause \"p\" needs legs: [\"caller\"], [\"agent\"] or both",
+        ),
+        ("legs = ['caller']", "the pause \"p\" needs begin, the ids of phrases, or cards = true"),
+        (
+            "legs = ['caller']\nbegin = ['c']",
+            "the pause \"p\" names the phrase \"c\", which the policy does not have",
+        ),
+        (
+            "legs = ['caller']\nbegin = ['b']\nparties = ['caller']",
+            "the pause \"p\" waits for \"b\" from the caller, on whose leg it is not watched",
+        ),
+        (
+            "legs = ['agent']\nbegin = ['a']\nresume = ['b']",
+            "the pause \"p\" is to end with \"b\", which is watched on no leg that is still heard",
+        ),
+        (
+            "legs = ['caller']\nbegin = ['b']\nresume = ['b']",
+            "the pause \"p\" both begins and ends with \"b\"",
+        ),
+        (
+            "legs = ['caller']\nbegin = ['b']\nlanguage = 'de'",
+            "the pause \"p\" has a language, and no cards = true that it could be of",
+        ),
+        (
+            "legs = ['caller']\ncards = true\nat_most_s = 0",
+            "at_most_s of the pause \"p\" must be above 0 and at most 3600 s, found 0",
+        ),
+        (
+            "legs = ['caller']\ncards = true\nat_most_s = 4000",
+            "at_most_s of the pause \"p\" must be above 0 and at most 3600 s, found 4000",
+        ),
+    ] {
+        assert_eq!(of(rest), at_pause(sentence));
+    }
+    let twice = "[[pause]]\nid = 'p'\nlegs = ['caller']\ncards = true\n".repeat(2);
+    assert_eq!(says(&twice), "policy.toml, line 14 ([[pause]]): two pauses have the id \"p\"");
+    let odd = says("[[pause]]\nid = 'p q'\nlegs = ['caller']\ncards = true\n");
+    assert!(odd.contains("line 10 ([[pause]]): the pause's id \"p q\" holds something"), "{odd}");
+    let unknown = of("legs = ['caller']\ncards = true\nlanguage = 'fr'");
+    assert!(unknown.contains("line 14 (language = 'fr')"), "{unknown}");
+}
+
+#[test]
 fn an_unknown_key_or_kind_is_named_with_its_own_line() {
     let misspelt = says("[[rule]]\nid = 'r'\nkind = 'required'\nphrases = ['a']\nwithin = 5\n");
     assert!(
@@ -192,11 +241,16 @@ fn a_line_that_is_no_event_is_named() {
 #[test]
 fn the_examples_in_the_shipped_policy_are_good() {
     let shipped = include_str!("../config/policy.toml");
-    let (policy, examples) = shipped.split_once("# In English:\n").expect("examples");
-    let lines = examples.lines().map(|line| line.trim_start_matches('#').trim_start());
+    let (policy, _) = shipped.split_once("# In English:\n").expect("examples");
+    // Each kind of table is a paragraph, which ends with its examples.
+    let examples = shipped.split("\n\n").filter_map(|part| part.split_once("# In English:\n"));
+    let lines = examples.flat_map(|(_, examples)| examples.lines());
+    let lines = lines.map(|line| line.trim_start_matches('#').trim_start());
     let lines: Vec<&str> = lines.filter(|line| !line.ends_with(':')).collect();
     let text = format!("{policy}{}", lines.join("\n"));
     let policy = parse_policy(Path::new("policy.toml"), &text).expect("good examples");
     let ids: Vec<&str> = policy.rules.iter().map(|rule| rule.id.as_str()).collect();
     assert_eq!(ids, ["recording-consent", "notice-at-once", "einwilligung"]);
+    let ids: Vec<&str> = policy.pauses.iter().map(|pause| pause.id.as_str()).collect();
+    assert_eq!(ids, ["card", "karte"]);
 }

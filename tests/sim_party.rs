@@ -265,6 +265,7 @@ fn a_segment_without_an_answer_lowers_the_coverage_of_later_phrases() {
             | Evidence::NoSpeakerCheck(_)
             | Evidence::Talk { .. }
             | Evidence::Key { .. }
+            | Evidence::Pause(_)
             | Evidence::Line(_)
             | Evidence::Watchlist(_)
             | Evidence::Enrollment(_)

@@ -124,6 +124,24 @@ impl Listener {
         }
     }
 
+    /// What was heard and not taken is forgotten, with all that filters, windows and segments hold; a party that
+    /// talks ceases to.
+    pub fn discard(&mut self) {
+        self.flush();
+        self.activity.discard();
+        self.windows.discard();
+        self.segmenter.discard();
+        self.ready.clear();
+        if std::mem::take(&mut self.talking) {
+            self.ready.push_back(Heard::Talk { talking: false, at: self.stream_time() });
+        }
+    }
+
+    /// `time` passes and nobody hears what is in it; to be used after [`Self::discard`].
+    pub fn pass(&mut self, time: Duration) {
+        self.activity.pass(time);
+    }
+
     /// The stream is over: what is still open ends here.
     pub fn finish(&mut self) {
         self.flush();
@@ -267,6 +285,26 @@ mod tests {
         let windows = heard.iter().filter(|h| matches!(h, Heard::Window(_))).count();
         let segments = heard.iter().filter(|h| matches!(h, Heard::Segment(_))).count();
         assert_eq!((windows, segments), (6, 2));
+    }
+
+    #[test]
+    fn a_discard_leaves_nothing_to_be_cut_and_the_clock_goes_on() {
+        let mut listener = Listener::new(true, true);
+        voice(1.5).chunks(160).for_each(|packet| listener.hear(packet, 8_000, false));
+        listener.discard();
+        let left: Vec<_> = std::iter::from_fn(|| listener.poll()).collect();
+        let at = Duration::from_millis(1_500);
+        assert_eq!(left, [Heard::Talk { talking: false, at }]);
+        listener.pass(Duration::from_secs(10));
+        assert_eq!(listener.stream_time(), at + Duration::from_secs(10));
+        let heard = hear(&mut listener, 2.0);
+        let segment = heard.iter().find_map(|heard| match heard {
+            Heard::Segment(segment) => Some(segment),
+            _ => None,
+        });
+        let start = segment.expect("a spurt of two seconds").start;
+        assert!(start >= at + Duration::from_secs(10), "no pre-roll of before: {start:?}");
+        assert!(!heard.iter().any(|h| matches!(h, Heard::Window(w) if w.start < start)));
     }
 
     #[test]

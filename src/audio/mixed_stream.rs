@@ -69,12 +69,16 @@ impl MixedStream {
             let speech = |heard: &&Heard| heard.activity == Activity::Speech;
             let lost = self.frames.iter().skip(self.told).filter(speech).count();
             self.forgotten += lost as u32;
-            self.frames.clear();
-            (self.told, self.asked, self.chunk) = (0, None, None);
-            self.turns.restart();
+            self.forget();
         }
         self.frames.push_back(heard);
         self.ask();
+    }
+
+    /// What was heard and not told is forgotten; an answer about it counts for nothing.
+    pub fn discard(&mut self) {
+        self.forget();
+        self.ready = None;
     }
 
     /// Nothing more comes.
@@ -122,6 +126,12 @@ impl MixedStream {
     /// Frames of speech that the model was too late for.
     pub fn forgotten(&self) -> u32 {
         self.forgotten
+    }
+
+    fn forget(&mut self) {
+        self.frames.clear();
+        (self.told, self.asked, self.chunk) = (0, None, None);
+        self.turns.restart();
     }
 
     fn ask(&mut self) {

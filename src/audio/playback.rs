@@ -141,6 +141,14 @@ impl Playback {
         self.push_filled(codec, lost, filled, 0);
     }
 
+    /// What was played and not taken is forgotten, with all that decoder and concealment remember of it; losses
+    /// that wait to be bridged become silence.
+    pub fn discard(&mut self) {
+        self.voice = None;
+        self.ready.clear();
+        self.settle();
+    }
+
     /// The next piece, in the order of the stream.
     pub fn poll_piece(&mut self) -> Option<Piece> {
         self.ready.pop_front()
@@ -279,6 +287,18 @@ mod tests {
         playback.handle_payload(Codec::Opus, &[0x08, 1, 2, 3, 4, 5, 6, 7, 8]);
         playback.handle_payload(Codec::Opus, &[0x08]);
         assert_eq!(story(&mut playback), ["Received 320 of 16000", "silence 20ms"]);
+    }
+
+    #[test]
+    fn after_a_discard_a_loss_is_bridged_with_nothing_of_before() {
+        let mut playback = Playback::new();
+        playback.handle_payload(Codec::Pcmu, &tone());
+        playback.handle_lost(millis(20));
+        playback.discard();
+        assert_eq!(story(&mut playback), ["silence 20ms"]);
+        playback.handle_lost(millis(20));
+        playback.handle_payload(Codec::Pcmu, &tone());
+        assert_eq!(story(&mut playback), ["silence 20ms", "Received 160 of 8000"]);
     }
 
     #[test]

@@ -175,6 +175,13 @@ impl Segmenter {
         self.close(false);
     }
 
+    /// What was gathered and not taken is forgotten: none of it will be in a segment.
+    pub fn discard(&mut self) {
+        self.before.clear();
+        (self.open, self.ended) = (None, None);
+        self.ready.clear();
+    }
+
     /// The next whole segment.
     pub fn poll_output(&mut self) -> Option<Segment> {
         self.ready.pop_front()

@@ -40,6 +40,8 @@ pub struct SpeechWindows {
     /// Frames of speech since the stream began, and since the window before.
     heard: u64,
     fresh: u64,
+    /// `heard` when the windows last began anew.
+    began: u64,
     ready: VecDeque<SpeechWindow>,
 }
 
@@ -128,6 +130,7 @@ impl SpeechWindows {
             speech: VecDeque::with_capacity(WINDOW_FRAMES),
             heard: 0,
             fresh: 0,
+            began: 0,
             ready: VecDeque::new(),
         }
     }
@@ -143,10 +146,17 @@ impl SpeechWindows {
         self.speech.push_back(heard.frame.clone());
         self.heard += 1;
         self.fresh += 1;
-        let first = self.heard == self.fresh;
+        let first = self.heard - self.began == self.fresh;
         if self.fresh == if first { SLICE_FRAMES } else { STEP_FRAMES } as u64 {
             self.cut();
         }
+    }
+
+    /// What was gathered and not taken is forgotten: the windows begin anew, as at the beginning of a stream.
+    pub fn discard(&mut self) {
+        self.speech.clear();
+        self.ready.clear();
+        (self.fresh, self.began) = (0, self.heard);
     }
 
     /// The next window.
@@ -246,6 +256,18 @@ mod tests {
         assert_eq!(millis(&windows[0]), [0, 6_900, 1_600, 1_600]);
         assert_eq!(windows[0].samples[16_000], 6.0, "after the pause");
         assert_eq!(bench.windows.net_speech(), Duration::from_millis(1_600));
+    }
+
+    #[test]
+    fn after_a_discard_windows_grow_anew_and_hold_nothing_of_before() {
+        let mut bench = Bench::new();
+        bench.speak(4_000);
+        bench.windows.discard();
+        bench.now += Duration::from_secs(6);
+        assert_eq!(bench.speak(1_580), []);
+        let first = bench.speak(20);
+        assert_eq!(millis(&first[0]), [10_000, 11_600, 5_600, 1_600]);
+        assert!(first[0].samples.iter().all(|sample| *sample >= 10.0), "nothing of before");
     }
 
     #[test]

@@ -178,6 +178,21 @@ impl VoiceActivity {
         length > heard
     }
 
+    /// `time` passes and nobody hears what is in it.
+    pub fn pass(&mut self, time: Duration) {
+        self.position += pcm::samples_in(time);
+    }
+
+    /// What was pushed and not taken is forgotten, an open spurt is over; the stream's time stays.
+    pub fn discard(&mut self) {
+        self.position += self.rest.len() as u64;
+        self.rest.clear();
+        self.rest_concealed = false;
+        self.undecided.clear();
+        self.since_voiced = None;
+        self.ready.clear();
+    }
+
     /// The next frame whose activity is settled.
     pub fn poll_output(&mut self) -> Option<Heard> {
         self.ready.pop_front()

@@ -139,6 +139,14 @@ impl ClaimWatch {
         }
     }
 
+    /// What was heard and not compared is forgotten.
+    pub fn discard(&mut self) {
+        match self {
+            Self::One(watch) => watch.discard(),
+            Self::Mixed(watch) => watch.discard(),
+        }
+    }
+
     /// The stream is over.
     pub fn finish(&mut self) {
         if let Self::Mixed(watch) = self {

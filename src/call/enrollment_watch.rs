@@ -145,6 +145,12 @@ impl EnrollmentWatch {
         }
     }
 
+    /// Windows that wait for their answers are forgotten, and the answers will count for nothing.
+    pub fn discard(&mut self) {
+        self.waiting.clear();
+        self.work.clear();
+    }
+
     /// What an embedder is to work on.
     pub fn poll_work(&mut self) -> Option<VoiceWork> {
         self.work.pop_front()

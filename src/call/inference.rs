@@ -4,6 +4,7 @@ use crate::audio::mixed_stream::Chunk;
 use crate::audio::segmenter::Segment;
 use crate::audio::turns::Row;
 use crate::call::voices::{Asker, VoiceWork};
+use crate::keyword::digit_search::DigitRun;
 use crate::keyword::spotter::Hit;
 use crate::speaker::embedder::Purpose;
 use crate::speaker::embedding::Embedding;
@@ -39,6 +40,8 @@ pub enum Answer {
         segment: Segment,
         /// The watched phrases in it.
         hits: Option<Vec<Hit>>,
+        /// Where digits were said in a row, if anybody wants to know; never which.
+        digits: Vec<DigitRun>,
     },
     /// To [`Infer::Turns`].
     Turns {

@@ -8,12 +8,15 @@ use crate::audio::decoder::Codec;
 use crate::audio::listener::{Heard, Listener};
 use crate::audio::playback::{Origin, Piece, Playback};
 use crate::call::adaptation_watch::AdaptationWatch;
+use crate::call::card_watch::CardWatch;
 use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::{self, EnrollmentWatch, Progress};
 use crate::call::inference::{Answer, Infer};
 use crate::call::line::{self, ONE_WAY_AFTER};
+use crate::call::media_pause::CardPause;
 use crate::call::media_plan::{MediaPlan, Payload};
 use crate::call::media_stats::MediaStats;
+use crate::call::pauses::Pauses;
 use crate::call::phrase_watch::PhraseWatch;
 use crate::call::silence_watch::SilenceWatch;
 use crate::call::speaker_watch::share;
@@ -38,6 +41,8 @@ use crate::speaker::adaptation::Step;
 pub enum Output {
     /// Have a model work on this, then call [`MediaSession::handle_answer`], whatever came of it.
     Infer(Infer),
+    /// What was asked and waits for a model is not to be worked on any more; no answer to it is waited for.
+    Withdraw,
     /// Something was learnt.
     Evidence(Evidence),
     /// The party's enrolment has come to something.
@@ -84,15 +89,18 @@ pub struct MediaSession {
     held: Option<(Instant, Vec<u8>)>,
     jitter: JitterBuffer,
     pattern: LossPattern,
-    playback: Playback,
+    pub(super) playback: Playback,
     sender: Option<SilenceSender>,
     seed: u64,
     events: TelephoneEvents,
-    listener: Listener,
-    voices: Voices,
+    pub(super) listener: Listener,
+    pub(super) voices: Voices,
     /// What is learnt of phrases, where they are looked for.
-    phrases: Option<PhraseWatch>,
-    outputs: VecDeque<Output>,
+    pub(super) phrases: Option<PhraseWatch>,
+    pub(super) pauses: Pauses,
+    /// What digits of a card begin, and what looks for them.
+    pub(super) cards: Option<(Vec<CardPause>, CardWatch)>,
+    pub(super) outputs: VecDeque<Output>,
     stats: MediaStats,
 }
 
@@ -130,6 +138,8 @@ impl MediaSession {
             listener: Listener::new(false, spotting),
             voices,
             phrases: spotting.then(PhraseWatch::new),
+            pauses: Pauses::default(),
+            cards: None,
             outputs: VecDeque::new(),
             stats: MediaStats::default(),
         };
@@ -314,16 +324,18 @@ impl MediaSession {
                 Playout::Packet { payload_type, payload, timestamp, .. } => {
                     self.pattern.received();
                     match self.plan.payload(payload_type) {
+                        Some(Payload::Audio(codec)) if self.pauses.hold() => {
+                            self.playback.handle_silence(codec.time(&payload));
+                        }
                         Some(Payload::Audio(codec)) => {
                             self.playback.handle_payload(codec, &payload);
                         }
                         Some(Payload::TelephoneEvent { .. }) => {
-                            if let Some(key) = self.events.handle_payload(timestamp, &payload) {
+                            let key = self.events.handle_payload(timestamp, &payload);
+                            if let Some(key) = key.filter(|_| !self.pauses.hold()) {
                                 self.hear();
                                 self.stats.keys += 1;
-                                let at = self.listener.stream_time();
-                                let evidence = Evidence::Key { key, at };
-                                self.outputs.push_back(Output::Evidence(evidence));
+                                self.hear_key(now, key);
                             }
                         }
                         Some(Payload::ComfortNoise { .. }) | None => {}
@@ -341,16 +353,17 @@ impl MediaSession {
     }
 
     /// Gives out all that waits, gaps or not.
-    fn drain(&mut self, now: Instant) {
+    pub(super) fn drain(&mut self, now: Instant) {
         self.play(now + self.jitter.longest_wait());
         self.playback.settle();
         self.hear();
     }
 
     /// Lets the listener hear what was played.
-    fn hear(&mut self) {
+    pub(super) fn hear(&mut self) {
         while let Some(piece) = self.playback.poll_piece() {
             match piece {
+                Piece::Silence(time) if self.pauses.hold() => self.listener.pass(time),
                 Piece::Samples { samples, rate, origin } => {
                     self.voices.hear(&samples, rate);
                     self.listener.hear(&samples, rate, origin == Origin::Concealed);
@@ -362,7 +375,7 @@ impl MediaSession {
     }
 
     /// Turns what the listener heard into work and evidence.
-    fn gather(&mut self) {
+    pub(super) fn gather(&mut self) {
         while let Some(heard) = self.listener.poll() {
             let output = match heard {
                 Heard::Window(window) => {
@@ -397,13 +410,13 @@ impl MediaSession {
     }
 
     /// Passes on what was learnt of phrases.
-    fn follow_phrases(&mut self) {
+    pub(super) fn follow_phrases(&mut self) {
         let evidence = std::iter::from_fn(|| self.phrases.as_mut()?.poll_evidence());
         self.outputs.extend(evidence.map(Output::Evidence));
     }
 
     /// Passes on what is to be asked and to be told of the party's voice.
-    fn follow_voices(&mut self) {
+    pub(super) fn follow_voices(&mut self) {
         while let Some(output) = self.voices.poll_output() {
             self.outputs.push_back(match output {
                 VoiceOutput::Work(work) => Output::Infer(Infer::Speaker(work)),
@@ -419,7 +432,7 @@ impl MediaSession {
     }
 
     /// A model's answer to an [`Output::Infer`], or the news that there will be none.
-    pub fn handle_answer(&mut self, answer: Answer) {
+    pub fn handle_answer(&mut self, now: Instant, answer: Answer) {
         match answer {
             Answer::Embedding { asker, by, window, embedding } => {
                 match &embedding {
@@ -430,16 +443,19 @@ impl MediaSession {
                 self.voices.handle_embedding((asker, by, window), embedding, &condition);
                 self.follow_voices();
             }
-            Answer::Hits { segment, hits } => {
+            Answer::Hits { segment, hits, digits } => {
                 match &hits {
                     Some(_) => self.stats.segments += 1,
                     None => self.stats.unanalysed += 1,
                 }
                 let concealed = self.listener.concealed_speech();
-                if let Some(phrases) = &mut self.phrases {
-                    phrases.handle_hits(&segment, hits, concealed);
-                }
+                let phrases = self.phrases.as_mut();
+                let waited_for =
+                    phrases.is_some_and(|phrases| phrases.handle_hits(&segment, hits, concealed));
                 self.follow_phrases();
+                if waited_for {
+                    self.hear_digits(now, segment.start, &digits);
+                }
             }
             Answer::Turns { chunk, rows } => {
                 if rows.is_none() {
@@ -454,6 +470,7 @@ impl MediaSession {
     /// Moves every due timer: a gap that lasted too long, a receiver report, a silence.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.play(now);
+        self.time_pauses(now);
         self.guard.handle_timeout(now);
         self.shake_hands();
         if self.reporter.poll_timeout() <= now {
@@ -541,6 +558,7 @@ impl MediaSession {
         let silences = [self.silence.poll_timeout(), self.one_way.poll_timeout()];
         let sender = self.sender.as_ref().map(SilenceSender::poll_timeout);
         let others = silences.into_iter().flatten().chain(self.guard.poll_timeout());
+        let others = others.chain(self.pauses.poll_timeout());
         gap.into_iter().chain(sender).chain(others).fold(report, Instant::min)
     }
 

@@ -129,6 +129,20 @@ impl MixedWatch {
         }
     }
 
+    /// What was heard and not compared is forgotten, and what was asked is not waited for.
+    pub fn discard(&mut self) {
+        self.stream.discard();
+        self.numbers.clear();
+        self.stretches.clear();
+        self.queue.clear();
+        self.work.clear();
+        (self.asked, self.open) = (0, None);
+        for person in &mut self.persons {
+            person.windows.discard();
+            person.watch.discard();
+        }
+    }
+
     /// The leg is over.
     pub fn finish(&mut self) {
         if self.wants_frames() {

@@ -2,18 +2,21 @@
 
 pub mod adaptation_watch;
 pub mod call;
+pub mod card_watch;
 pub mod claim_watch;
 pub mod enrollment_watch;
 pub mod facts;
 pub mod inference;
 pub mod key_source;
 pub mod line;
+pub mod media_pause;
 pub mod media_plan;
 pub mod media_session;
 pub mod media_stats;
 pub mod mixed_watch;
 pub mod negotiation;
 pub mod notice;
+pub mod pauses;
 pub mod phrase_watch;
 pub mod silence_watch;
 pub mod speaker_watch;

@@ -23,6 +23,11 @@ pub fn notice(verdict: &Verdict) -> Notice {
         }
         // Of two states of one rule only the newer one matters.
         Finding::Rule { rule, state, .. } => (format!("rule {rule}"), state.as_str().to_owned()),
+        // Each who wants it paused is a subject of its own: of two states of one only the newer matters.
+        Finding::Pause { state, by, pause, .. } => {
+            let whose = pause.as_deref().unwrap_or(by.as_str());
+            (format!("pause {party} {whose}"), state.as_str().to_owned())
+        }
     };
     let headers = vec![
         ("X-Sidetone-Conversation".to_owned(), verdict.conversation.clone()),

@@ -15,8 +15,8 @@ pub struct PhraseWatch {
     settings: segmenter::Settings,
     /// First sample of the spurt of talk that goes on.
     open: Option<Duration>,
-    /// First samples of the segments that wait for their answer.
-    waiting: VecDeque<Duration>,
+    /// First samples of the segments that wait for their answer, and how long these are.
+    waiting: VecDeque<(Duration, Duration)>,
     /// The newest segment: from, to.
     newest: (Duration, Duration),
     /// What was given out in a pause, and nobody searched: it may come again.
@@ -60,7 +60,7 @@ impl PhraseWatch {
     /// The model is asked about `segment`.
     pub fn handle_segment(&mut self, segment: &Segment) {
         self.offered += length_of(segment);
-        self.waiting.push_back(segment.start);
+        self.waiting.push_back((segment.start, length_of(segment)));
         self.newest = (segment.start, end_of(segment));
         if self.unheard.is_some_and(|unheard| self.covers(unheard)) {
             self.forgive();
@@ -79,11 +79,34 @@ impl PhraseWatch {
         self.tell_progress();
     }
 
+    /// Nothing is listened to from `at` on: answers that are under way will count for nothing, and what they would
+    /// have been about, with what is in no segment yet, is a gap.
+    pub fn handle_pause(&mut self, at: Duration) {
+        let unheard = self.unheard.map(|(from, _)| from);
+        let unknown = self.waiting.iter().map(|(start, _)| *start).chain(self.open).chain(unheard);
+        let unknown = unknown.min();
+        self.forgive();
+        let forgotten = self.waiting.drain(..).map(|(_, length)| length).sum();
+        // Nobody failed to search it: it was not to be searched.
+        self.offered = self.offered.saturating_sub(forgotten);
+        if let Some(from) = unknown.filter(|from| *from < at) {
+            self.evidence.push_back(Evidence::Gap { from: from.max(self.told), to: at });
+        }
+        self.handle_settled(at);
+    }
+
     /// The model has answered, `None` where it failed or never got to it. Of the speech so far, `concealed` was made up
-    /// and heard by nobody.
-    pub fn handle_hits(&mut self, segment: &Segment, hits: Option<Vec<Hit>>, concealed: Duration) {
-        if let Some(place) = self.waiting.iter().position(|start| *start == segment.start) {
-            self.waiting.remove(place);
+    /// and heard by nobody. Whether the answer was waited for; one that was not counts for nothing.
+    pub fn handle_hits(
+        &mut self,
+        segment: &Segment,
+        hits: Option<Vec<Hit>>,
+        concealed: Duration,
+    ) -> bool {
+        let asked = (segment.start, length_of(segment));
+        let place = self.waiting.iter().position(|waiting| *waiting == asked);
+        if place.and_then(|place| self.waiting.remove(place)).is_none() {
+            return false;
         }
         if hits.is_some() {
             self.analysed += length_of(segment);
@@ -116,6 +139,7 @@ impl PhraseWatch {
             self.evidence.push_back(Evidence::Gap { from, to });
         }
         self.tell_progress();
+        true
     }
 
     /// Whether the newest segment holds all of what a pause had ended, and more.
@@ -139,7 +163,7 @@ impl PhraseWatch {
     /// has been heard at a time is the network's doing.
     fn tell_progress(&mut self) {
         let talk = self.open.unwrap_or(self.settled);
-        let until = self.waiting.iter().copied().fold(talk, Duration::min);
+        let until = self.waiting.iter().map(|(start, _)| *start).fold(talk, Duration::min);
         if until > self.told {
             self.told = until;
             let Self { net_speech, coverage, .. } = *self;
@@ -257,6 +281,25 @@ mod tests {
             let gap = Evidence::Gap { from: s(0), to: s(2) };
             assert_eq!(told(&mut watch), [gap, analysed_so_far(3, 0.0)]);
         }
+    }
+
+    #[test]
+    fn what_a_pause_cuts_off_is_a_gap_and_no_loss_of_coverage_and_late_answers_count_for_nothing() {
+        let s = Duration::from_secs;
+        let mut watch = PhraseWatch::new();
+        watch.handle_talk(s(3));
+        let (asked, later) = (segment(3, 4, true), segment(20, 2, false));
+        watch.handle_segment(&asked);
+        watch.handle_pause(s(8));
+        // The segment would have begun with its pre-roll.
+        assert_eq!(told(&mut watch), [Evidence::Gap { from: s(3), to: s(8) }, analysed(8)]);
+        assert!(!watch.handle_hits(&asked, Some(Vec::new()), Duration::ZERO));
+        assert_eq!(told(&mut watch), []);
+        watch.handle_talk(s(20));
+        watch.handle_segment(&later);
+        watch.handle_settled(s(22));
+        watch.handle_hits(&later, Some(Vec::new()), Duration::ZERO);
+        assert_eq!(told(&mut watch).last(), Some(&analysed(22)), "all that was to be searched was");
     }
 
     #[test]

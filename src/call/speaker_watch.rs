@@ -53,6 +53,8 @@ pub struct SpeakerWatch {
     compared: Duration,
     /// Concealed speech at the newest window, in all.
     concealed: Duration,
+    /// What was heard before is forgotten, and no whole window has come since.
+    anew: bool,
     work: VecDeque<VoiceWork>,
     evidence: VecDeque<SpeakerEvidence>,
     hits: VecDeque<WatchlistEvidence>,
@@ -112,6 +114,7 @@ impl SpeakerWatch {
             offered: Duration::ZERO,
             compared: Duration::ZERO,
             concealed: Duration::ZERO,
+            anew: false,
             work: VecDeque::new(),
             evidence: VecDeque::new(),
             hits: VecDeque::new(),
@@ -179,6 +182,16 @@ impl SpeakerWatch {
             whole: Slot::Unasked,
         });
         self.advance();
+    }
+
+    /// Windows that wait for their answers are forgotten, and the answers will count for nothing.
+    pub fn discard(&mut self) {
+        let forgotten = self.waiting.drain(..).map(|step| step.window.fresh).sum();
+        // Nobody failed to work on it: it was not to be worked on.
+        self.offered = self.offered.saturating_sub(forgotten);
+        self.slices.clear();
+        self.work.clear();
+        self.anew = true;
     }
 
     /// Takes an embedder's answer about a window; `None` where it failed or never got to it.
@@ -276,6 +289,12 @@ impl SpeakerWatch {
             return;
         }
         self.compared += step.window.fresh;
+        // One slice alone errs more often than the calibration of three says. At the beginning of a call that costs
+        // time, of an accepted caller it would be taken for a change.
+        if self.anew && !step.window.is_whole() {
+            return;
+        }
+        self.anew = false;
         let decision = self.verifier.observe(&comparison, step.window.end);
         let coverage = share(self.compared, step.offered + step.concealed);
         if let (Some(watchlist), Some(voice)) = (&mut self.watchlist, &whole) {

@@ -131,6 +131,19 @@ impl Voices {
         self.gather();
     }
 
+    /// What was heard and neither compared nor gathered is forgotten, and what is to be asked is not asked.
+    pub fn discard(&mut self) {
+        if let Some(enrollment) = &mut self.enrollment {
+            enrollment.discard();
+        }
+        if let Some(claim) = &mut self.claim {
+            claim.discard();
+        }
+        let asks =
+            |output: &VoiceOutput| matches!(output, VoiceOutput::Work(_) | VoiceOutput::Chunk(_));
+        self.outputs.retain(|output| !asks(output));
+    }
+
     /// The stream is over; answers may still come.
     pub fn finish(&mut self) {
         if let Some(claim) = &mut self.claim {

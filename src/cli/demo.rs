@@ -220,6 +220,7 @@ fn policy() -> Policy {
         version: "1".to_owned(),
         phrases: [script::SPOKEN, script::UNSPOKEN].iter().map(phrase).collect(),
         rules: Vec::new(),
+        pauses: Vec::new(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 pub mod acoustic_model;
 pub mod detections;
+pub mod digit_search;
+pub mod digits;
 pub mod lexicon;
 pub mod locator;
 pub mod phone_search;

@@ -37,13 +37,7 @@ const NOWHERE: State = State { score: f32::NEG_INFINITY, began: 0 };
 impl PhoneSearch {
     /// Prepares to search a segment.
     pub fn new(scores: &PhoneScores) -> Self {
-        let mut costs = Vec::with_capacity(scores.log_p.len());
-        for row in scores.rows() {
-            let floored = |log_p: &f32| (log_p.exp() + LEAST_PROBABILITY).ln();
-            let best = row.iter().map(floored).fold(f32::NEG_INFINITY, f32::max);
-            costs.extend(row.iter().map(|log_p| floored(log_p) - best));
-        }
-        Self { costs }
+        Self { costs: relative_costs(scores) }
     }
 
     /// The best places of a phrase that may be said in any of `ways`, no two of which overlap, best first: at most
@@ -112,6 +106,17 @@ impl PhoneSearch {
         }
         spans
     }
+}
+
+/// How much less probable each symbol is than the best of its frame, [frames, 48], nats.
+pub fn relative_costs(scores: &PhoneScores) -> Vec<f32> {
+    let mut costs = Vec::with_capacity(scores.log_p.len());
+    for row in scores.rows() {
+        let floored = |log_p: &f32| (log_p.exp() + LEAST_PROBABILITY).ln();
+        let best = row.iter().map(floored).fold(f32::NEG_INFINITY, f32::max);
+        costs.extend(row.iter().map(|log_p| floored(log_p) - best));
+    }
+    costs
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::keyword::acoustic_model::{AcousticModel, BEGIN, END, FRAME, Lane, Query, TokenId};
+use crate::keyword::digit_search::{Run, confirmed};
+use crate::keyword::digits::Language;
 use crate::keyword::locator::{Locator, Place};
 use crate::keyword::phone_search::Span;
 use crate::keyword::spotter::{Candidate, Hit, Spotter, Spotting};
@@ -20,11 +22,21 @@ const FIRST_TOKEN_GATE: f32 = -9.0;
 /// 32 costs a fifth of one alone.
 const ASKED_AT_ONCE: usize = 32;
 
+/// What the phones do not rule out in a segment.
+#[derive(Debug, Default)]
+pub struct Suspects {
+    /// Phrases.
+    pub phrases: Vec<Candidate>,
+    /// Digits in a row.
+    pub digits: Vec<(Language, Run)>,
+}
+
 /// The decoding of one segment, in a lane of its own.
 #[derive(Debug)]
 pub struct Search {
     spotter: Arc<Spotter>,
     candidates: Vec<Candidate>,
+    digits: Vec<(Language, Run)>,
     lane: Lane,
     frames: usize,
     /// Tokens that so much speech can hold.
@@ -72,18 +84,14 @@ pub enum Need {
 }
 
 impl Search {
-    /// Begins to look for `candidates` in a segment of `frames` that has a `lane`.
-    pub fn new(
-        spotter: Arc<Spotter>,
-        candidates: Vec<Candidate>,
-        lane: Lane,
-        frames: usize,
-    ) -> Self {
+    /// Begins to look for `suspects` in a segment of `frames` that has a `lane`.
+    pub fn new(spotter: Arc<Spotter>, suspects: Suspects, lane: Lane, frames: usize) -> Self {
+        let Suspects { phrases: candidates, digits } = suspects;
         let seconds = (FRAME * u32::try_from(frames).unwrap_or(u32::MAX)).as_secs_f64();
         let limit = (seconds * TOKENS_PER_SECOND).ceil() as usize;
         let (tokens, first_tokens) = (Vec::new(), Vec::new());
         let stage = Stage::Decoding(BEGIN);
-        Self { spotter, candidates, lane, frames, limit, tokens, first_tokens, stage }
+        Self { spotter, candidates, digits, lane, frames, limit, tokens, first_tokens, stage }
     }
 
     /// Where it is decoded.
@@ -256,7 +264,8 @@ impl Search {
             }
         }
         let Stage::Asking { transcript, .. } = self.stage else { unreachable!("as above") };
-        Ok(Spotting { hits: self.spotter.without_rivals(&hits), transcript })
+        let digits = confirmed(self.digits, &transcript);
+        Ok(Spotting { hits: self.spotter.without_rivals(&hits), transcript, digits })
     }
 }
 
@@ -303,7 +312,7 @@ mod tests {
         let nothing = Lexicon::default();
         let spotter = Spotter::new(Arc::new(toy(&[])), Vec::new(), &nothing, Settings::default());
         let lane = model.open(&frames).expect("a parrot does not fail");
-        let mut search = Search::new(Arc::new(spotter), Vec::new(), lane, frames);
+        let mut search = Search::new(Arc::new(spotter), Suspects::default(), lane, frames);
         while search.need() == Need::Step {
             decode(model, &mut [&mut search]).expect("a parrot does not fail");
         }

@@ -9,12 +9,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::keyword::acoustic_model::{AcousticModel, SAMPLE_RATE, TokenId};
+use crate::keyword::digit_search::{DigitRun, DigitSearch, digits_by_phones};
+use crate::keyword::digits::Language;
 use crate::keyword::lexicon::Lexicon;
 use crate::keyword::phone_search::{PhoneSearch, Span};
 use crate::keyword::phones::{PhoneId, PhoneScores};
 use crate::keyword::phrase::Phrase;
 use crate::keyword::pronunciation::pronunciations;
-use crate::keyword::search::{Need, Search, decode};
+use crate::keyword::search::{Need, Search, Suspects, decode};
 use crate::keyword::tokenizer::Tokenizer;
 use crate::keyword::transcript::Transcript;
 
@@ -81,6 +83,8 @@ pub struct Spotting {
     pub hits: Vec<Hit>,
     /// All that was said, as far as anything was worth asking the decoder about. It never goes into a log.
     pub transcript: Transcript,
+    /// Where digits were said in a row; never which.
+    pub digits: Vec<DigitRun>,
 }
 
 /// Why a segment was not searched.
@@ -107,6 +111,8 @@ pub struct Spotter {
     /// How each phrase is said; none where a word of it is not known.
     ways: Vec<Vec<Vec<PhoneId>>>,
     spellings: Vec<Spelling>,
+    /// What looks for digits in a row.
+    digits: Vec<DigitSearch>,
 }
 
 /// A phrase that may have been said in a segment.
@@ -153,7 +159,14 @@ impl Spotter {
         let said = |phrase: &Phrase| pronunciations(phrase.spoken_forms(), lexicon);
         let ways = phrases.iter().map(said).collect();
         let thresholds = vec![settings.threshold; phrases.len()];
-        Self { tokenizer, phrases, thresholds, ways, spellings }
+        Self { tokenizer, phrases, thresholds, ways, spellings, digits: Vec::new() }
+    }
+
+    /// The same, and digits in a row are looked for, in these languages.
+    #[must_use]
+    pub fn with_digits(mut self, languages: impl IntoIterator<Item = Language>) -> Self {
+        self.digits = languages.into_iter().map(DigitSearch::new).collect();
+        self
     }
 
     /// The same with a threshold of their own for some phrases; see [`Settings::threshold`].
@@ -221,12 +234,16 @@ impl Spotter {
             return Ok(None);
         }
         let audio = model.encode(&levelled(samples))?;
-        let candidates = self.candidates(model.phones(&audio)?.as_ref());
-        if candidates.is_empty() {
+        let phones = model.phones(&audio)?;
+        let suspects = Suspects {
+            phrases: self.candidates(phones.as_ref()),
+            digits: digits_by_phones(&self.digits, phones.as_ref()),
+        };
+        if suspects.phrases.is_empty() && suspects.digits.is_empty() {
             return Ok(None);
         }
         let (lane, frames) = (model.open(&audio)?, model.frames(&audio));
-        Ok(Some(Search::new(Arc::clone(self), candidates, lane, frames)))
+        Ok(Some(Search::new(Arc::clone(self), suspects, lane, frames)))
     }
 
     /// Of two phrases that would have been said at once only the better: people say one thing at a time. One that is part

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::policy::line::{LineReport, LineState};
+use crate::policy::pause::PauseEvidence;
 use crate::policy::rules::event::Suspension;
 use crate::speaker::calibration::Comparison;
 use crate::speaker::verifier::{Decision, Reason};
@@ -62,6 +63,8 @@ pub enum Evidence {
         /// When.
         at: Duration,
     },
+    /// Somebody had the leg paused, or does not any more.
+    Pause(PauseEvidence),
 }
 
 /// How an enrolment stands, at a change.

@@ -243,8 +243,22 @@ impl Judge {
                 self.ruling.tell(started, |time| suspended(time(*at)));
                 None
             }
+            Evidence::Pause(pause) => {
+                let finding = Finding::Pause {
+                    state: pause.state,
+                    by: pause.by,
+                    pause: pause.pause.clone(),
+                    paused: pause.paused,
+                };
+                Some(self.verdict(leg, finding, pause.at, (pause.net_speech, pause.coverage), None))
+            }
             Evidence::Key { .. } => None,
         }
+    }
+
+    /// The policy in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The audio of `leg` is over, of which `line` is the last report: what a closed line means to the rules.

@@ -3,6 +3,7 @@
 pub mod evidence;
 pub mod judge;
 pub mod line;
+pub mod pause;
 pub mod rule;
 pub mod rules;
 pub mod ruling;

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::policy::pause::{self, Pause, PauseError};
 use crate::policy::rules::check::{RulesError, check};
 use crate::policy::rules::definition::Rule;
 
@@ -64,6 +65,9 @@ pub struct Policy {
     /// What it means that they are, or are not, said.
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
+    /// When legs are paused.
+    #[serde(default, rename = "pause")]
+    pub pauses: Vec<Pause>,
 }
 
 /// One watched phrase.
@@ -82,7 +86,7 @@ pub struct WatchedPhrase {
 }
 
 /// What is wrong with a policy that is well-formed TOML.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PolicyError {
     /// Ids must tell phrases apart.
     #[error("two phrases have the id {0:?}")]
@@ -110,6 +114,14 @@ pub enum PolicyError {
         /// What is wrong with it.
         error: RulesError,
     },
+    /// A pause that does not fit the phrases or makes no sense.
+    #[error("{error}")]
+    Pause {
+        /// Its place among the pauses.
+        place: usize,
+        /// What is wrong with it.
+        error: PauseError,
+    },
 }
 
 impl PolicyError {
@@ -124,6 +136,7 @@ impl PolicyError {
             | Self::Threshold(id) => last(id).map(|place| ("phrase", place)),
             Self::TooMany(_) => None,
             Self::Rules { place, .. } => Some(("rule", *place)),
+            Self::Pause { place, .. } => Some(("pause", *place)),
         }
     }
 }
@@ -152,7 +165,8 @@ impl Policy {
                 _ => {}
             }
         }
-        check(self).map_err(|(place, error)| PolicyError::Rules { place, error })
+        check(self).map_err(|(place, error)| PolicyError::Rules { place, error })?;
+        pause::check(self).map_err(|(place, error)| PolicyError::Pause { place, error })
     }
 
     /// Whether phrase number `phrase` is watched on legs of `party`; a mixed leg holds everybody.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::policy::evidence::{EnrollmentState, Obstacle};
 use crate::policy::line::{LineReport, LineState};
+use crate::policy::pause::{PauseState, Trigger};
 use crate::policy::rule::Party;
 use crate::policy::rules::standing::{Reason, RuleState, Severity};
 use crate::speaker::verifier::Decision;
@@ -116,6 +117,18 @@ pub enum Finding {
         /// What was said that it rests on; no other words are ever told.
         phrases: Vec<Rested>,
     },
+    /// That the party's leg is paused, so that nothing of it is heard, or is not any more; never what was said or keyed.
+    Pause {
+        /// What has become of the wish to have it paused.
+        state: PauseState,
+        /// What made it so.
+        by: Trigger,
+        /// Id of the pause in the policy, where that began it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pause: Option<String>,
+        /// Whether the leg is paused now: by this one or another.
+        paused: bool,
+    },
 }
 
 /// A phrase that a rule rests on.
@@ -186,6 +199,7 @@ impl Finding {
             Self::Line { state, .. } => ("line", state.as_str()),
             Self::Enrollment { state, .. } => ("enrollment", state.as_str()),
             Self::Rule { state, .. } => ("rule", state.as_str()),
+            Self::Pause { state, .. } => ("pause", state.as_str()),
         }
     }
 }

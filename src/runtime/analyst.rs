@@ -85,7 +85,7 @@ impl<E: Embedder, T: TurnModel, M: AcousticModel> Analyst for LoadedAnalyst<E, T
                     let spotting = phrases.spotter.spot(&mut phrases.model, &segment.samples);
                     spotting.ok().map(|spotting| spotting.hits)
                 });
-                Answer::Hits { segment, hits }
+                Answer::Hits { segment, hits, digits: Vec::new() }
             }
             Infer::Turns(chunk) => {
                 let turns = self.speaker.as_mut().map(|(.., turns)| turns);

@@ -1,5 +1,5 @@
-//! `/calls` and `/enrollments`: to place, watch and end calls of ours, and to have callers enrolled, for
-//! who bears the token.
+//! `/calls`, `/enrollments` and `/pauses`: to place, watch and end calls of ours, to have callers enrolled and legs
+//! paused, for who bears the token.
 
 use std::fmt;
 
@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use subtle::ConstantTimeEq;
 
 use crate::runtime::enrollments::{EnrollOrder, NotEnrolled, Whom};
+use crate::runtime::pauses::{PauseOrder, Whose};
 use crate::runtime::placed_calls::{Desk, Order, PlaceOrder};
 
 /// What `/calls` needs.
@@ -27,14 +28,17 @@ impl Api {
         Self { token, desk }
     }
 
-    /// `POST /calls`, `GET /calls`, `GET /calls/ID`, `DELETE /calls/ID`, `POST /calls/ID/enroll` and
-    /// `POST /enrollments`.
+    /// `POST /calls`, `GET /calls`, `GET /calls/ID`, `DELETE /calls/ID`, `POST /calls/ID/enroll`,
+    /// `POST /enrollments`, `POST /calls/ID/pause`, `POST /calls/ID/resume` and `POST /pauses`.
     pub fn router(self) -> Router {
         Router::new()
             .route("/calls", get(list).post(place))
             .route("/calls/{id}", get(show).delete(end))
             .route("/calls/{id}/enroll", post(enroll_call))
             .route("/enrollments", post(enroll))
+            .route("/calls/{id}/pause", post(pause_call))
+            .route("/calls/{id}/resume", post(resume_call))
+            .route("/pauses", post(pause))
             .route_layer(middleware::from_fn_with_state(self.clone(), authorize))
             .with_state(self)
     }
@@ -106,6 +110,27 @@ async fn enroll_call(
         return (StatusCode::UNPROCESSABLE_ENTITY, why).into_response();
     }
     give_enrollment(&api, EnrollOrder { whom: Some(Whom::Call(id)), ..order }).await
+}
+
+async fn pause_call(State(api): State<Api>, Path(id): Path<u64>) -> Response {
+    give_pause(&api, Whose::Call(id), true).await
+}
+
+async fn resume_call(State(api): State<Api>, Path(id): Path<u64>) -> Response {
+    give_pause(&api, Whose::Call(id), false).await
+}
+
+async fn pause(State(api): State<Api>, Json(order): Json<PauseOrder>) -> Response {
+    let PauseOrder { conversation, party, pause } = order;
+    give_pause(&api, Whose::Conversation(conversation, party), pause).await
+}
+
+async fn give_pause(api: &Api, whose: Whose, pause: bool) -> Response {
+    match api.desk.give(|reply| Order::Pause(whose, pause, reply)).await {
+        Some(Some(ordered)) => (StatusCode::ACCEPTED, Json(ordered)).into_response(),
+        Some(None) => unknown(),
+        None => unavailable(),
+    }
 }
 
 async fn give_enrollment(api: &Api, order: EnrollOrder) -> Response {

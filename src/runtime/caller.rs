@@ -266,6 +266,7 @@ impl Caller {
             Event::Invited(_)
             | Event::Confirmed { .. }
             | Event::Reinvited { .. }
+            | Event::PauseAsked { .. }
             | Event::Progress { .. }
             | Event::ReinviteRefused { .. }
             | Event::InfoAnswered { .. }

@@ -165,7 +165,7 @@ impl Signalling {
         };
         let model = &self.models.speaker;
         let watch = EnrollmentWatch::new(subject, &consent, entry.started, source, model, earlier);
-        entry.enroll.try_send(watch).map_err(|_| NotEnrolled::Busy)?;
+        entry.orders.enroll.try_send(watch).map_err(|_| NotEnrolled::Busy)?;
         let conversation = entry.facts.conversation.clone();
         info!(conversation, passive = source == Source::Passive, "enrolment begun");
         let (subject, state) = (subject.to_owned(), EnrollmentState::Collecting);

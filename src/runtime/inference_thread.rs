@@ -116,6 +116,17 @@ impl InferenceQueues {
         replaced
     }
 
+    /// Takes out what waits for the party of `call`, which is paused; returns how many answers will not come.
+    pub fn withdraw(&self, call: CallKey) -> usize {
+        let voices = [&self.decide, &self.watch];
+        let voices: usize = voices.map(|queue| queue.withdraw(|(of, _)| *of == call)).iter().sum();
+        let withdrawn = voices
+            + self.keyword.withdraw(|(of, _)| *of == call)
+            + self.turns.withdraw(|of| *of == call);
+        self.backlog.0.fetch_sub(withdrawn, Ordering::Relaxed);
+        withdrawn
+    }
+
     fn of(&self, role: Purpose) -> &Arc<VoiceQueue> {
         match role {
             Purpose::Decide => &self.decide,
@@ -194,8 +205,9 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
             }
             while let Some(((segment, replies), spotting)) = searches.poll() {
                 // The transcript ends here: what was said around a phrase is nobody's business.
-                let hits = spotting.map(|spotting| spotting.hits);
-                reply(&backlog, &replies, Answer::Hits { segment, hits });
+                let (hits, digits) = spotting.map(|s| (s.hits, s.digits)).unzip();
+                let digits = digits.unwrap_or_default();
+                reply(&backlog, &replies, Answer::Hits { segment, hits, digits });
             }
         }
     })
@@ -297,6 +309,10 @@ impl<K: Copy + Eq + Hash, T> Queue<K, T> {
                 None => self.changed.wait(state).expect(WHOLE),
             };
         }
+    }
+
+    fn withdraw(&self, of: impl Fn(&K) -> bool) -> usize {
+        self.lock().batcher.withdraw(of)
     }
 
     fn close(&self) {

@@ -1,10 +1,12 @@
 //! The models of one store, proven and named: what `serve`, `enroll` and `demo` start from.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config;
+use crate::keyword::digits::Language;
 use crate::keyword::lexicon::{Lexicon, LexiconError};
 use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::keyword::spotter::{self, Spotter};
@@ -206,8 +208,11 @@ impl Installed {
     /// A spotter that listens for the phrases of `policy`.
     pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Arc<Spotter>, InstalledError> {
         let spotter = self.spotter_for_evaluation(policy, threshold, true)?;
+        let of_cards = policy.pauses.iter().filter(|pause| pause.cards);
+        let languages: HashSet<Language> =
+            of_cards.map(|pause| pause.language.unwrap_or_default()).collect();
         let own = policy.phrases.iter().map(|phrase| phrase.threshold);
-        Ok(Arc::new(spotter.with_thresholds(own)))
+        Ok(Arc::new(spotter.with_thresholds(own).with_digits(languages)))
     }
 
     /// The same with one threshold for all phrases; without `phones` as if nothing were known of how anything is said.

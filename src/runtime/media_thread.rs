@@ -13,8 +13,9 @@ use tokio::time::sleep_until;
 
 use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::claim_watch::ClaimWatch;
-use crate::call::enrollment_watch::{EnrollmentWatch, Progress};
+use crate::call::enrollment_watch::Progress;
 use crate::call::inference::{Answer, Infer};
+use crate::call::media_pause::CardPause;
 use crate::call::media_plan::MediaPlan;
 use crate::call::media_session::{MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
@@ -24,6 +25,7 @@ use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::packet::is_dtls;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
+use crate::runtime::leg_orders::LegInbox;
 use crate::runtime::metrics::Metrics;
 use crate::sip::event::CallKey;
 use crate::speaker::adaptation::Step;
@@ -57,8 +59,10 @@ pub struct Opening {
     pub sockets: MediaSockets,
     /// Whom to compare with.
     pub watch: Option<ClaimWatch>,
-    /// Who is to be enrolled, from the beginning or later on.
-    pub enrollments: mpsc::Receiver<EnrollmentWatch>,
+    /// Who is to be enrolled, from the beginning or later on, and when it is paused.
+    pub orders: LegInbox,
+    /// What digits of a card begin.
+    pub cards: Vec<CardPause>,
     /// What watches whether the call may teach the voiceprint.
     pub adaptation: Option<AdaptationWatch>,
     /// Whether phrases are watched.
@@ -154,7 +158,7 @@ struct Party {
     key: CallKey,
     session: MediaSession,
     plan: watch::Receiver<MediaPlan>,
-    enrollments: mpsc::Receiver<EnrollmentWatch>,
+    orders: LegInbox,
     rtp: UdpSocket,
     rtcp: UdpSocket,
     queues: InferenceQueues,
@@ -184,11 +188,12 @@ impl Party {
         if let Some(adaptation) = opening.adaptation {
             session.adapt(adaptation);
         }
+        session.watch_cards(opening.cards);
         Ok(Self {
             key: call,
             session,
             plan,
-            enrollments: opening.enrollments,
+            orders: opening.orders,
             rtp: UdpSocket::from_std(sockets.rtp)?,
             rtcp: UdpSocket::from_std(sockets.rtcp)?,
             queues: queues.clone(),
@@ -228,7 +233,10 @@ impl Party {
                     },
                     Err(_) => break,
                 },
-                Some(enrollment) = self.enrollments.recv() => self.session.enroll(enrollment),
+                Some(enrollment) = self.orders.enrollments.recv() => self.session.enroll(enrollment),
+                Some(pausing) = self.orders.pauses.recv() => {
+                    self.session.handle_pausing(Instant::now(), pausing);
+                }
                 () = sleep_until(due) => self.session.handle_timeout(Instant::now()),
                 _ = publish.tick() => self.publish(),
             }
@@ -246,13 +254,14 @@ impl Party {
 
     fn answer(&mut self, answer: Option<Answer>) {
         self.outstanding -= 1;
-        self.session.handle_answer(answer.expect("this side holds a sender too"));
+        self.session.handle_answer(Instant::now(), answer.expect("this side holds a sender too"));
     }
 
     async fn drain(&mut self) {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Infer(work) => self.submit(work),
+                Output::Withdraw => self.outstanding -= self.queues.withdraw(self.key),
                 Output::Evidence(evidence) => {
                     let event = MediaEvent::Evidence(self.key, evidence);
                     // Evidence is never dropped; the signalling thread takes it without waiting for us.
@@ -305,13 +314,15 @@ impl Party {
             Infer::Speaker(VoiceWork { asker, by, window, .. }) => {
                 (Model::of(by), Answer::Embedding { asker, by, window, embedding: None })
             }
-            Infer::Keyword(segment) => (Model::Keyword, Answer::Hits { segment, hits: None }),
+            Infer::Keyword(segment) => {
+                (Model::Keyword, Answer::Hits { segment, hits: None, digits: Vec::new() })
+            }
             Infer::Turns(chunk) => {
                 (Model::Turns, Answer::Turns { chunk: chunk.number, rows: None })
             }
         };
         self.metrics.inference_replaced(model);
-        self.session.handle_answer(answer);
+        self.session.handle_answer(Instant::now(), answer);
     }
 
     fn publish(&mut self) {

@@ -3,6 +3,7 @@
 //! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people.
 
 mod media;
+mod pauses;
 mod scores;
 
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,7 @@ use crate::policy::line::LineState;
 use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::health::{Health, Model};
 use crate::runtime::metrics::media::MediaMetrics;
+use crate::runtime::metrics::pauses::PauseMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
 use crate::runtime::transport::tls::HandshakeFault;
@@ -57,6 +59,8 @@ pub struct Metrics {
     inference_seconds: HistogramVec,
     inference_failures: IntCounterVec,
     inference_replaced: IntCounterVec,
+    /// How often legs are paused, and how many are now.
+    pub pauses: PauseMetrics,
     ready: IntGauge,
     health: Arc<Health>,
     /// What of the endpoint was published.
@@ -191,6 +195,7 @@ impl Metrics {
                 "Windows and segments that gave way to newer ones: overload.",
                 &["model"],
             ),
+            pauses: PauseMetrics::new(&registry),
             ready: gauge("sidetone_ready", "1 while /ready says so."),
             health,
             sip: Mutex::default(),
@@ -223,6 +228,9 @@ impl Metrics {
         metrics.verdicts.with_label_values(&["keyword", "found"]);
         for state in ["pending", "met", "violated", "not_applicable", "unknown"] {
             metrics.verdicts.with_label_values(&["rule", state]);
+        }
+        for state in ["begun", "ended"] {
+            metrics.verdicts.with_label_values(&["pause", state]);
         }
         for state in ["one_way", "heard", "closed"] {
             metrics.verdicts.with_label_values(&["line", state]);

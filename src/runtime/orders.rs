@@ -21,6 +21,7 @@ impl Signalling {
             Order::List(reply) => drop(reply.send(self.placed.list())),
             Order::Show(id, reply) => drop(reply.send(self.placed.show(id))),
             Order::Enroll(order, reply) => drop(reply.send(self.enroll(&order))),
+            Order::Pause(whose, pause, reply) => drop(reply.send(self.pause(&whose, pause))),
             Order::End(id, reply) => {
                 let call = self.placed.show(id);
                 if let Some(key) = self.placed.key(id) {

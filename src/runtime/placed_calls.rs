@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::enrollments::{EnrollOrder, Enrolling, NotEnrolled};
+use crate::runtime::pauses::{Ordered, Whose};
 use crate::runtime::transport::tls::Tls;
 use crate::sip::event::CallKey;
 use crate::sip::headers::Headers;
@@ -88,6 +89,8 @@ pub enum Order {
     Show(u64, oneshot::Sender<Option<PlacedCall>>),
     /// Enrol the caller of a call or conversation; the answer says why not.
     Enroll(EnrollOrder, oneshot::Sender<Result<Enrolling, NotEnrolled>>),
+    /// Pause legs, or not any more; the answer says that there are none.
+    Pause(Whose, bool, oneshot::Sender<Option<Ordered>>),
     /// Hang one up; tells how it stood.
     End(u64, oneshot::Sender<Option<PlacedCall>>),
     /// Use these certificates for new connections.

@@ -55,7 +55,7 @@ impl Analyst for Bookkeeper {
             Infer::Speaker(VoiceWork { asker, by, window, .. }) => {
                 Answer::Embedding { asker, by, window, embedding: None }
             }
-            Infer::Keyword(segment) => Answer::Hits { segment, hits: None },
+            Infer::Keyword(segment) => Answer::Hits { segment, hits: None, digits: Vec::new() },
             Infer::Turns(chunk) => Answer::Turns { chunk: chunk.number, rows: None },
         }
     }
@@ -339,10 +339,15 @@ impl Player {
     fn drain(&mut self, analyst: &mut dyn Analyst, judges: &mut Judges) {
         while let Some(output) = self.session.poll_output() {
             match output {
-                Output::Infer(work) => self.session.handle_answer(analyst.answer(work)),
+                Output::Infer(work) => {
+                    self.session.handle_answer(self.epoch + self.now, analyst.answer(work));
+                }
                 Output::Evidence(evidence) => self.take(&evidence, judges),
                 // Nobody is there to be told, and no dialog to be ended.
-                Output::Silent | Output::HandshakeFailed(_) | Output::Transmit { .. } => {}
+                Output::Silent
+                | Output::HandshakeFailed(_)
+                | Output::Transmit { .. }
+                | Output::Withdraw => {}
                 // Nobody is enrolled from a recording of a call, nor adapted to.
                 Output::Enrollment(_) | Output::Adapt(_) => {}
             }
@@ -366,6 +371,7 @@ impl Player {
             Evidence::Analysed { .. }
             | Evidence::Gap { .. }
             | Evidence::Suspended { .. }
+            | Evidence::Pause(_)
             | Evidence::Key { .. }
             | Evidence::Speaker(_)
             | Evidence::NoSpeakerCheck(_)
@@ -482,6 +488,7 @@ fn nothing_watched() -> Policy {
         version: "0".to_owned(),
         phrases: Vec::new(),
         rules: Vec::new(),
+        pauses: Vec::new(),
     }
 }
 

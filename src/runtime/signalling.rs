@@ -11,7 +11,6 @@ use tracing::{info, warn};
 
 use crate::call::call::{Call, Output};
 use crate::call::claim_watch::ClaimWatch;
-use crate::call::enrollment_watch::EnrollmentWatch;
 use crate::call::facts::Facts;
 use crate::call::key_source::{KeySource, SECRET};
 use crate::call::media_plan::MediaPlan;
@@ -25,18 +24,20 @@ use crate::policy::verdict::Verdict;
 use crate::rtp::security::Security;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::health::Health;
+use crate::runtime::leg_orders::LegOrders;
 use crate::runtime::line_log;
 use crate::runtime::locate::locate;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::{MediaEvent, MediaSockets, MediaThread, Opening};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::{InfoOutcome, Observation};
+use crate::runtime::pauses::card_pauses;
 use crate::runtime::placed_calls::{Order, PlacedCalls};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::store::voiceprints::Voiceprints;
 use crate::runtime::transport::resolver::Resolver;
 use crate::runtime::transport::transports::{Arrival, Transports};
-use crate::sip::account::{Account, RegistrationEvent};
+use crate::sip::account::Account;
 use crate::sip::client_transactions::ClientId;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::event::{self, CallKey, End, Event, InfoFailure, Invitation};
@@ -115,11 +116,10 @@ pub(super) struct Entry {
     pub(super) facts: Facts,
     /// When it began.
     pub(super) started: jiff::Timestamp,
-    /// Where who is to be enrolled is handed to the media session, and its other end until then.
     /// Whether an enrolment was begun, or refused, that the facts ask for.
     pub(super) asked: bool,
-    pub(super) enroll: mpsc::Sender<EnrollmentWatch>,
-    enrollments: Option<mpsc::Receiver<EnrollmentWatch>>,
+    /// What its media session is told.
+    pub(super) orders: LegOrders,
     /// The peer, where whoever sees its SIP can read it.
     exposed: Option<String>,
     /// Bound, and waiting for the media session to take them.
@@ -130,6 +130,8 @@ pub(super) struct Entry {
     look: FirstLook,
     /// The peer is not to send: it is on hold.
     pub(super) held: bool,
+    /// Nothing of it is heard.
+    pub(super) paused: bool,
     /// The dialog is over.
     pub(super) ended: bool,
     /// The media session is over, or never was.
@@ -271,6 +273,9 @@ impl Signalling {
         if let Evidence::Speaker(compared) = &evidence {
             self.metrics.compared(&mut entry.look, compared);
         }
+        if let Evidence::Pause(pause) = &evidence {
+            self.handle_pause(key, pause);
+        }
         let _ = self.observers.send(Observation::Evidence { call: key, evidence });
         self.drain_call(key);
     }
@@ -305,22 +310,6 @@ impl Signalling {
         });
     }
 
-    fn handle_registration(&mut self, account: usize, event: &RegistrationEvent) {
-        let name = self.accounts.get(account).map_or("", |account| account.name.as_str());
-        self.metrics.registration(name, matches!(event, RegistrationEvent::Registered { .. }));
-        match event {
-            RegistrationEvent::Registered { expires } => {
-                info!(account = name, expires_s = expires.as_secs(), "registered");
-            }
-            RegistrationEvent::Failed { why } => {
-                self.metrics.registration_failed(name);
-                warn!(account = name, %why, "not registered");
-            }
-            RegistrationEvent::Lost => warn!(account = name, "the binding lapsed"),
-            RegistrationEvent::Withdrawn => info!(account = name, "unregistered"),
-        }
-    }
-
     fn handle_event(&mut self, key: CallKey, event: Event) {
         match event {
             Event::Invited(invitation) => self.handle_invited(key, &invitation),
@@ -347,6 +336,7 @@ impl Signalling {
                 self.with(key, |call, judge| call.handle_answered(judge, sdp.as_deref()));
                 self.begin_enrollment(key);
             }
+            Event::PauseAsked { begins } => self.pause_by_header(key, begins),
             // Digits and other INFO of theirs are answered by the endpoint; nothing listens to them.
             Event::InfoReceived { .. }
             // A call that we place is answered or it is not.
@@ -431,19 +421,18 @@ impl Signalling {
             .entry(conversation.clone())
             .or_insert_with(|| (Judge::new(conversation, policy), 0));
         judge.1 += 1;
-        let (enroll, enrollments) = mpsc::channel(1);
         let entry = Entry {
             call,
             facts,
             started: jiff::Timestamp::now(),
             asked: false,
-            enroll,
-            enrollments: Some(enrollments),
+            orders: LegOrders::new(),
             exposed: exposed.cloned(),
             sockets: Some(sockets),
             plan: None,
             look: FirstLook::default(),
             held: false,
+            paused: false,
             ended: false,
             silent: true,
         };
@@ -521,8 +510,9 @@ impl Signalling {
         }
     }
 
-    pub(super) fn publish_verdict(&self, key: CallKey, verdict: Box<Verdict>) {
+    pub(super) fn publish_verdict(&mut self, key: CallKey, verdict: Box<Verdict>) {
         self.metrics.verdict(&verdict);
+        self.pause_by_phrase(&verdict);
         line_log::log(&verdict);
         let verdict = Arc::from(verdict);
         let _ = self.observers.send(Observation::Verdict { call: key, verdict });
@@ -555,17 +545,20 @@ impl Signalling {
             warn!(peer, "SRTP keys travel in SIP without TLS: who sees it can decrypt the audio");
         }
         let Some(sockets) = entry.sockets.take() else { return };
-        let Some(enrollments) = entry.enrollments.take() else { return };
+        let Some(orders) = entry.orders.inbox.take() else { return };
         let party = entry.facts.party;
+        let cards = card_pauses(&self.policy, party);
         let (sender, receiver) = watch::channel(plan);
         let opening = Opening {
             call: key,
             plan: receiver,
             sockets,
             watch,
-            enrollments,
+            orders,
             adaptation,
-            spotting: (0..self.policy.phrases.len()).any(|p| self.policy.watches(p, party)),
+            spotting: !cards.is_empty()
+                || (0..self.policy.phrases.len()).any(|p| self.policy.watches(p, party)),
+            cards,
             seed: self.random.u64(..),
             cname: format!("{:012x}@{}", self.random.u64(..) >> 16, self.advertised),
         };
@@ -587,6 +580,7 @@ impl Signalling {
             return;
         }
         let entry = self.calls.remove(&key).expect("it was just looked at");
+        self.metrics.pauses.moved(entry.paused, false);
         if let Some((_, calls)) = self.judges.get_mut(&entry.facts.conversation) {
             *calls -= 1;
             if *calls > 0 {

@@ -11,6 +11,7 @@ use crate::sip::headers::{Headers, split};
 use crate::sip::hops::Way;
 use crate::sip::info::{InfoProfile, InfoQueue, Notice};
 use crate::sip::message::{Method, Received, Request, Response};
+use crate::sip::pause_header::{self, PauseHeaderError};
 use crate::sip::provisional::Early;
 use crate::sip::screening::Refusal;
 use crate::sip::server_transactions::ServerKey;
@@ -188,6 +189,17 @@ impl Call {
             return core.refuse(now, key, &request.message, &refusal);
         }
         let headers = &request.message.headers;
+        if let Method::Invite | Method::Info | Method::Update = request.method {
+            match pause_header::read(headers) {
+                Ok(None) => {}
+                Ok(Some(begins)) => core.tell(self.key, Event::PauseAsked { begins }),
+                Err(_) => {
+                    let reason = Some(PauseHeaderError::REASON);
+                    let refusal = Refusal { reason, ..Refusal::plain(400) };
+                    return core.refuse(now, key, &request.message, &refusal);
+                }
+            }
+        }
         match request.method {
             Method::Invite => self.handle_reinvite(now, core, key, request),
             Method::Bye => {

@@ -108,6 +108,12 @@ pub enum Event {
         /// The whole body.
         body: Vec<u8>,
     },
+    /// Their INFO, re-INVITE or UPDATE says that the leg's pause begins or ends, whatever else it is about and
+    /// whatever is answered to that.
+    PauseAsked {
+        /// Which of the two.
+        begins: bool,
+    },
     /// Our INFO arrived.
     InfoAnswered {
         /// Which.

@@ -30,6 +30,7 @@ pub mod message;
 pub mod name_addr;
 pub mod non_invite_client;
 pub mod non_invite_server;
+pub mod pause_header;
 pub mod provisional;
 pub mod refresh;
 pub mod registration;

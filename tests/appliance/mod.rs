@@ -168,8 +168,14 @@ pub(crate) struct Appliance {
 impl Appliance {
     /// Starts `sidetone serve` on `site` and waits until `/ready` says so.
     pub(crate) fn start(site: &Site) -> Self {
+        Self::start_with(site, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn start_with(site: &Site, environment: &[(&str, &str)]) -> Self {
         let start = Instant::now();
         let mut command = site.command(&["serve"]);
+        command.envs(environment.iter().copied());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let output = Lines::of(child.stdout.take().expect("a pipe"));

@@ -94,7 +94,10 @@ fn session(bencher: Bencher<'_, '_>, codec: Codec) {
                     if let Output::Infer(Infer::Speaker(work)) = output {
                         let embedding = Some(voiceprint().references[0].embedding.clone());
                         let (asker, by, window) = (work.asker, work.by, work.window);
-                        session.handle_answer(Answer::Embedding { asker, by, window, embedding });
+                        session.handle_answer(
+                            start + datagram.at,
+                            Answer::Embedding { asker, by, window, embedding },
+                        );
                     }
                 }
             }

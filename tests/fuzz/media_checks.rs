@@ -250,14 +250,16 @@ impl Run {
                 let embedding = well.then(|| Embedding::from_raw(vec![0.8, 0.6]).expect("one"));
                 Answer::Embedding { asker, by, window, embedding }
             }
-            Infer::Keyword(segment) => Answer::Hits { segment, hits: well.then(Vec::new) },
+            Infer::Keyword(segment) => {
+                Answer::Hits { segment, hits: well.then(Vec::new), digits: Vec::new() }
+            }
             Infer::Turns(chunk) => {
                 let talks = |row: usize| [row % 200 < 110, row % 200 > 100, row < 9];
                 let rows = well.then(|| (0..ROWS).map(talks).collect());
                 Answer::Turns { chunk: chunk.number, rows }
             }
         };
-        self.session.handle_answer(answer);
+        self.session.handle_answer(self.now, answer);
         self.check();
     }
 
@@ -306,6 +308,7 @@ impl Run {
                 }
                 Output::Evidence(evidence) => format!("{evidence:?}").hash(&mut self.story),
                 Output::Transmit { datagram, .. } => datagram.hash(&mut self.story),
+                Output::Withdraw => self.waiting.clear(),
                 Output::Enrollment(_)
                 | Output::Adapt(_)
                 | Output::Silent

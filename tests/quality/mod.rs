@@ -169,7 +169,7 @@ fn heard(
         MediaSession::new(start, plan, watch.map(Into::into), spotting, 1, "us@192.0.2.2");
     let (mut outcome, mut windows, mut end) = (Outcome::default(), 0, start);
     let mut found = vec![false; speech::PHRASES.len()];
-    let mut drain = |session: &mut MediaSession| {
+    let mut drain = |now: Instant, session: &mut MediaSession| {
         while let Some(output) = session.poll_output() {
             match output {
                 Output::Infer(Infer::Speaker(work)) => {
@@ -188,11 +188,14 @@ fn heard(
                     windows += 1;
                     // Nothing is decided, so every window goes on being asked about.
                     let (asker, by, window) = (work.asker, work.by, work.window);
-                    session.handle_answer(Answer::Embedding { asker, by, window, embedding: None });
+                    session.handle_answer(
+                        now,
+                        Answer::Embedding { asker, by, window, embedding: None },
+                    );
                 }
                 Output::Infer(Infer::Keyword(segment)) => {
                     let hits = Some(models.spot(&segment.samples));
-                    session.handle_answer(Answer::Hits { segment, hits });
+                    session.handle_answer(now, Answer::Hits { segment, hits, digits: Vec::new() });
                 }
                 Output::Infer(Infer::Turns(_)) => unreachable!("no leg is a mixed one here"),
                 Output::Evidence(Evidence::Phrase(phrase)) => found[phrase.phrase] = true,
@@ -203,6 +206,7 @@ fn heard(
                 | Output::Enrollment(_)
                 | Output::Adapt(_)
                 | Output::Silent
+                | Output::Withdraw
                 | Output::HandshakeFailed(_)
                 | Output::Transmit { .. } => {}
             }
@@ -213,13 +217,13 @@ fn heard(
         while session.poll_timeout() <= end {
             let due = session.poll_timeout();
             session.handle_timeout(due);
-            drain(&mut session);
+            drain(due, &mut session);
         }
         session.handle_datagram(end, datagram.from, &datagram.bytes);
-        drain(&mut session);
+        drain(end, &mut session);
     }
     session.finish(end);
-    drain(&mut session);
+    drain(end, &mut session);
     if let Question::Phrases(said) = &call.question {
         let count = |wanted: bool| {
             found.iter().zip(said).filter(|(found, said)| **found && **said == wanted).count()

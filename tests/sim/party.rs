@@ -13,6 +13,7 @@ use sidetone::call::media_session::{MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::call::voices::{Asker, VoiceWork};
 use sidetone::consent::consent::Consent;
+use sidetone::keyword::digit_search::DigitRun;
 use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
 use sidetone::rtp::dtls::DtlsFailure;
@@ -41,6 +42,9 @@ const KEYWORD_TAKES: Duration = Duration::from_millis(700);
 /// from 1 by half.
 pub(crate) type Ear = Box<dyn FnMut(usize, &VoiceWork) -> Option<f32>>;
 
+/// The digits that the keyword model hears in a segment.
+pub(crate) type Counting = Box<dyn FnMut(&Segment) -> Vec<DigitRun>>;
+
 pub(crate) struct Party {
     pub(crate) start: Instant,
     pub(crate) now: Instant,
@@ -48,6 +52,8 @@ pub(crate) struct Party {
     pub(crate) ear: Ear,
     /// Whether the keyword model fails on a segment.
     pub(crate) deaf: Box<dyn FnMut(&Segment) -> bool>,
+    /// The digits that it hears in one.
+    pub(crate) digits: Counting,
     /// Speech that was to be embedded, by either embedder.
     pub(crate) windows: Vec<VoiceWork>,
     pub(crate) segments: Vec<Segment>,
@@ -156,6 +162,7 @@ impl Party {
             ),
             ear: Box::new(|_, _| Some(SAME)),
             deaf: Box::new(|_| false),
+            digits: Box::new(|_| Vec::new()),
             windows: Vec::new(),
             segments: Vec::new(),
             evidence: Vec::new(),
@@ -204,7 +211,7 @@ impl Party {
             match answer {
                 Some(key) if key.0 == next => {
                     let answer = self.answers.remove(&key).expect("it has just been seen");
-                    self.session.handle_answer(answer);
+                    self.session.handle_answer(self.now, answer);
                 }
                 _ => self.session.handle_timeout(next),
             }
@@ -218,7 +225,7 @@ impl Party {
         self.session.finish(self.now);
         self.drain();
         while let Some((_, answer)) = self.answers.pop_first() {
-            self.session.handle_answer(answer);
+            self.session.handle_answer(self.now, answer);
             self.drain();
         }
         self.session.conclude();
@@ -240,6 +247,7 @@ impl Party {
             | Evidence::Phrase(_)
             | Evidence::Talk { .. }
             | Evidence::Key { .. }
+            | Evidence::Pause(_)
             | Evidence::Line(_)
             | Evidence::Watchlist(_)
             | Evidence::Enrollment(_)
@@ -265,6 +273,7 @@ impl Party {
             | Evidence::Phrase(_)
             | Evidence::Speaker(_)
             | Evidence::Key { .. }
+            | Evidence::Pause(_)
             | Evidence::Line(_)
             | Evidence::Watchlist(_)
             | Evidence::Enrollment(_)
@@ -287,6 +296,8 @@ impl Party {
                     self.story.push(format!("{evidence:?}"));
                     self.evidence.push(evidence);
                 }
+                // What is on its way is answered all the same: a model that is at work is not stopped.
+                Output::Withdraw => self.story.push("withdrawn".to_owned()),
                 Output::Silent => self.silences += 1,
                 Output::Enrollment(progress) => self.enrolling.push(progress),
                 Output::Adapt(step) => self.steps.push(step),
@@ -325,7 +336,8 @@ impl Party {
                     end: Duration::from_millis(300),
                 };
                 let hits = (!(self.deaf)(&segment)).then(|| vec![hit]);
-                (KEYWORD_TAKES, Answer::Hits { segment, hits })
+                let digits = (self.digits)(&segment);
+                (KEYWORD_TAKES, Answer::Hits { segment, hits, digits })
             }
             Infer::Turns(_) => unreachable!("no leg is a mixed one here"),
         };

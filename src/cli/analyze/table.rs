@@ -175,6 +175,9 @@ fn verdict(verdict: &Verdict) {
             };
             (color, format!("rule {rule} {} ({})", state.as_str(), reason.as_str()))
         }
+        Finding::Pause { state, by, .. } => {
+            (AnsiColor::Yellow, format!("pause {} ({})", state.as_str(), by.as_str()))
+        }
         // What became of a line stands above the verdicts.
         Finding::Line { .. } => return,
     };

@@ -145,7 +145,8 @@ impl Shown {
             | Evidence::Enrollment(_)
             | Evidence::Analysed { .. }
             | Evidence::Gap { .. }
-            | Evidence::Suspended { .. } => {}
+            | Evidence::Suspended { .. }
+            | Evidence::Pause(_) => {}
         }
     }
 
@@ -186,6 +187,9 @@ impl Shown {
                     RuleState::Unknown => color(AnsiColor::Yellow),
                 };
                 (style, format!("RULE {rule} {}", state.as_str()))
+            }
+            Finding::Pause { state, by, .. } => {
+                (color(AnsiColor::Yellow), format!("PAUSE {} ({})", state.as_str(), by.as_str()))
             }
             Finding::Line { .. } => return,
         };
