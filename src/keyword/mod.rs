@@ -2,8 +2,11 @@
 
 pub mod acoustic_model;
 pub mod detections;
+pub mod ipa;
+pub mod language;
 pub mod lexicon;
 pub mod locator;
+pub mod phone_decision;
 pub mod phone_search;
 pub mod phones;
 pub mod phrase;

@@ -14,6 +14,7 @@ use crate::keyword::acoustic_model::{
 };
 use crate::keyword::lexicon::Lexicon;
 use crate::keyword::locator::{Locator, Place};
+use crate::keyword::phone_decision::PhoneDecision;
 use crate::keyword::phone_search::{PhoneSearch, Span};
 use crate::keyword::phones::{PhoneId, PhoneScores};
 use crate::keyword::phrase::Phrase;
@@ -70,7 +71,8 @@ pub struct Hit {
     pub phrase: usize,
     /// See [`Settings::threshold`]; 0 for an exact hit, never above 0.
     pub score: f32,
-    /// The decoder's part of the score: the mean natural log of the probability per token, 0 for an exact hit.
+    /// The decoder's part of the score: the mean natural log of the probability per token, 0 for an exact hit; negative
+    /// infinity where it was not asked, since phones alone decide.
     pub decoder: f32,
     /// The words stand in the model's own text.
     pub exact: bool,
@@ -114,6 +116,8 @@ pub struct Spotter {
     /// How each phrase is said; none where a word of it is not known.
     ways: Vec<Vec<Vec<PhoneId>>>,
     spellings: Vec<Spelling>,
+    /// Phrases that the decoder is not asked about.
+    decisions: Vec<PhoneDecision>,
 }
 
 /// A phrase that may have been said in a segment.
@@ -166,7 +170,7 @@ impl Spotter {
         let said = |phrase: &Phrase| pronunciations(phrase.spoken_forms(), lexicon);
         let ways = phrases.iter().map(said).collect();
         let thresholds = vec![settings.threshold; phrases.len()];
-        Self { tokenizer, phrases, thresholds, ways, spellings }
+        Self { tokenizer, phrases, thresholds, ways, spellings, decisions: Vec::new() }
     }
 
     /// The same with a threshold of their own for some phrases; see [`Settings::threshold`].
@@ -175,6 +179,25 @@ impl Spotter {
         for (threshold, own) in self.thresholds.iter_mut().zip(own) {
             *threshold = own.unwrap_or(*threshold);
         }
+        self
+    }
+
+    /// The same with pronunciations of their own for some phrases, which go before the lexicon's.
+    #[must_use]
+    pub fn with_pronunciations(mut self, own: impl IntoIterator<Item = Vec<Vec<PhoneId>>>) -> Self {
+        for (ways, own) in self.ways.iter_mut().zip(own) {
+            if !own.is_empty() {
+                *ways = own;
+            }
+        }
+        self
+    }
+
+    /// The same, where the phrases of `decisions` are decided by phones alone: the decoder does not know their language.
+    #[must_use]
+    pub fn with_phones_alone(mut self, decisions: Vec<PhoneDecision>) -> Self {
+        self.spellings.retain(|spelling| !decided(&decisions, spelling.phrase));
+        self.decisions = decisions;
         self
     }
 
@@ -196,9 +219,10 @@ impl Spotter {
             return Ok(Spotting::default());
         }
         let audio = model.encode(&levelled(samples))?;
+        let by_phones = self.decided_by_phones(model, &audio)?;
         let candidates = self.candidates(model.phones(&audio)?.as_ref());
         if candidates.is_empty() {
-            return Ok(Spotting::default());
+            return Ok(Spotting { hits: by_phones, ..Spotting::default() });
         }
         let asked: Vec<bool> = (0..self.phrases.len())
             .map(|phrase| candidates.iter().any(|candidate| candidate.phrase == phrase))
@@ -246,7 +270,26 @@ impl Spotter {
                 hits.push(Hit { phrase, score, decoder, exact, start, end });
             }
         }
-        Ok(Spotting { hits: self.without_rivals(&hits), transcript })
+        let mut hits = self.without_rivals(&hits);
+        hits.extend(by_phones);
+        hits.sort_by_key(|hit| (hit.phrase, hit.start));
+        Ok(Spotting { hits, transcript })
+    }
+
+    /// Hits of phrases whose language the decoder does not know. They are rivals of one another alone: their scores
+    /// are not the decoder's.
+    fn decided_by_phones<M: AcousticModel>(
+        &self,
+        model: &mut M,
+        audio: &M::Audio,
+    ) -> Result<Vec<Hit>, M::Error> {
+        let mut hits = Vec::new();
+        for decision in &self.decisions {
+            if let Some(heard) = model.phones_in(decision.language(), audio)? {
+                hits.extend(decision.hits(&heard));
+            }
+        }
+        Ok(self.without_rivals(&hits))
     }
 
     /// Of two phrases that would have been said at once only the better: people say one thing at a time. One that is part
@@ -277,7 +320,8 @@ impl Spotter {
             let spans = search.find(ways, gate.unwrap_or(f32::NEG_INFINITY), MOST_PLACES);
             (gate.is_none() || !spans.is_empty()).then_some(Candidate { phrase, spans })
         };
-        self.ways.iter().enumerate().filter_map(candidate).collect()
+        let asked = self.ways.iter().enumerate().filter(|(n, _)| !decided(&self.decisions, *n));
+        asked.filter_map(candidate).collect()
     }
 
     /// The most probable place and spelling of a candidate, if it is probable enough.
@@ -322,6 +366,11 @@ impl Spotter {
     }
 }
 
+/// Whether one of `decisions` decides a phrase.
+fn decided(decisions: &[PhoneDecision], phrase: usize) -> bool {
+    decisions.iter().any(|decision| decision.places().any(|place| place == phrase))
+}
+
 /// When what lies in `spans` was said, in the order of time.
 fn times(spans: &[Span]) -> Vec<Range<Duration>> {
     let at = |frame: usize| FRAME * u32::try_from(frame).expect("a segment of some seconds");
@@ -345,6 +394,8 @@ mod tests {
     use super::*;
     use crate::keyword::acoustic_model::FRAME_SAMPLES;
     use crate::keyword::acoustic_model::tests::{FRAMES_PER_TOKEN, Parrot};
+    use crate::keyword::ipa::phones;
+    use crate::keyword::language::Language;
     use crate::keyword::phones::tests::sure;
     use crate::keyword::tokenizer::tests::toy;
 
@@ -460,6 +511,38 @@ mod tests {
         assert_eq!(both, [1]);
         let part: Vec<usize> = hits(&["certain", "certain death"], &mut model);
         assert_eq!(part, [0, 1], "a part of the other is said with it");
+    }
+
+    #[test]
+    fn of_a_foreign_phrase_its_phones_alone_decide() {
+        let way = phones(Language::German, "a m  m ɪ t v ɔ x  d a b ə n").expect("German");
+        let mut decision = PhoneDecision::new(Language::German);
+        decision.listen(0, &[way], None).expect("long enough");
+        let all = spotter(&["am mittwoch daben", "cat"]).with_phones_alone(vec![decision]);
+        let mut model = Parrot::new(&spell(" am mittwoch daben"));
+        let written = all.spot(&mut model, &segment(20)).expect("a parrot does not fail");
+        assert_eq!(written.hits, [], "what the decoder writes of it says nothing");
+        model = Parrot::new(&spell(" a cat"));
+        model.foreign_phones = Some(sure("_ a m ɪ t v ɔ x _ d a b ə n _"));
+        let spotting = all.spot(&mut model, &segment(20)).expect("a parrot does not fail");
+        let found: Vec<_> = spotting.hits.iter().map(|hit| (hit.phrase, hit.exact)).collect();
+        assert_eq!(found, [(0, false), (1, true)]);
+    }
+
+    #[test]
+    fn a_pronunciation_of_the_phrase_s_own_goes_before_the_lexicon_s() {
+        let way = phones(Language::English, "s ɚ t ə n m i θ").expect("English");
+        let mut model = Parrot::new(&spell(" certain death"));
+        model.phones = Some(sure("_ s ɚ _ t ə n _ d ɛ θ _ _"));
+        let mut runs = |spotter: &Spotter| {
+            model.runs = 0;
+            spotter.spot(&mut model, &segment(15)).expect("a parrot does not fail");
+            model.runs
+        };
+        assert!(runs(&listener(&["certain death"])) > 0);
+        let phones_of_another = vec![[way.clone(), way].concat()];
+        let own = listener(&["certain death"]).with_pronunciations([phones_of_another]);
+        assert_eq!(runs(&own), 0);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config;
+use crate::keyword::language::Language;
 use crate::keyword::lexicon::{Lexicon, LexiconError};
 use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::keyword::spotter::{self, Spotter};
@@ -17,6 +18,7 @@ use crate::runtime::onnx::moonshine::MoonshineModel;
 use crate::runtime::onnx::segmentation_model::SegmentationModel;
 use crate::runtime::onnx::speaker_model::SpeakerModel;
 use crate::runtime::onnx::{OnnxError, Runtime};
+use crate::runtime::pronouncing::{PronouncingError, Pronunciations};
 use crate::runtime::voices::Voices;
 use crate::speaker::embedder::{Embedders, Purpose};
 
@@ -95,6 +97,14 @@ pub enum InstalledError {
         /// What is wrong with it.
         error: PhraseError,
     },
+    /// A phrase that nobody can say, or that is too short for its language.
+    #[error("phrase {id:?}: {error}")]
+    Pronouncing {
+        /// Its id in the policy.
+        id: String,
+        /// What is wrong with it.
+        error: PronouncingError,
+    },
 }
 
 impl Installed {
@@ -126,7 +136,8 @@ impl Installed {
         };
         let (strong, watch) = (of(Purpose::Decide), of(Purpose::Watch));
         let of = |role| manifest.model(role).expect("the shipped manifest has one");
-        let (keyword, head) = (of(Role::AcousticModel), of(Role::PhoneHead));
+        let keyword = [Role::AcousticModel, Role::PhoneHead, Role::GermanPhoneHead];
+        let keyword = keyword.map(|role| of(role).versioned_name()).join(" ");
         Ok(Self {
             runtime: Runtime::load(
                 &library.unwrap_or_else(|| store.join("onnxruntime/libonnxruntime.so")),
@@ -137,7 +148,7 @@ impl Installed {
                     decide: strong.versioned_name(),
                     watch: Some(watch.versioned_name()),
                 },
-                keyword: format!("{} {}", keyword.versioned_name(), head.versioned_name()),
+                keyword,
             },
             strong,
             watch,
@@ -204,13 +215,15 @@ impl Installed {
         let encoder = folder.join("encoder_model.ort");
         let decoder = folder.join("decoder_model_merged.ort");
         let head = self.store.join("phone-head/phone_head.onnx");
-        Ok(MoonshineModel::load(&self.runtime, &encoder, &decoder, &head)?)
+        let german = self.store.join("phone-head-de/phone_head_de.onnx");
+        let model = MoonshineModel::load(&self.runtime, &encoder, &decoder, &head)?;
+        Ok(model.with_head(&self.runtime, Language::German, &german)?)
     }
 
     /// A spotter that listens for the phrases of `policy`.
     pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Spotter, InstalledError> {
-        let spotter = self.spotter_for_evaluation(policy, threshold, true)?;
-        Ok(spotter.with_thresholds(policy.phrases.iter().map(|phrase| phrase.threshold)))
+        let own = policy.phrases.iter().map(|phrase| phrase.threshold);
+        Ok(self.listening(policy, (threshold, None), true)?.with_thresholds(own))
     }
 
     /// The same with one threshold for all phrases; without `phones` as if nothing were known of how anything is said.
@@ -218,6 +231,16 @@ impl Installed {
         &self,
         policy: &Policy,
         threshold: f32,
+        phones: bool,
+    ) -> Result<Spotter, InstalledError> {
+        self.listening(policy, (threshold, Some(threshold)), phones)
+    }
+
+    /// A spotter with these thresholds for all phrases that the decoder, and that phones alone decide.
+    fn listening(
+        &self,
+        policy: &Policy,
+        (threshold, by_phones): (f32, Option<f32>),
         phones: bool,
     ) -> Result<Spotter, InstalledError> {
         let file = self.store.join("moonshine-tiny-en/tokenizer.bin");
@@ -230,7 +253,13 @@ impl Installed {
         };
         let phrases: Vec<Phrase> = policy.phrases.iter().map(phrase).collect::<Result<_, _>>()?;
         let lexicon = if phones { self.lexicon(&phrases)? } else { Lexicon::default() };
-        Ok(Spotter::new(tokenizer, phrases, &lexicon, spotter::Settings { threshold }))
+        let Pronunciations { own, decisions } =
+            Pronunciations::of(policy, by_phones).map_err(|(place, error)| {
+                InstalledError::Pronouncing { id: policy.phrases[place].id.clone(), error }
+            })?;
+        let own = if phones { own } else { Vec::new() };
+        let spotter = Spotter::new(tokenizer, phrases, &lexicon, spotter::Settings { threshold });
+        Ok(spotter.with_pronunciations(own).with_phones_alone(decisions))
     }
 
     /// How the words of `phrases` are said.

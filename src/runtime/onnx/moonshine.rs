@@ -8,6 +8,7 @@ use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, Sess
 use ort::value::{DynValue, Tensor};
 
 use crate::keyword::acoustic_model::{AcousticModel, BEGIN, FRAME_SAMPLES, Query, TokenId};
+use crate::keyword::language::Language;
 use crate::keyword::phones::{PhoneScores, SYMBOLS};
 use crate::runtime::onnx::{OnnxError, Runtime, spelt};
 
@@ -23,6 +24,8 @@ pub struct MoonshineModel {
     decoder: Session,
     /// The phone head on the encoder's output.
     head: Session,
+    /// The same of other languages.
+    other_heads: Vec<(Language, Session)>,
     names: Names,
     /// A question leaves the memory alone, so it does not even take it out.
     only_logits: RunOptions<HasSelectedOutputs>,
@@ -90,10 +93,22 @@ impl MoonshineModel {
             encoder: runtime.session(encoder)?,
             decoder: runtime.session(decoder)?,
             head: runtime.session(head)?,
+            other_heads: Vec::new(),
             names: Names::new(),
             only_logits: RunOptions::new()?
                 .with_outputs(OutputSelector::no_default().with("logits")),
         })
+    }
+
+    /// The same with a phone head of `language` besides.
+    pub fn with_head(
+        mut self,
+        runtime: &Runtime,
+        language: Language,
+        head: &Path,
+    ) -> Result<Self, OnnxError> {
+        self.other_heads.push((language, runtime.session(head)?));
+        Ok(self)
     }
 }
 
@@ -155,6 +170,27 @@ fn remember<'a>(
     inputs.extend(names.iter().zip(tensors).map(|(n, t)| (Cow::from(n.as_str()), t.into())));
 }
 
+/// What a phone head hears in a segment.
+fn hear(head: &mut Session, audio: &Heard) -> Result<PhoneScores, OnnxError> {
+    let outputs = head.run(ort::inputs! { "feat" => &audio.hidden })?;
+    let missing = || OnnxError::NoOutput("logp".into());
+    let output = outputs.get("logp").ok_or_else(missing)?;
+    let (shape, numbers) = output.try_extract_tensor::<f32>()?;
+    let refuse = |reason: String| OnnxError::Output {
+        model: "phone-head".to_owned(),
+        output: "logp".to_owned(),
+        reason,
+    };
+    if numbers.len() != audio.frames * SYMBOLS.len() {
+        let wanted = [1, audio.frames as i64, SYMBOLS.len() as i64];
+        return Err(refuse(format!("has shape {}, not {}", spelt(shape), spelt(&wanted))));
+    }
+    if let Some(number) = numbers.iter().find(|number| number.is_nan()) {
+        return Err(refuse(format!("holds {number}")));
+    }
+    Ok(PhoneScores { log_p: numbers.to_vec() })
+}
+
 impl AcousticModel for MoonshineModel {
     type Error = OnnxError;
     type Audio = Heard;
@@ -173,23 +209,16 @@ impl AcousticModel for MoonshineModel {
     }
 
     fn phones(&mut self, audio: &Heard) -> Result<Option<PhoneScores>, OnnxError> {
-        let outputs = self.head.run(ort::inputs! { "feat" => &audio.hidden })?;
-        let missing = || OnnxError::NoOutput("logp".into());
-        let output = outputs.get("logp").ok_or_else(missing)?;
-        let (shape, numbers) = output.try_extract_tensor::<f32>()?;
-        let refuse = |reason: String| OnnxError::Output {
-            model: "phone-head".to_owned(),
-            output: "logp".to_owned(),
-            reason,
-        };
-        if numbers.len() != audio.frames * SYMBOLS.len() {
-            let wanted = [1, audio.frames as i64, SYMBOLS.len() as i64];
-            return Err(refuse(format!("has shape {}, not {}", spelt(shape), spelt(&wanted))));
-        }
-        if let Some(number) = numbers.iter().find(|number| number.is_nan()) {
-            return Err(refuse(format!("holds {number}")));
-        }
-        Ok(Some(PhoneScores { log_p: numbers.to_vec() }))
+        hear(&mut self.head, audio).map(Some)
+    }
+
+    fn phones_in(
+        &mut self,
+        language: Language,
+        audio: &Heard,
+    ) -> Result<Option<PhoneScores>, OnnxError> {
+        let head = self.other_heads.iter_mut().find(|(known, _)| *known == language);
+        head.map(|(_, head)| hear(head, audio)).transpose()
     }
 
     fn frames(&self, audio: &Heard) -> usize {
