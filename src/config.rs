@@ -224,6 +224,7 @@ mod tests {
 
     const SHIPPED: &str = include_str!("../config/sidetone.toml");
     const POLICY: &str = include_str!("../config/policy.toml");
+    const GERMAN_POLICY: &str = include_str!("../config/policy.de.toml");
 
     fn parse(text: &str) -> Result<Config, ConfigError> {
         Config::parse(Path::new("/etc/sidetone/sidetone.toml"), text)
@@ -234,6 +235,33 @@ mod tests {
         let config = parse(SHIPPED).expect("the shipped configuration");
         assert_eq!(config.keyword.policy, Path::new("/etc/sidetone/policy.toml"));
         parse_policy(&config.keyword.policy, POLICY).expect("the shipped policy");
+    }
+
+    #[test]
+    fn the_german_policy_is_understood_and_all_of_it_is_an_experiment() {
+        let file = Path::new("policy.de.toml");
+        let policy = parse_policy(file, GERMAN_POLICY).expect("the German policy");
+        assert_eq!((policy.phrases.len(), policy.rules.len()), (7, 3));
+        assert!(policy.phrases.iter().all(|phrase| phrase.language.experiment().is_some()));
+        let says = |from: &str, to: &str| {
+            assert!(GERMAN_POLICY.contains(from), "{from}");
+            let broken = GERMAN_POLICY.replacen(from, to, 1);
+            parse_policy(file, &broken).expect_err(to).to_string()
+        };
+        let at = |start: &str| 1 + GERMAN_POLICY.lines().position(|l| l == start).expect("a line");
+        let other = says("language = \"de\"", "language = \"fr\"");
+        let line = at("language = \"de\"");
+        let wanted =
+            format!("policy.de.toml, line {line} (language = \"fr\"): unknown variant `fr`");
+        assert!(other.starts_with(&wanted) && other.contains("`de`"), "{other}");
+        let odd = says("d iː z ə s", "d iː z ə !");
+        let wanted = format!(
+            "policy.de.toml, line {} ([[phrase]]): the pronunciation of phrase \"aufzeichnung\": \"!\" in ",
+            at("[[phrase]]")
+        );
+        assert!(odd.starts_with(&wanted), "{odd}");
+        let short = says("j aː  ɡ ɛ r n ə  d a s  ɪ s t  ɪ n  ɔ r d n ʊ ŋ", "j aː  ɡ ɛ r n ə");
+        assert!(short.contains("the phrase \"ja-gerne\" is said in 7 phones"), "{short}");
     }
 
     #[test]

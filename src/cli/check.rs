@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::{Outcome, Places, Refusal, println};
+use crate::runtime::pronouncing;
 use crate::runtime::sip_settings::{self, secret};
 use crate::runtime::transport::tls::Tls;
 
@@ -24,6 +25,9 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     println!("configuration  {}", arguments.places.config.display());
     let (phrases, rules) = (policy.phrases.len(), policy.rules.len());
     println!("policy         {}@{}, {phrases} phrases, {rules} rules", policy.name, policy.version);
+    if let Some(experiment) = pronouncing::experiments(&policy) {
+        println!("experiment     {experiment}");
+    }
     println!("speaker model  {}", installed.models().speaker);
     println!("keyword model  {}", installed.models().keyword);
     let sockets: Vec<_> = config.sip.listen.iter().map(ToString::to_string).collect();

@@ -25,6 +25,7 @@ use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
 use crate::config::{Config, Http, Keyword, Models, Store};
 use crate::consent::consent::Consent;
+use crate::keyword::language::Language;
 use crate::policy::rule::{Policy, WatchedPhrase};
 use crate::runtime::appliance::Appliance;
 use crate::runtime::audio_file::read_mono;
@@ -210,6 +211,8 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
 
 fn policy() -> Policy {
     let phrase = |(id, text): &(&str, &str)| WatchedPhrase {
+        language: Language::default(),
+        pronunciations: Vec::new(),
         threshold: None,
         id: (*id).to_owned(),
         text: (*text).to_owned(),

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::keyword::language::Language;
 use crate::keyword::phones::PhoneScores;
 
 /// Samples per second of everything that an [`AcousticModel`] hears.
@@ -36,6 +37,15 @@ pub trait AcousticModel {
 
     /// What the phone head hears in a segment; `None` of a model that has none.
     fn phones(&mut self, audio: &Self::Audio) -> Result<Option<PhoneScores>, Self::Error>;
+
+    /// What the phone head of another language hears in a segment; `None` of a model that has none.
+    fn phones_in(
+        &mut self,
+        _language: Language,
+        _audio: &Self::Audio,
+    ) -> Result<Option<PhoneScores>, Self::Error> {
+        Ok(None)
+    }
 
     /// Encoder frames in `audio`, each [`FRAME`] long.
     fn frames(&self, audio: &Self::Audio) -> usize;
@@ -100,6 +110,8 @@ pub(crate) mod tests {
         pub(crate) batches: Vec<usize>,
         /// What its phone head hears, if it has one.
         pub(crate) phones: Option<PhoneScores>,
+        /// What the head of another language hears, if there is one.
+        pub(crate) foreign_phones: Option<PhoneScores>,
     }
 
     /// Log-probability of what is not heard.
@@ -121,6 +133,7 @@ pub(crate) mod tests {
                 lanes: vec![None; LANES],
                 batches: Vec::new(),
                 phones: None,
+                foreign_phones: None,
             }
         }
 
@@ -160,6 +173,14 @@ pub(crate) mod tests {
 
         fn phones(&mut self, _audio: &usize) -> Result<Option<PhoneScores>, Never> {
             Ok(self.phones.clone())
+        }
+
+        fn phones_in(
+            &mut self,
+            _language: Language,
+            _audio: &usize,
+        ) -> Result<Option<PhoneScores>, Never> {
+            Ok(self.foreign_phones.clone())
         }
 
         fn frames(&self, audio: &usize) -> usize {

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use crate::keyword::acoustic_model::FRAME;
-use crate::keyword::digits::{Language, digits_in};
+use crate::keyword::digits::digits_in;
+use crate::keyword::language::Language;
 use crate::keyword::phone_search::relative_costs;
 use crate::keyword::phones::{BLANK, PhoneId, PhoneScores, SYMBOLS, phone};
 use crate::keyword::transcript::{Transcript, normal_words};

@@ -1,6 +1,6 @@
 //! Digits that were said, as a string, and whether they look like the number of a payment card.
 
-use serde::Deserialize;
+use crate::keyword::language::Language;
 
 /// First digits of the issuers' numbers, from and to, and how long these are (ISO/IEC 7812-1 registrations in use:
 /// American Express, Diners Club, JCB, Visa, Mastercard twice, Discover twice and its range, Maestro twice, UnionPay).
@@ -19,18 +19,6 @@ const ISSUERS: [(&str, &str, usize); 13] = [
     ("56", "58", 16),
     ("62", "62", 16),
 ];
-
-/// Which words stand for digits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize)]
-pub enum Language {
-    /// English.
-    #[default]
-    #[serde(rename = "en")]
-    English,
-    /// German.
-    #[serde(rename = "de")]
-    German,
-}
 
 /// The runs of digits in `words` (lower case, without punctuation), each of two or more. A number of two digits is two
 /// ("forty two", "zweiundvierzig"), one of tens alone as well; `double` and `triple` (`doppel`) repeat what follows.

@@ -25,6 +25,28 @@ pub fn pronunciations(forms: &[Vec<String>], lexicon: &Lexicon) -> Vec<Vec<Phone
     all
 }
 
+/// German `ways`, and each as it is said in haste, without the ə of -en after a consonant: "haben" as "habn".
+pub fn with_reductions(ways: &[Vec<PhoneId>]) -> Vec<Vec<PhoneId>> {
+    let (schwa, n) = (phone("ə"), phone("n"));
+    let mut all: Vec<Vec<PhoneId>> = Vec::new();
+    for way in ways {
+        let silent = |at: usize| {
+            Some(way[at]) == schwa
+                && way.get(at + 1).copied() == n
+                && at.checked_sub(1).is_some_and(|before| is_consonant(way[before]))
+        };
+        let mut hasty: Vec<_> =
+            (0..way.len()).filter(|at| !silent(*at)).map(|at| way[at]).collect();
+        hasty.dedup();
+        for way in [way.clone(), hasty] {
+            if !all.contains(&way) {
+                all.push(way);
+            }
+        }
+    }
+    all
+}
+
 /// Every way to say each of `words`, one after the other.
 fn ways(words: &[Vec<Vec<PhoneId>>]) -> Vec<Vec<PhoneId>> {
     let mut ways: Vec<Vec<PhoneId>> = vec![Vec::new()];
@@ -78,6 +100,15 @@ mod tests {
         assert_eq!(said(&["the mocha"]), ["ðəmoʊkə", "ðimoʊkə"]);
         assert_eq!(said(&["iced mocha"]), ["aɪstmoʊkə", "aɪsmoʊkə"]);
         assert_eq!(said(&["is zoo"]), ["ɪzu"], "one z");
+    }
+
+    #[test]
+    fn in_haste_the_e_of_en_is_silent() {
+        let way = |text: &str| -> Vec<_> { text.split(' ').filter_map(phone).collect() };
+        let both = with_reductions(&[way("h a b ə n")]);
+        assert_eq!(both, [way("h a b ə n"), way("h a b n")]);
+        assert_eq!(with_reductions(&[way("b ə z u x t")]).len(), 1);
+        assert_eq!(with_reductions(&[way("g e ə n")]).len(), 1, "after a vowel it is said");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::keyword::acoustic_model::{AcousticModel, BEGIN, END, FRAME, Lane, Query, TokenId};
 use crate::keyword::digit_search::{Run, confirmed};
-use crate::keyword::digits::Language;
+use crate::keyword::language::Language;
 use crate::keyword::locator::{Locator, Place};
 use crate::keyword::phone_search::Span;
 use crate::keyword::spotter::{Candidate, Hit, Spotter, Spotting};
@@ -29,6 +29,8 @@ pub struct Suspects {
     pub phrases: Vec<Candidate>,
     /// Digits in a row.
     pub digits: Vec<(Language, Run)>,
+    /// Phrases that are decided already, by their phones alone.
+    pub found: Vec<Hit>,
 }
 
 /// The decoding of one segment, in a lane of its own.
@@ -37,6 +39,7 @@ pub struct Search {
     spotter: Arc<Spotter>,
     candidates: Vec<Candidate>,
     digits: Vec<(Language, Run)>,
+    found: Vec<Hit>,
     lane: Lane,
     frames: usize,
     /// Tokens that so much speech can hold.
@@ -86,12 +89,23 @@ pub enum Need {
 impl Search {
     /// Begins to look for `suspects` in a segment of `frames` that has a `lane`.
     pub fn new(spotter: Arc<Spotter>, suspects: Suspects, lane: Lane, frames: usize) -> Self {
-        let Suspects { phrases: candidates, digits } = suspects;
+        let Suspects { phrases: candidates, digits, found } = suspects;
         let seconds = (FRAME * u32::try_from(frames).unwrap_or(u32::MAX)).as_secs_f64();
         let limit = (seconds * TOKENS_PER_SECOND).ceil() as usize;
         let (tokens, first_tokens) = (Vec::new(), Vec::new());
         let stage = Stage::Decoding(BEGIN);
-        Self { spotter, candidates, digits, lane, frames, limit, tokens, first_tokens, stage }
+        Self {
+            spotter,
+            candidates,
+            digits,
+            found,
+            lane,
+            frames,
+            limit,
+            tokens,
+            first_tokens,
+            stage,
+        }
     }
 
     /// Where it is decoded.
@@ -265,7 +279,10 @@ impl Search {
         }
         let Stage::Asking { transcript, .. } = self.stage else { unreachable!("as above") };
         let digits = confirmed(self.digits, &transcript);
-        Ok(Spotting { hits: self.spotter.without_rivals(&hits), transcript, digits })
+        let mut hits = self.spotter.without_rivals(&hits);
+        hits.extend(self.found);
+        hits.sort_by_key(|hit| (hit.phrase, hit.start));
+        Ok(Spotting { hits, transcript, digits })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::schedule::{Schedule, Turn};
 use crate::keyword::search::{Need, Search, decode};
-use crate::keyword::spotter::{SpotError, Spotter, Spotting};
+use crate::keyword::spotter::{Begun, SpotError, Spotter, Spotting};
 
 /// A segment to be searched; `J` is whose it is.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ impl<J> Searches<J> {
     ) -> Result<(), SpotError<M::Error>> {
         let Job { of, due, spotter } = job;
         match spotter.begin(model, samples(&of)) {
-            Ok(Some(search)) => self.running.push(Running { of, due, search }),
-            Ok(None) => self.finished.push_back((of, Some(Spotting::default()))),
+            Ok(Begun::Searching(search)) => self.running.push(Running { of, due, search }),
+            Ok(Begun::Searched(spotting)) => self.finished.push_back((of, Some(spotting))),
             Err(error) => {
                 self.finished.push_back((of, None));
                 return Err(error);

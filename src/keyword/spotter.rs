@@ -10,8 +10,9 @@ use serde::Deserialize;
 
 use crate::keyword::acoustic_model::{AcousticModel, SAMPLE_RATE, TokenId};
 use crate::keyword::digit_search::{DigitRun, DigitSearch, digits_by_phones};
-use crate::keyword::digits::Language;
+use crate::keyword::language::Language;
 use crate::keyword::lexicon::Lexicon;
+use crate::keyword::phone_decision::PhoneDecision;
 use crate::keyword::phone_search::{PhoneSearch, Span};
 use crate::keyword::phones::{PhoneId, PhoneScores};
 use crate::keyword::phrase::Phrase;
@@ -64,7 +65,8 @@ pub struct Hit {
     pub phrase: usize,
     /// See [`Settings::threshold`]; 0 for an exact hit, never above 0.
     pub score: f32,
-    /// The decoder's part of the score: the mean natural log of the probability per token, 0 for an exact hit.
+    /// The decoder's part of the score: the mean natural log of the probability per token, 0 for an exact hit; negative
+    /// infinity where it was not asked, since phones alone decide.
     pub decoder: f32,
     /// The words stand in the model's own text.
     pub exact: bool,
@@ -101,6 +103,15 @@ pub enum SpotError<E: std::error::Error + Send + Sync + 'static> {
     Model(#[from] E),
 }
 
+/// A segment that was heard.
+#[derive(Debug)]
+pub enum Begun {
+    /// There is nothing to ask the decoder.
+    Searched(Spotting),
+    /// There is.
+    Searching(Search),
+}
+
 /// Listens for a fixed list of phrases. It holds no state of any call.
 #[derive(Debug)]
 pub struct Spotter {
@@ -113,6 +124,8 @@ pub struct Spotter {
     spellings: Vec<Spelling>,
     /// What looks for digits in a row.
     digits: Vec<DigitSearch>,
+    /// Phrases that the decoder is not asked about.
+    decisions: Vec<PhoneDecision>,
 }
 
 /// A phrase that may have been said in a segment.
@@ -159,7 +172,8 @@ impl Spotter {
         let said = |phrase: &Phrase| pronunciations(phrase.spoken_forms(), lexicon);
         let ways = phrases.iter().map(said).collect();
         let thresholds = vec![settings.threshold; phrases.len()];
-        Self { tokenizer, phrases, thresholds, ways, spellings, digits: Vec::new() }
+        let (digits, decisions) = (Vec::new(), Vec::new());
+        Self { tokenizer, phrases, thresholds, ways, spellings, digits, decisions }
     }
 
     /// The same, and digits in a row are looked for, in these languages.
@@ -175,6 +189,25 @@ impl Spotter {
         for (threshold, own) in self.thresholds.iter_mut().zip(own) {
             *threshold = own.unwrap_or(*threshold);
         }
+        self
+    }
+
+    /// The same with pronunciations of their own for some phrases, which go before the lexicon's.
+    #[must_use]
+    pub fn with_pronunciations(mut self, own: impl IntoIterator<Item = Vec<Vec<PhoneId>>>) -> Self {
+        for (ways, own) in self.ways.iter_mut().zip(own) {
+            if !own.is_empty() {
+                *ways = own;
+            }
+        }
+        self
+    }
+
+    /// The same, where the phrases of `decisions` are decided by phones alone: the decoder does not know their language.
+    #[must_use]
+    pub fn with_phones_alone(mut self, decisions: Vec<PhoneDecision>) -> Self {
+        self.spellings.retain(|spelling| !decided(&decisions, spelling.phrase));
+        self.decisions = decisions;
         self
     }
 
@@ -204,7 +237,10 @@ impl Spotter {
         model: &mut M,
         samples: &[f32],
     ) -> Result<Spotting, SpotError<M::Error>> {
-        let Some(mut search) = self.begin(model, samples)? else { return Ok(Spotting::default()) };
+        let mut search = match self.begin(model, samples)? {
+            Begun::Searched(spotting) => return Ok(spotting),
+            Begun::Searching(search) => search,
+        };
         let lane = search.lane();
         let spotting = loop {
             let step = match search.need() {
@@ -220,30 +256,48 @@ impl Spotter {
         Ok(spotting?)
     }
 
-    /// Hears one segment, as [`Self::spot`] takes it, and begins to search it in a lane of the model; `None` where its
-    /// phones rule out every phrase.
+    /// Hears one segment, as [`Self::spot`] takes it, and begins to search it in a lane of the model, unless
+    /// its phones tell all there is.
     pub fn begin<M: AcousticModel>(
         self: &Arc<Self>,
         model: &mut M,
         samples: &[f32],
-    ) -> Result<Option<Search>, SpotError<M::Error>> {
+    ) -> Result<Begun, SpotError<M::Error>> {
         if samples.len() > LONGEST_SEGMENT.as_secs() as usize * SAMPLE_RATE {
             return Err(SpotError::TooLong { samples: samples.len() });
         }
         if samples.len() < SHORTEST_SEGMENT {
-            return Ok(None);
+            return Ok(Begun::Searched(Spotting::default()));
         }
         let audio = model.encode(&levelled(samples))?;
+        let found = self.decided_by_phones(model, &audio)?;
         let phones = model.phones(&audio)?;
         let suspects = Suspects {
             phrases: self.candidates(phones.as_ref()),
             digits: digits_by_phones(&self.digits, phones.as_ref()),
+            found,
         };
         if suspects.phrases.is_empty() && suspects.digits.is_empty() {
-            return Ok(None);
+            return Ok(Begun::Searched(Spotting { hits: suspects.found, ..Spotting::default() }));
         }
         let (lane, frames) = (model.open(&audio)?, model.frames(&audio));
-        Ok(Some(Search::new(Arc::clone(self), suspects, lane, frames)))
+        Ok(Begun::Searching(Search::new(Arc::clone(self), suspects, lane, frames)))
+    }
+
+    /// Hits of phrases whose language the decoder does not know. They are rivals of one another alone: their scores
+    /// are not the decoder's.
+    fn decided_by_phones<M: AcousticModel>(
+        &self,
+        model: &mut M,
+        audio: &M::Audio,
+    ) -> Result<Vec<Hit>, M::Error> {
+        let mut hits = Vec::new();
+        for decision in &self.decisions {
+            if let Some(heard) = model.phones_in(decision.language(), audio)? {
+                hits.extend(decision.hits(&heard));
+            }
+        }
+        Ok(self.without_rivals(&hits))
     }
 
     /// Of two phrases that would have been said at once only the better: people say one thing at a time. One that is part
@@ -274,8 +328,14 @@ impl Spotter {
             let spans = search.find(ways, gate.unwrap_or(f32::NEG_INFINITY), MOST_PLACES);
             (gate.is_none() || !spans.is_empty()).then_some(Candidate { phrase, spans })
         };
-        self.ways.iter().enumerate().filter_map(candidate).collect()
+        let asked = self.ways.iter().enumerate().filter(|(n, _)| !decided(&self.decisions, *n));
+        asked.filter_map(candidate).collect()
     }
+}
+
+/// Whether one of `decisions` decides a phrase.
+fn decided(decisions: &[PhoneDecision], phrase: usize) -> bool {
+    decisions.iter().any(|decision| decision.places().any(|place| place == phrase))
 }
 
 /// `samples` at the level on which the thresholds were measured.
@@ -292,6 +352,7 @@ mod tests {
     use super::*;
     use crate::keyword::acoustic_model::tests::{FRAMES_PER_TOKEN, Parrot};
     use crate::keyword::acoustic_model::{FRAME, FRAME_SAMPLES};
+    use crate::keyword::ipa::phones;
     use crate::keyword::phones::tests::sure;
     use crate::keyword::tokenizer::tests::toy;
 
@@ -319,6 +380,11 @@ mod tests {
         let phrases = phrases.iter().map(|p| Phrase::new(p).expect("a sound phrase")).collect();
         let settings = Settings { threshold: -1.5 };
         Arc::new(Spotter::new(tokenizer(), phrases, &Lexicon::default(), settings))
+    }
+
+    /// A spotter that nobody else holds.
+    fn sole(spotter: Arc<Spotter>) -> Spotter {
+        Arc::into_inner(spotter).expect("it was just made")
     }
 
     #[test]
@@ -408,6 +474,39 @@ mod tests {
         assert_eq!(both, [1]);
         let part: Vec<usize> = hits(&["certain", "certain death"], &mut model);
         assert_eq!(part, [0, 1], "a part of the other is said with it");
+    }
+
+    #[test]
+    fn of_a_foreign_phrase_its_phones_alone_decide() {
+        let way = phones(Language::German, "a m  m ɪ t v ɔ x  d a b ə n").expect("German");
+        let mut decision = PhoneDecision::new(Language::German);
+        decision.listen(0, &[way], None).expect("long enough");
+        let all = sole(spotter(&["am mittwoch da", "cat"]));
+        let all = Arc::new(all.with_phones_alone(vec![decision]));
+        let mut model = Parrot::new(&spell(" am mittwoch da"));
+        let written = all.spot(&mut model, &segment(16)).expect("a parrot does not fail");
+        assert_eq!(written.hits, [], "what the decoder writes of it says nothing");
+        model = Parrot::new(&spell(" a cat"));
+        model.foreign_phones = Some(sure("_ a m ɪ t v ɔ x _ d a b ə n _"));
+        let spotting = all.spot(&mut model, &segment(16)).expect("a parrot does not fail");
+        let found: Vec<_> = spotting.hits.iter().map(|hit| (hit.phrase, hit.exact)).collect();
+        assert_eq!(found, [(0, false), (1, true)]);
+    }
+
+    #[test]
+    fn a_pronunciation_of_the_phrase_s_own_goes_before_the_lexicon_s() {
+        let way = phones(Language::English, "s ɚ t ə n m i θ").expect("English");
+        let mut model = Parrot::new(&spell(" certain death"));
+        model.phones = Some(sure("_ s ɚ _ t ə n _ d ɛ θ _ _"));
+        let mut runs = |spotter: Arc<Spotter>| {
+            model.runs = 0;
+            spotter.spot(&mut model, &segment(15)).expect("a parrot does not fail");
+            model.runs
+        };
+        assert!(runs(listener(&["certain death"])) > 0);
+        let phones_of_another = vec![[way.clone(), way].concat()];
+        let own = sole(listener(&["certain death"])).with_pronunciations([phones_of_another]);
+        assert_eq!(runs(Arc::new(own)), 0);
     }
 
     #[test]

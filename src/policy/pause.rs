@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::keyword::digits::Language;
+use crate::keyword::language::Language;
 use crate::policy::rule::{Party, Policy};
 
 /// Longest time that a pause may give: an hour. A forgotten one costs everything that is to be heard.

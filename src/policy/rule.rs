@@ -2,6 +2,10 @@
 
 use serde::Deserialize;
 
+use crate::keyword::ipa::{IpaError, phones};
+use crate::keyword::language::{Experiment, Language};
+use crate::keyword::phone_decision::{THRESHOLD, TooFewPhones, enough};
+use crate::keyword::phones::PhoneId;
 use crate::policy::pause::{self, Pause, PauseError};
 use crate::policy::rules::check::{RulesError, check};
 use crate::policy::rules::definition::Rule;
@@ -78,11 +82,30 @@ pub struct WatchedPhrase {
     pub id: String,
     /// The words, as one would say them.
     pub text: String,
-    /// The score that it needs, nats; the configuration's where it says none.
+    /// In which language.
+    #[serde(default)]
+    pub language: Language,
+    /// How it is said, IPA: see [`phones`]. The lexicon's way, or espeak-ng's, if empty.
+    #[serde(default)]
+    pub pronunciations: Vec<String>,
+    /// The score that it needs, nats; the configuration's, or the language's, where it says none.
     pub threshold: Option<f32>,
     /// Whose legs are watched; all if empty.
     #[serde(default)]
     pub parties: Vec<Party>,
+}
+
+impl WatchedPhrase {
+    /// The score that it needs, where phrases that the decoder decides need `decoded`.
+    pub fn threshold_in_force(&self, decoded: f32) -> f32 {
+        let by_phones = self.language.experiment().is_some();
+        self.threshold.unwrap_or(if by_phones { THRESHOLD } else { decoded })
+    }
+
+    /// The phones of [`Self::pronunciations`].
+    pub fn ways(&self) -> Result<Vec<Vec<PhoneId>>, IpaError> {
+        self.pronunciations.iter().map(|text| phones(self.language, text)).collect()
+    }
 }
 
 /// What is wrong with a policy that is well-formed TOML.
@@ -103,6 +126,22 @@ pub enum PolicyError {
     /// A score is a mean log-probability and the half of another.
     #[error("the threshold of phrase {0:?} is not within -10 to 0")]
     Threshold(String),
+    /// A pronunciation that is none.
+    #[error("the pronunciation of phrase {id:?}: {error}")]
+    Pronunciation {
+        /// The phrase.
+        id: String,
+        /// What is wrong with it.
+        error: IpaError,
+    },
+    /// A pronunciation by which it cannot be told from what else is said.
+    #[error("the phrase {id:?} {error}")]
+    Short {
+        /// The phrase.
+        id: String,
+        /// What is wrong with it.
+        error: TooFewPhones,
+    },
     /// More phrases than can be scored in time.
     #[error("{0} phrases are watched, at most {MOST_PHRASES} are possible")]
     TooMany(usize),
@@ -133,7 +172,9 @@ impl PolicyError {
             | Self::OddId(id)
             | Self::NoWords(id)
             | Self::TooLong(id)
-            | Self::Threshold(id) => last(id).map(|place| ("phrase", place)),
+            | Self::Threshold(id)
+            | Self::Pronunciation { id, .. }
+            | Self::Short { id, .. } => last(id).map(|place| ("phrase", place)),
             Self::TooMany(_) => None,
             Self::Rules { place, .. } => Some(("rule", *place)),
             Self::Pause { place, .. } => Some(("pause", *place)),
@@ -148,7 +189,8 @@ impl Policy {
             return Err(PolicyError::TooMany(self.phrases.len()));
         }
         let mut seen = std::collections::HashSet::new();
-        for WatchedPhrase { id, text, threshold, .. } in &self.phrases {
+        for phrase in &self.phrases {
+            let WatchedPhrase { id, text, threshold, .. } = phrase;
             if threshold.is_some_and(|threshold| !(-10.0..=0.0).contains(&threshold)) {
                 return Err(PolicyError::Threshold(id.clone()));
             }
@@ -164,9 +206,23 @@ impl Policy {
                 n if n > MOST_WORDS => return Err(PolicyError::TooLong(id.clone())),
                 _ => {}
             }
+            let ways = phrase.ways();
+            let ways =
+                ways.map_err(|error| PolicyError::Pronunciation { id: id.clone(), error })?;
+            if phrase.language.experiment().is_some() && !ways.is_empty() {
+                enough(&ways).map_err(|error| PolicyError::Short { id: id.clone(), error })?;
+            } else if ways.iter().any(Vec::is_empty) {
+                return Err(PolicyError::NoWords(id.clone()));
+            }
         }
         check(self).map_err(|(place, error)| PolicyError::Rules { place, error })?;
         pause::check(self).map_err(|(place, error)| PolicyError::Pause { place, error })
+    }
+
+    /// How well any of the phrases `ids` is found, where one of them is of a language that is an experiment.
+    pub fn experiment<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> Option<Experiment> {
+        let of = |id| self.phrases.iter().find(|phrase| phrase.id == id)?.language.experiment();
+        ids.into_iter().find_map(of)
     }
 
     /// Whether phrase number `phrase` is watched on legs of `party`; a mixed leg holds everybody.
@@ -193,6 +249,31 @@ mod tests {
         assert_eq!(policy.validate(), Ok(()));
         let watched = [Party::Agent, Party::Caller, Party::Mixed].map(|p| policy.watches(0, p));
         assert_eq!(watched, [true, false, true]);
+    }
+
+    #[test]
+    fn a_pronunciation_that_is_none_or_too_short_is_refused() {
+        let german = |said: &str| {
+            let text =
+                "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='ja gerne'\nlanguage='de'\n";
+            policy(&format!("{text}pronunciations=['{said}']")).validate()
+        };
+        assert_eq!(german("d a m ɪ t b ɪ n ɪ ç aɪ n"), Ok(()));
+        assert!(matches!(german("j a  q"), Err(PolicyError::Pronunciation { .. })));
+        assert!(matches!(german("j a"), Err(PolicyError::Short { .. })));
+        let english =
+            "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='yes'\npronunciations=['j ɛ s', '-']";
+        assert_eq!(policy(english).validate(), Err(PolicyError::NoWords("a".to_owned())));
+    }
+
+    #[test]
+    fn what_rests_on_german_is_an_experiment() {
+        let policy = policy(
+            "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='x'\n\
+             [[phrase]]\nid='b'\ntext='y'\nlanguage='de'",
+        );
+        assert_eq!(policy.experiment(["a"]), None);
+        assert_eq!(policy.experiment(["a", "b"]), Language::German.experiment());
     }
 
     #[test]

@@ -164,6 +164,7 @@ impl Ruling {
                 reason: standing.reason,
                 deadline: standing.deadline.map(|deadline| moment(origin, deadline)),
                 phrases,
+                experiment: self.book.policy().experiment(rule.kind.phrases()),
             },
             since: moment(origin, standing.since),
             since_s: seconds(standing.since),

@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use crate::keyword::language::Experiment;
 use crate::policy::evidence::{EnrollmentState, Obstacle};
 use crate::policy::line::{LineReport, LineState};
 use crate::policy::pause::{PauseState, Trigger};
@@ -78,10 +79,14 @@ pub enum Finding {
         start_s: f64,
         /// See `start_s`.
         end_s: f64,
-        /// Mean log probability per token, nats; 0 where the transcript has the very words.
+        /// Mean log probability per token, nats; 0 where the transcript has the very words. Of a phrase that its phones
+        /// alone decided, per phone.
         score: f64,
         /// Whether the transcript has the very words.
         exact: bool,
+        /// How well phrases of its language are found, where that is not well enough to rest a decision on.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        experiment: Option<Experiment>,
     },
     /// How the party's line is.
     Line {
@@ -116,6 +121,9 @@ pub enum Finding {
         deadline: Option<jiff::Timestamp>,
         /// What was said that it rests on; no other words are ever told.
         phrases: Vec<Rested>,
+        /// As of a phrase, where one that the rule names is an experiment.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        experiment: Option<Experiment>,
     },
     /// That the party's leg is paused, so that nothing of it is heard, or is not any more; never what was said or keyed.
     Pause {

@@ -28,6 +28,7 @@ use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::Observation;
 use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
 use crate::runtime::port_range::PortRange;
+use crate::runtime::pronouncing;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::sip_settings::{self, SecretError, secret};
 use crate::runtime::site_calibration::{self, SiteCalibrationError};
@@ -176,6 +177,9 @@ impl Appliance {
         let moonshine = installed.moonshine()?;
         let turns = installed.turns()?;
         let spotter = installed.spotter(&policy, config.keyword.threshold)?;
+        if let Some(experiment) = pronouncing::experiments(&policy) {
+            warn!("{experiment}");
+        }
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
         let queues = InferenceQueues::new();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config;
-use crate::keyword::digits::Language;
+use crate::keyword::language::Language;
 use crate::keyword::lexicon::{Lexicon, LexiconError};
 use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::keyword::spotter::{self, Spotter};
@@ -19,6 +19,7 @@ use crate::runtime::onnx::moonshine::MoonshineModel;
 use crate::runtime::onnx::segmentation_model::SegmentationModel;
 use crate::runtime::onnx::speaker_model::SpeakerModel;
 use crate::runtime::onnx::{OnnxError, Runtime};
+use crate::runtime::pronouncing::{PronouncingError, Pronunciations};
 use crate::runtime::voices::Voices;
 use crate::speaker::embedder::{Embedders, Purpose};
 
@@ -97,6 +98,14 @@ pub enum InstalledError {
         /// What is wrong with it.
         error: PhraseError,
     },
+    /// A phrase that nobody can say, or that is too short for its language.
+    #[error("phrase {id:?}: {error}")]
+    Pronouncing {
+        /// Its id in the policy.
+        id: String,
+        /// What is wrong with it.
+        error: PronouncingError,
+    },
 }
 
 impl Installed {
@@ -128,7 +137,8 @@ impl Installed {
         };
         let (strong, watch) = (of(Purpose::Decide), of(Purpose::Watch));
         let of = |role| manifest.model(role).expect("the shipped manifest has one");
-        let (keyword, head) = (of(Role::AcousticModel), of(Role::PhoneHead));
+        let keyword = [Role::AcousticModel, Role::PhoneHead, Role::GermanPhoneHead];
+        let keyword = keyword.map(|role| of(role).versioned_name()).join(" ");
         Ok(Self {
             runtime: Runtime::load(
                 &library.unwrap_or_else(|| store.join("onnxruntime/libonnxruntime.so")),
@@ -139,7 +149,7 @@ impl Installed {
                     decide: strong.versioned_name(),
                     watch: Some(watch.versioned_name()),
                 },
-                keyword: format!("{} {}", keyword.versioned_name(), head.versioned_name()),
+                keyword,
             },
             strong,
             watch,
@@ -202,12 +212,14 @@ impl Installed {
 
     /// Loads the keyword model.
     pub fn moonshine(&self) -> Result<MoonshineModel, InstalledError> {
-        Ok(MoonshineModel::load(&self.runtime, &self.store)?)
+        let model = MoonshineModel::load(&self.runtime, &self.store)?;
+        let german = self.store.join("phone-head-de/phone_head_de.onnx");
+        Ok(model.with_head(&self.runtime, Language::German, &german)?)
     }
 
     /// A spotter that listens for the phrases of `policy`.
     pub fn spotter(&self, policy: &Policy, threshold: f32) -> Result<Arc<Spotter>, InstalledError> {
-        let spotter = self.spotter_for_evaluation(policy, threshold, true)?;
+        let spotter = self.listening(policy, (threshold, None), true)?;
         let of_cards = policy.pauses.iter().filter(|pause| pause.cards);
         let languages: HashSet<Language> =
             of_cards.map(|pause| pause.language.unwrap_or_default()).collect();
@@ -222,6 +234,16 @@ impl Installed {
         threshold: f32,
         phones: bool,
     ) -> Result<Spotter, InstalledError> {
+        self.listening(policy, (threshold, Some(threshold)), phones)
+    }
+
+    /// A spotter with these thresholds for all phrases that the decoder, and that phones alone decide.
+    fn listening(
+        &self,
+        policy: &Policy,
+        (threshold, by_phones): (f32, Option<f32>),
+        phones: bool,
+    ) -> Result<Spotter, InstalledError> {
         let file = self.store.join("moonshine-tiny-en/tokenizer.bin");
         let bytes = fs::read(&file)
             .map_err(|error| InstalledError::Unreadable { file, reason: error.to_string() })?;
@@ -232,7 +254,13 @@ impl Installed {
         };
         let phrases: Vec<Phrase> = policy.phrases.iter().map(phrase).collect::<Result<_, _>>()?;
         let lexicon = if phones { self.lexicon(&phrases)? } else { Lexicon::default() };
-        Ok(Spotter::new(tokenizer, phrases, &lexicon, spotter::Settings { threshold }))
+        let Pronunciations { own, decisions } =
+            Pronunciations::of(policy, by_phones).map_err(|(place, error)| {
+                InstalledError::Pronouncing { id: policy.phrases[place].id.clone(), error }
+            })?;
+        let own = if phones { own } else { Vec::new() };
+        let spotter = Spotter::new(tokenizer, phrases, &lexicon, spotter::Settings { threshold });
+        Ok(spotter.with_pronunciations(own).with_phones_alone(decisions))
     }
 
     /// How the words of `phrases` are said.

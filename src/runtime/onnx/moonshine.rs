@@ -7,6 +7,7 @@ use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, Sess
 use ort::value::{DynValue, Tensor};
 
 use crate::keyword::acoustic_model::{AcousticModel, Lane, Query, TokenId};
+use crate::keyword::language::Language;
 use crate::keyword::phones::{PhoneScores, SYMBOLS};
 use crate::runtime::onnx::decoder_lanes::{DecoderLanes, LAYERS};
 use crate::runtime::onnx::{OnnxError, Runtime, spelt};
@@ -26,6 +27,8 @@ const HIDDEN: f32 = -1e30;
 pub struct MoonshineModel {
     encoder: Session,
     head: Session,
+    /// The same of other languages.
+    other_heads: Vec<(Language, Session)>,
     /// What the decoder attends to of a segment.
     audio: Session,
     steps: Session,
@@ -62,6 +65,7 @@ impl MoonshineModel {
         Ok(Self {
             encoder: graph("moonshine-tiny-en/encoder_model.ort")?,
             head: graph("phone-head/phone_head.onnx")?,
+            other_heads: Vec::new(),
             audio: graph("moonshine-tiny-en/decoder_audio.onnx")?,
             steps: graph("moonshine-tiny-en/decoder_steps.onnx")?,
             lanes: DecoderLanes::new(LANES, FRAMES, TOKENS),
@@ -70,6 +74,17 @@ impl MoonshineModel {
             only_probabilities: RunOptions::new()?
                 .with_outputs(OutputSelector::no_default().with("logp")),
         })
+    }
+
+    /// The same with a phone head of `language` besides.
+    pub fn with_head(
+        mut self,
+        runtime: &Runtime,
+        language: Language,
+        head: &Path,
+    ) -> Result<Self, OnnxError> {
+        self.other_heads.push((language, runtime.session(head)?));
+        Ok(self)
     }
 }
 
@@ -86,6 +101,27 @@ fn whole(rows: usize, numbers: Vec<i64>) -> Result<Tensor<i64>, OnnxError> {
 /// The entries that count, of so many.
 fn open(entries: Range<usize>, of: usize) -> impl Iterator<Item = f32> {
     (0..of).map(move |entry| if entries.contains(&entry) { 0.0 } else { HIDDEN })
+}
+
+/// What a phone head hears in a segment.
+fn hear(head: &mut Session, audio: &Heard) -> Result<PhoneScores, OnnxError> {
+    let outputs = head.run(ort::inputs! { "feat" => &audio.hidden })?;
+    let missing = || OnnxError::NoOutput("logp".into());
+    let output = outputs.get("logp").ok_or_else(missing)?;
+    let (shape, numbers) = output.try_extract_tensor::<f32>()?;
+    let refuse = |reason: String| OnnxError::Output {
+        model: "phone-head".to_owned(),
+        output: "logp".to_owned(),
+        reason,
+    };
+    if numbers.len() != audio.frames * SYMBOLS.len() {
+        let wanted = [1, audio.frames as i64, SYMBOLS.len() as i64];
+        return Err(refuse(format!("has shape {}, not {}", spelt(shape), spelt(&wanted))));
+    }
+    if let Some(number) = numbers.iter().find(|number| number.is_nan()) {
+        return Err(refuse(format!("holds {number}")));
+    }
+    Ok(PhoneScores { log_p: numbers.to_vec() })
 }
 
 impl AcousticModel for MoonshineModel {
@@ -105,23 +141,16 @@ impl AcousticModel for MoonshineModel {
     }
 
     fn phones(&mut self, audio: &Heard) -> Result<Option<PhoneScores>, OnnxError> {
-        let outputs = self.head.run(ort::inputs! { "feat" => &audio.hidden })?;
-        let missing = || OnnxError::NoOutput("logp".into());
-        let output = outputs.get("logp").ok_or_else(missing)?;
-        let (shape, numbers) = output.try_extract_tensor::<f32>()?;
-        let refuse = |reason: String| OnnxError::Output {
-            model: "phone-head".to_owned(),
-            output: "logp".to_owned(),
-            reason,
-        };
-        if numbers.len() != audio.frames * SYMBOLS.len() {
-            let wanted = [1, audio.frames as i64, SYMBOLS.len() as i64];
-            return Err(refuse(format!("has shape {}, not {}", spelt(shape), spelt(&wanted))));
-        }
-        if let Some(number) = numbers.iter().find(|number| number.is_nan()) {
-            return Err(refuse(format!("holds {number}")));
-        }
-        Ok(Some(PhoneScores { log_p: numbers.to_vec() }))
+        hear(&mut self.head, audio).map(Some)
+    }
+
+    fn phones_in(
+        &mut self,
+        language: Language,
+        audio: &Heard,
+    ) -> Result<Option<PhoneScores>, OnnxError> {
+        let head = self.other_heads.iter_mut().find(|(known, _)| *known == language);
+        head.map(|(_, head)| hear(head, audio)).transpose()
     }
 
     fn frames(&self, audio: &Heard) -> usize {
