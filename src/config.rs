@@ -72,7 +72,7 @@ pub struct Store {
 pub struct Http {
     /// Address and port of `/metrics`, `/live` and `/ready`; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// File whose first line a request to `/calls` has to bear; left out, there is no `/calls`.
+    /// File whose first line a request to `/calls` or another resource of the API has to bear; without it there is none.
     pub token_file: Option<PathBuf>,
 }
 
@@ -186,17 +186,26 @@ impl Config {
 pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
     let policy: Policy = toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
     policy.validate().map_err(|error| {
-        let table = error.table(&policy).and_then(|(name, nth)| start_of(text, name, nth));
-        let place = table.map(|start| place(text, start)).unwrap_or_default();
+        let table = error.table(&policy);
+        let place = table.map(|(name, nth)| place_of(text, name, Some(nth))).unwrap_or_default();
         ConfigError::Policy { file: file.to_owned(), place, error: Box::new(error) }
     })?;
     Ok(policy)
 }
 
-/// Where the `nth` table of the array `name` begins.
-fn start_of(text: &str, name: &str, nth: usize) -> Option<usize> {
-    let document = toml::de::DeTable::parse(text).ok()?;
-    Some(document.get_ref().get(name)?.get_ref().as_array()?.get(nth)?.span().start)
+/// Where the key `name` stands in `text`, or the `nth` table of the array `name`: `, line 4 ([[rule]])`; nothing
+/// where there is none.
+pub fn place_of(text: &str, name: &str, nth: Option<usize>) -> String {
+    let start = || {
+        let document = toml::de::DeTable::parse(text).ok()?;
+        let value = document.get_ref().get(name)?;
+        let span = match nth {
+            Some(nth) => value.get_ref().as_array()?.get(nth)?.span(),
+            None => value.span(),
+        };
+        Some(place(text, span.start))
+    };
+    start().unwrap_or_default()
 }
 
 /// Which line of `text` the byte `start` stands on, and what it says.

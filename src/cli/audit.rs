@@ -85,10 +85,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         read(file, &mut events)?;
     }
     let conversations = events.into_iter().map(|(name, events)| judge(name, events, &policy));
-    let document = Document {
-        policy: format!("{}@{}", policy.name, policy.version),
-        conversations: conversations.collect(),
-    };
+    let document =
+        Document { policy: policy.versioned_name(), conversations: conversations.collect() };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&document)?);
     } else {

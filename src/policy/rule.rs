@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::policy::rules::check::{RulesError, check};
 use crate::policy::rules::definition::Rule;
 
@@ -96,6 +97,14 @@ pub enum PolicyError {
     /// More than one segment of speech can hold.
     #[error("the phrase {0:?} has more than {MOST_WORDS} words")]
     TooLong(String),
+    /// The spotter would not have it.
+    #[error("the phrase {id:?} cannot be listened for: {error}")]
+    Unheard {
+        /// Its id.
+        id: String,
+        /// What is wrong with it.
+        error: PhraseError,
+    },
     /// A score is a mean log-probability and the half of another.
     #[error("the threshold of phrase {0:?} is not within -10 to 0")]
     Threshold(String),
@@ -121,6 +130,7 @@ impl PolicyError {
             | Self::OddId(id)
             | Self::NoWords(id)
             | Self::TooLong(id)
+            | Self::Unheard { id, .. }
             | Self::Threshold(id) => last(id).map(|place| ("phrase", place)),
             Self::TooMany(_) => None,
             Self::Rules { place, .. } => Some(("rule", *place)),
@@ -129,6 +139,11 @@ impl PolicyError {
 }
 
 impl Policy {
+    /// What verdicts carry: `name@version`.
+    pub fn versioned_name(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
     /// Checks what the types cannot say.
     pub fn validate(&self) -> Result<(), PolicyError> {
         if self.phrases.len() > MOST_PHRASES {
@@ -150,6 +165,9 @@ impl Policy {
                 0 => return Err(PolicyError::NoWords(id.clone())),
                 n if n > MOST_WORDS => return Err(PolicyError::TooLong(id.clone())),
                 _ => {}
+            }
+            if let Err(error) = Phrase::new(text) {
+                return Err(PolicyError::Unheard { id: id.clone(), error });
             }
         }
         check(self).map_err(|(place, error)| PolicyError::Rules { place, error })

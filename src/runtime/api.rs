@@ -1,5 +1,5 @@
-//! `/calls` and `/enrollments`: to place, watch and end calls of ours, and to have callers enrolled, for
-//! who bears the token.
+//! `/calls`, `/enrollments` and `/policy/reload`: to place, watch and end calls of ours, to have callers
+//! enrolled and the policy read again, for who bears the token.
 
 use std::fmt;
 
@@ -13,28 +13,31 @@ use subtle::ConstantTimeEq;
 
 use crate::runtime::enrollments::{EnrollOrder, NotEnrolled, Whom};
 use crate::runtime::placed_calls::{Desk, Order, PlaceOrder};
+use crate::runtime::policy_reload::{ReloadError, Reloads};
 
-/// What `/calls` needs.
+/// What its resources need.
 #[derive(Clone)]
 pub struct Api {
     token: String,
     desk: Desk,
+    reloads: Reloads,
 }
 
 impl Api {
-    /// Gives orders at `desk` for requests with `Authorization: Bearer` and this token.
-    pub fn new(token: String, desk: Desk) -> Self {
-        Self { token, desk }
+    /// Gives orders at `desk`, and asks for `reloads`, for requests with `Authorization: Bearer` and this token.
+    pub fn new(token: String, desk: Desk, reloads: Reloads) -> Self {
+        Self { token, desk, reloads }
     }
 
-    /// `POST /calls`, `GET /calls`, `GET /calls/ID`, `DELETE /calls/ID`, `POST /calls/ID/enroll` and
-    /// `POST /enrollments`.
+    /// `POST /calls`, `GET /calls`, `GET /calls/ID`, `DELETE /calls/ID`, `POST /calls/ID/enroll`,
+    /// `POST /enrollments` and `POST /policy/reload`.
     pub fn router(self) -> Router {
         Router::new()
             .route("/calls", get(list).post(place))
             .route("/calls/{id}", get(show).delete(end))
             .route("/calls/{id}/enroll", post(enroll_call))
             .route("/enrollments", post(enroll))
+            .route("/policy/reload", post(reload_policy))
             .route_layer(middleware::from_fn_with_state(self.clone(), authorize))
             .with_state(self)
     }
@@ -114,6 +117,14 @@ async fn give_enrollment(api: &Api, order: EnrollOrder) -> Response {
         Some(Err(NotEnrolled::NoSuchCall)) => unknown(),
         Some(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
         None => unavailable(),
+    }
+}
+
+async fn reload_policy(State(api): State<Api>) -> Response {
+    match api.reloads.reload().await {
+        Ok(reloaded) => Json(reloaded).into_response(),
+        Err(ReloadError::Stopping) => unavailable(),
+        Err(why) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
     }
 }
 

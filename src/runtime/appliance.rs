@@ -27,6 +27,8 @@ use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::Observation;
 use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
+use crate::runtime::policy_in_force::PolicyInForce;
+use crate::runtime::policy_reload::{ReloadError, Reloaded, Reloader, Reloads};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::sip_settings::{self, SecretError, secret};
@@ -119,6 +121,7 @@ pub struct Appliance {
     http: SocketAddr,
     desk: Desk,
     certificates: Option<sip::Tls>,
+    reloads: Reloads,
     observers: broadcast::Sender<Observation>,
     health: Arc<Health>,
     queues: InferenceQueues,
@@ -126,6 +129,7 @@ pub struct Appliance {
     signalling: JoinHandle<usize>,
     inference: Vec<JoinHandle<()>>,
     http_task: Task<io::Result<()>>,
+    reload_task: Task<()>,
 }
 
 impl Appliance {
@@ -164,7 +168,12 @@ impl Appliance {
         let sip = sip.map(|(listen, &address)| Listen { address, ..*listen }).collect();
         let store = Voiceprints::open(&config.store.folder)?;
         let (desk, orders) = Desk::new();
-        let api = token.map(|token| Api::new(token, desk.clone()));
+        let source = (config.keyword.policy.clone(), config.keyword.threshold);
+        let (counts, installation) = (Arc::clone(&metrics), installed.clone());
+        let (reloader, reloads) =
+            Reloader::new(source, installation, &policy, desk.clone(), counts);
+        let reload_task = tokio::spawn(reloader.run());
+        let api = token.map(|token| Api::new(token, desk.clone(), reloads.clone()));
         let serving = http::serve(http, Arc::clone(&metrics), Arc::clone(&health), api);
         let http_task = tokio::spawn(serving);
 
@@ -176,6 +185,8 @@ impl Appliance {
         let moonshine = installed.moonshine()?;
         let turns = installed.turns()?;
         let spotter = installed.spotter(&policy, config.keyword.threshold)?;
+        let policy = PolicyInForce::new(policy, spotter);
+        metrics.policy_in_force(&policy.policy().versioned_name());
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
         let queues = InferenceQueues::new();
@@ -191,7 +202,7 @@ impl Appliance {
             .map_err(StartError::Thread)?;
         let pulse = health.pulse("keyword-model");
         inference.push(
-            spawn_keyword(&queues, moonshine, spotter, Arc::clone(&metrics), pulse)
+            spawn_keyword(&queues, moonshine, Arc::clone(&metrics), pulse)
                 .map_err(StartError::Thread)?,
         );
         let pulse = health.pulse("turns-model");
@@ -234,7 +245,7 @@ impl Appliance {
             advertised: config.sip.media_ip(),
             patience: Duration::from_secs(config.rtp.silence_timeout_s),
             media,
-            policy: Arc::new(policy),
+            policy,
             models: installed.models().clone(),
             calibration,
             known: Arc::new(known),
@@ -245,7 +256,7 @@ impl Appliance {
             observers: observers.clone(),
             random: fastrand::Rng::new(),
             calls: std::collections::HashMap::new(),
-            judges: std::collections::HashMap::new(),
+            conversations: std::collections::HashMap::new(),
             publish: Instant::now(),
         };
         let pulse = health.pulse("signalling");
@@ -262,6 +273,7 @@ impl Appliance {
             http: http_address,
             desk,
             certificates: config.sip.tls.clone(),
+            reloads,
             observers,
             health,
             queues,
@@ -269,6 +281,7 @@ impl Appliance {
             signalling,
             inference,
             http_task,
+            reload_task,
         })
     }
 
@@ -296,6 +309,12 @@ impl Appliance {
         // Nobody takes the order while everything ends, and then it matters no more.
         let _ = self.desk.give(|reply| Order::Certify(tls, reply)).await;
         Ok(())
+    }
+
+    /// Reads the policy file anew, for conversations from now on; the policy of before stays in force where the
+    /// file is of no use.
+    pub async fn reload_policy(&self) -> Result<Reloaded, ReloadError> {
+        self.reloads.reload().await
     }
 
     /// Everything that happens from now on.
@@ -330,6 +349,7 @@ impl Appliance {
         });
         let left = joined.await.expect("joining threads does not fail");
         self.http_task.abort();
+        self.reload_task.abort();
         left
     }
 }

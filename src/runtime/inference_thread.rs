@@ -60,7 +60,7 @@ pub struct InferenceQueues {
     backlog: Arc<Backlog>,
     decide: Arc<VoiceQueue>,
     watch: Arc<VoiceQueue>,
-    keyword: Arc<Queue<(CallKey, u64), (Segment, Replies)>>,
+    keyword: Arc<Queue<(CallKey, u64), (Segment, Arc<Spotter>, Replies)>>,
     turns: Arc<Queue<CallKey, (Chunk, Replies)>>,
 }
 
@@ -83,7 +83,8 @@ impl InferenceQueues {
         Arc::clone(&self.backlog)
     }
 
-    /// Queues work for the party of `call`; `count` is the number of segments it has asked for before.
+    /// Queues work for the party of `call`; `count` is the number of segments it has asked for before, `spotter` what
+    /// they are searched by: a call keeps its own, whatever policy is in force by then.
     /// Returns the older work that gave way to it, for the session to count as not analysed.
     pub fn submit(
         &self,
@@ -91,7 +92,7 @@ impl InferenceQueues {
         call: CallKey,
         count: u64,
         work: Infer,
-        replies: &Replies,
+        (replies, spotter): (&Replies, Option<&Arc<Spotter>>),
     ) -> Option<Infer> {
         self.backlog.0.fetch_add(1, Ordering::Relaxed);
         let replaced = match work {
@@ -99,10 +100,12 @@ impl InferenceQueues {
                 .of(work.by)
                 .push(now, (call, work.asker), (work, replies.clone()))
                 .map(|(work, _)| Infer::Speaker(work)),
-            Infer::Keyword(segment) => self
-                .keyword
-                .push(now, (call, count % SEGMENTS_WAITING), (segment, replies.clone()))
-                .map(|(segment, _)| Infer::Keyword(segment)),
+            Infer::Keyword(segment) => {
+                let spotter = spotter.expect("who asks for phrases has a spotter");
+                let work = (segment, Arc::clone(spotter), replies.clone());
+                let replaced = self.keyword.push(now, (call, count % SEGMENTS_WAITING), work);
+                replaced.map(|(segment, ..)| Infer::Keyword(segment))
+            }
             Infer::Turns(chunk) => self
                 .turns
                 .push(now, call, (chunk, replies.clone()))
@@ -163,7 +166,6 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
 pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
     queues: &InferenceQueues,
     mut model: M,
-    spotter: Spotter,
     metrics: Arc<Metrics>,
     pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
@@ -171,7 +173,7 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
     thread::Builder::new().name("keyword-model".into()).spawn(move || {
         let _pulse = pulse;
         while let Some(batch) = queue.pop() {
-            for (segment, replies) in batch {
+            for (segment, spotter, replies) in batch {
                 let spotting =
                     metrics.time(Model::Keyword, || spotter.spot(&mut model, &segment.samples));
                 // The transcript ends here: what was said around a phrase is nobody's business.

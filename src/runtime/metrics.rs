@@ -3,6 +3,7 @@
 //! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people.
 
 mod media;
+mod policy;
 mod scores;
 
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,7 @@ use crate::policy::line::LineState;
 use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::health::{Health, Model};
 use crate::runtime::metrics::media::MediaMetrics;
+use crate::runtime::metrics::policy::PolicyMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
 use crate::runtime::transport::tls::HandshakeFault;
@@ -54,6 +56,7 @@ pub struct Metrics {
     silent_calls: IntCounter,
     media: MediaMetrics,
     scores: ScoreMetrics,
+    policy: PolicyMetrics,
     inference_seconds: HistogramVec,
     inference_failures: IntCounterVec,
     inference_replaced: IntCounterVec,
@@ -177,6 +180,7 @@ impl Metrics {
             ),
             media: MediaMetrics::new(&registry),
             scores: ScoreMetrics::new(&registry),
+            policy: PolicyMetrics::new(&registry),
             inference_seconds: registered(
                 &registry,
                 HistogramVec::new(inference_seconds, &["model"]).expect("valid names"),
@@ -313,6 +317,17 @@ impl Metrics {
     /// A window of a call was compared with a voiceprint; `look` has seen the call's earlier ones.
     pub fn compared(&self, look: &mut FirstLook, evidence: &SpeakerEvidence) {
         self.scores.compared(look, evidence);
+    }
+
+    /// New conversations are judged by `policy`, `name@version`.
+    pub fn policy_in_force(&self, policy: &str) {
+        self.policy.in_force(policy);
+        self.health.set_policy(policy);
+    }
+
+    /// What became of an attempt to read the policy again; `outcome` is one word of a closed list.
+    pub fn policy_reload(&self, outcome: &str) {
+        self.policy.reload(outcome);
     }
 
     /// What became of a verdict's INFO; `result` is one word of a closed list.
