@@ -6,7 +6,7 @@ mod policies;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use policies::{CONTRADICTIONS, NAMES, PHRASES, RULES, WORDS};
+use policies::{CONTRADICTIONS, NAMES, PHRASES, RULES, SIGNALS, WORDS};
 use sidetone::config::parse_policy;
 
 /// Each policy's sentence begins as it should.
@@ -27,6 +27,28 @@ fn a_bad_rule_is_a_sentence_with_its_file_line_and_name() {
 #[test]
 fn an_unknown_key_or_kind_is_named_with_its_own_line() {
     say(WORDS);
+}
+
+#[test]
+fn a_signal_to_nobody_who_is_known_or_of_no_state_is_named_with_its_own_line() {
+    say(SIGNALS);
+}
+
+#[test]
+fn the_example_signals_in_the_shipped_policy_are_good() {
+    let shipped = include_str!("../config/policy.toml");
+    let example = |start: &str| {
+        let line = shipped.lines().rfind(|line| line.starts_with(start));
+        line.unwrap_or_else(|| panic!("{start} stands there")).trim_start_matches("# ")
+    };
+    let rule = example("# signal = { info = [\"agent\"], states");
+    let phrase = example("# signal = { info = [\"agent\"], log");
+    let (usual, severity) = (example("# [signal]"), example("# severity = "));
+    let rule =
+        format!("[[rule]]\nid = 'r'\nkind = 'count'\nphrases = ['a']\nat_most = 1\n{rule}\n");
+    let phrase = format!("[[phrase]]\nid = 'c'\ntext = 'three'\n{phrase}\n");
+    let text = format!("{PHRASES}{phrase}{rule}{usual}\n{severity}\n");
+    parse_policy(Path::new("policy.toml"), &text).expect("good examples");
 }
 
 #[test]

@@ -6,4 +6,5 @@ pub mod line;
 pub mod rule;
 pub mod rules;
 pub mod ruling;
+pub mod signal;
 pub mod verdict;

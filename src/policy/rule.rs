@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::policy::rules::check::{RulesError, check};
 use crate::policy::rules::definition::Rule;
+use crate::policy::signal::{PhraseSignal, UsualSignal};
 
 /// Longest phrase, in words: longer ones rarely fit one segment of 4 s.
 const MOST_WORDS: usize = 16;
@@ -59,6 +60,9 @@ pub struct Policy {
     pub name: String,
     /// Version that verdicts carry, so that a verdict can be traced to its rule.
     pub version: String,
+    /// Whom verdicts are signalled to, where a phrase or rule does not say.
+    #[serde(default)]
+    pub signal: UsualSignal,
     /// What is watched.
     #[serde(default, rename = "phrase")]
     pub phrases: Vec<WatchedPhrase>,
@@ -80,6 +84,9 @@ pub struct WatchedPhrase {
     /// Whose legs are watched; all if empty.
     #[serde(default)]
     pub parties: Vec<Party>,
+    /// Whom it is signalled to.
+    #[serde(default)]
+    pub signal: PhraseSignal,
 }
 
 /// What is wrong with a policy that is well-formed TOML.

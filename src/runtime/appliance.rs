@@ -16,6 +16,7 @@ use crate::policy::rule::Policy;
 use crate::runtime::api::Api;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::dtls_identity::{self, CertificateError};
+use crate::runtime::event_streams::{EventStreams, EventStreamsError};
 use crate::runtime::health::Health;
 use crate::runtime::http;
 use crate::runtime::inference_thread::{
@@ -67,6 +68,9 @@ pub enum StartError {
     /// A certificate or key is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Events cannot be kept.
+    #[error(transparent)]
+    Events(#[from] EventStreamsError),
     /// There is no certificate for DTLS.
     #[error(transparent)]
     Dtls(#[from] CertificateError),
@@ -128,6 +132,8 @@ pub struct Appliance {
     stop: oneshot::Sender<()>,
     signalling: JoinHandle<usize>,
     inference: Vec<JoinHandle<()>>,
+    /// Writes the events that are kept.
+    keeper: Option<JoinHandle<()>>,
     http_task: Task<io::Result<()>>,
     reload_task: Task<()>,
 }
@@ -167,6 +173,12 @@ impl Appliance {
         let sip = config.sip.listen.iter().zip(&sip_addresses);
         let sip = sip.map(|(listen, &address)| Listen { address, ..*listen }).collect();
         let store = Voiceprints::open(&config.store.folder)?;
+        let rules = &config.rules;
+        let events = rules.events_folder.as_ref().map(|folder| {
+            let pulse = health.pulse("events");
+            EventStreams::start(folder, rules.events_days, Arc::clone(&metrics), pulse)
+        });
+        let (streams, keeper) = events.transpose()?.unzip();
         let (desk, orders) = Desk::new();
         let source = (config.keyword.policy.clone(), config.keyword.threshold);
         let (counts, installation) = (Arc::clone(&metrics), installed.clone());
@@ -257,6 +269,7 @@ impl Appliance {
             random: fastrand::Rng::new(),
             calls: std::collections::HashMap::new(),
             conversations: std::collections::HashMap::new(),
+            events: streams,
             publish: Instant::now(),
         };
         let pulse = health.pulse("signalling");
@@ -280,6 +293,7 @@ impl Appliance {
             stop,
             signalling,
             inference,
+            keeper,
             http_task,
             reload_task,
         })
@@ -339,11 +353,15 @@ impl Appliance {
         // A thread that is gone has nothing left to be told.
         let _ = self.stop.send(());
         let (signalling, inference, queues) = (self.signalling, self.inference, self.queues);
+        let keeper = self.keeper;
         let joined = tokio::task::spawn_blocking(move || {
             let left = signalling.join().expect("the signalling thread ends by returning");
             queues.close();
             for thread in inference {
                 thread.join().expect("a model thread ends by returning");
+            }
+            if let Some(thread) = keeper {
+                thread.join().expect("the thread that keeps events ends by returning");
             }
             left
         });

@@ -40,6 +40,9 @@ const SLICE_LINGERS: Duration = Duration::from_millis(50);
 /// Speech for one embedder, by who asks.
 type VoiceQueue = Queue<(CallKey, Asker), (VoiceWork, Replies)>;
 
+/// A segment, what it is searched by, and where the answer goes.
+type KeywordWork = (Segment, Arc<Spotter>, Replies);
+
 /// Where the answers of one session go.
 type Replies = mpsc::Sender<Answer>;
 
@@ -60,7 +63,7 @@ pub struct InferenceQueues {
     backlog: Arc<Backlog>,
     decide: Arc<VoiceQueue>,
     watch: Arc<VoiceQueue>,
-    keyword: Arc<Queue<(CallKey, u64), (Segment, Arc<Spotter>, Replies)>>,
+    keyword: Arc<Queue<(CallKey, u64), KeywordWork>>,
     turns: Arc<Queue<CallKey, (Chunk, Replies)>>,
 }
 

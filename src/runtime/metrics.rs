@@ -215,7 +215,7 @@ impl Metrics {
         for end in ["by_peer", "by_us", "cancelled", "refused", "failed"] {
             metrics.calls_ended.with_label_values(&[end]);
         }
-        for result in ["answered", "refused", "timed_out", "skipped"] {
+        for result in ["answered", "refused", "timed_out", "skipped", "nobody"] {
             metrics.info.with_label_values(&[result]);
         }
         for reason in ["stranger", "rate", "password"] {
@@ -330,6 +330,11 @@ impl Metrics {
         self.policy.reload(outcome);
     }
 
+    /// What became of so many events that were to be kept; `outcome` is one word of a closed list.
+    pub fn rule_events(&self, outcome: &str, count: u64) {
+        self.policy.events(outcome, count);
+    }
+
     /// What became of a verdict's INFO; `result` is one word of a closed list.
     pub fn info(&self, result: &str) {
         self.info.with_label_values(&[result]).inc();
@@ -423,6 +428,26 @@ mod tests {
     use crate::speaker::calibration::{Comparison, Conditions, Likeness};
     use crate::speaker::score_drift::CALLS;
     use crate::speaker::verifier::Decision;
+
+    #[test]
+    fn what_may_come_of_rules_and_policies_is_there_at_zero() {
+        let text = Metrics::new(Arc::default()).render();
+        let zero = |series: &str| {
+            assert!(text.lines().any(|line| line == format!("{series} 0")), "{series}: {text}");
+        };
+        for state in ["pending", "met", "violated", "not_applicable", "unknown"] {
+            zero(&format!("sidetone_verdicts_total{{decision=\"{state}\",kind=\"rule\"}}"));
+        }
+        for outcome in ["applied", "unchanged", "refused"] {
+            zero(&format!("sidetone_policy_reloads_total{{outcome=\"{outcome}\"}}"));
+        }
+        for outcome in ["kept", "lost"] {
+            zero(&format!("sidetone_rule_events_total{{outcome=\"{outcome}\"}}"));
+        }
+        for result in ["answered", "refused", "timed_out", "skipped", "nobody"] {
+            zero(&format!("sidetone_info_total{{result=\"{result}\"}}"));
+        }
+    }
 
     #[test]
     fn counts_are_published_once() {

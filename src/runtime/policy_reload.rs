@@ -46,7 +46,7 @@ pub enum ReloadError {
         /// `, line 4 ([[phrase]])`, where one phrase is meant.
         place: String,
         /// What is wrong.
-        error: InstalledError,
+        error: Box<InstalledError>,
     },
     /// Verdicts carry name and version: nobody could tell which of two policies they are of.
     #[error("{}{place}: {policy} was in force with other content: it needs another version", .file.display())]
@@ -173,7 +173,11 @@ impl Source {
                 _ => None,
             };
             let place = nth.map(|nth| config::place_of(&text, "phrase", Some(nth)));
-            ReloadError::Spotter { file: file(), place: place.unwrap_or_default(), error }
+            ReloadError::Spotter {
+                file: file(),
+                place: place.unwrap_or_default(),
+                error: Box::new(error),
+            }
         })?;
         Ok((PolicyInForce::new(policy, spotter), print))
     }

@@ -38,9 +38,11 @@ impl Signalling {
     pub(super) fn conclude_rules(&mut self, key: CallKey, conversation: &str) {
         let Some(mut conversation) = self.conversations.remove(conversation) else { return };
         conversation.judge.finish(jiff::Timestamp::now());
+        conversation.keep_events();
         // No dialog is left to tell it in.
         while let Some(verdict) = conversation.judge.poll_verdict() {
-            self.publish_verdict(key, Box::new(verdict));
+            let log = conversation.policy.policy().signal(&verdict.finding).log;
+            self.publish_verdict(key, Box::new(verdict), log);
         }
     }
 }

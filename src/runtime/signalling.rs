@@ -22,6 +22,7 @@ use crate::policy::judge::{Judge, Leg, Models};
 use crate::rtp::security::Security;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::conversations::Conversation;
+use crate::runtime::event_streams::EventStreams;
 use crate::runtime::health::Health;
 use crate::runtime::locate::locate;
 use crate::runtime::media_settings::MediaSettings;
@@ -99,6 +100,8 @@ pub struct Signalling {
     pub(super) random: fastrand::Rng,
     pub(super) calls: HashMap<CallKey, Entry>,
     pub(super) conversations: HashMap<String, Conversation>,
+    /// Where their events are kept, if they are.
+    pub(super) events: Option<EventStreams>,
     /// When counters are published next.
     pub(super) publish: Instant,
 }
@@ -266,6 +269,7 @@ impl Signalling {
             .get_mut(&entry.facts.conversation)
             .expect("a call's conversation has a judge");
         entry.call.handle_evidence(&mut conversation.judge, &evidence);
+        conversation.keep_events();
         if let Evidence::Speaker(compared) = &evidence {
             self.metrics.compared(&mut entry.look, compared);
         }
@@ -427,7 +431,7 @@ impl Signalling {
         let conversation = self
             .conversations
             .entry(id.clone())
-            .or_insert_with(|| Conversation::new(id, &self.policy));
+            .or_insert_with(|| Conversation::new(id, &self.policy, self.events.as_ref()));
         conversation.calls += 1;
         let (enroll, enrollments) = mpsc::channel(1);
         let entry = Entry {
@@ -485,6 +489,7 @@ impl Signalling {
             .get_mut(&entry.facts.conversation)
             .expect("a call's conversation has a judge");
         act(&mut entry.call, &mut conversation.judge);
+        conversation.keep_events();
         self.drain_call(key);
     }
 
@@ -506,7 +511,7 @@ impl Signalling {
                     entry.plan = None;
                     entry.sockets = None;
                 }
-                Output::Verdict { verdict, inform } => self.tell(key, verdict, inform),
+                Output::Verdict(verdict) => self.tell(key, verdict),
                 // Polled where the call was made, before it had a key.
                 Output::Place { .. } => {}
                 Output::HangUp { reason } => self.endpoint.hang_up(now, key, Some(reason)),

@@ -78,6 +78,26 @@ pub(crate) const WORDS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Wishes about signals that are none.
+pub(crate) const SIGNALS: &[(&str, &str)] = &[
+    (
+        "[[rule]]\nid = 'r'\nkind = 'count'\nphrases = ['a']\nat_most = 1\nsignal = { info = ['boss'] }\n",
+        "policy.toml, line 15 (signal = { info = ['boss'] }): unknown variant `boss`, expected one of `caller`",
+    ),
+    (
+        "[[rule]]\nid = 'r'\nkind = 'count'\nphrases = ['a']\nat_most = 1\nsignal = { states = ['broken'] }\n",
+        "policy.toml, line 15 (signal = { states = ['broken'] }): unknown variant `broken`, expected one of `pending`",
+    ),
+    (
+        "[[phrase]]\nid = 'c'\ntext = 'three'\nsignal = { states = ['met'] }\n",
+        "policy.toml, line 13 (signal = { states = ['met'] }): unknown field `states`, expected `info` or `log`",
+    ),
+    (
+        "[signal]\nseverity = 'bad'\n",
+        "policy.toml, line 11 (severity = 'bad'): unknown variant `bad`, expected one of `info`",
+    ),
+];
+
 /// Two rules that cannot both be kept.
 pub(crate) const CONTRADICTIONS: &[(&str, &str)] = &[
     (
@@ -119,6 +139,6 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
 
 /// All of them, whole.
 pub(crate) fn all() -> impl Iterator<Item = (String, &'static str)> {
-    let lists = [RULES, WORDS, CONTRADICTIONS, NAMES];
+    let lists = [RULES, WORDS, SIGNALS, CONTRADICTIONS, NAMES];
     lists.into_iter().flatten().map(|(rules, says)| (format!("{PHRASES}{rules}"), *says))
 }
