@@ -1,6 +1,7 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
 pub mod rtp;
+pub mod rules;
 pub mod sip;
 pub mod speaker;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::config::rtp::Rtp;
+use crate::config::rules::Rules;
 use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
 use crate::policy::rule::{Policy, PolicyError};
@@ -29,6 +31,9 @@ pub struct Config {
     pub speaker: Speaker,
     /// The watched phrases.
     pub keyword: Keyword,
+    /// What is kept for the rules.
+    #[serde(default)]
+    pub rules: Rules,
     /// Where voiceprints are kept.
     pub store: Store,
     /// Metrics and health.
@@ -72,7 +77,7 @@ pub struct Store {
 pub struct Http {
     /// Address and port of `/metrics`, `/live` and `/ready`; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// File whose first line a request to `/calls` has to bear; left out, there is no `/calls`.
+    /// File whose first line a request to `/calls` or another resource of the API has to bear; without it there is none.
     pub token_file: Option<PathBuf>,
 }
 
@@ -128,7 +133,7 @@ impl Config {
             toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
         config.validate(file)?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        let Self { models, keyword, store, sip, http, speaker, .. } = &mut config;
+        let Self { models, keyword, rules, store, sip, http, speaker, .. } = &mut config;
         let tls = sip.tls.iter_mut();
         let tls = tls.flat_map(|tls| [&mut tls.certificate, &mut tls.key, &mut tls.authorities]);
         let accounts = sip.accounts.iter_mut().filter_map(|account| account.password_file.as_mut());
@@ -139,6 +144,7 @@ impl Config {
             .chain(accounts)
             .chain(users)
             .chain(http.token_file.as_mut())
+            .chain(rules.events_folder.as_mut())
             .chain(speaker.calibration.as_mut())
             .chain(speaker.watchlist.folder.as_mut())
             .for_each(|path| *path = folder.join(&*path));
@@ -173,6 +179,7 @@ impl Config {
             return senseless("rtp.silence_timeout_s", "must be 10 to 86400", found);
         }
         self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
+        self.rules.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.sip.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         if !(-10.0..=0.0).contains(&self.keyword.threshold) {
             let found = self.keyword.threshold.to_string();
@@ -186,17 +193,26 @@ impl Config {
 pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
     let policy: Policy = toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
     policy.validate().map_err(|error| {
-        let table = error.table(&policy).and_then(|(name, nth)| start_of(text, name, nth));
-        let place = table.map(|start| place(text, start)).unwrap_or_default();
+        let table = error.table(&policy);
+        let place = table.map(|(name, nth)| place_of(text, name, Some(nth))).unwrap_or_default();
         ConfigError::Policy { file: file.to_owned(), place, error: Box::new(error) }
     })?;
     Ok(policy)
 }
 
-/// Where the `nth` table of the array `name` begins.
-fn start_of(text: &str, name: &str, nth: usize) -> Option<usize> {
-    let document = toml::de::DeTable::parse(text).ok()?;
-    Some(document.get_ref().get(name)?.get_ref().as_array()?.get(nth)?.span().start)
+/// Where the key `name` stands in `text`, or the `nth` table of the array `name`: `, line 4 ([[rule]])`; nothing
+/// where there is none.
+pub fn place_of(text: &str, name: &str, nth: Option<usize>) -> String {
+    let start = || {
+        let document = toml::de::DeTable::parse(text).ok()?;
+        let value = document.get_ref().get(name)?;
+        let span = match nth {
+            Some(nth) => value.get_ref().as_array()?.get(nth)?.span(),
+            None => value.span(),
+        };
+        Some(place(text, span.start))
+    };
+    start().unwrap_or_default()
 }
 
 /// Which line of `text` the byte `start` stands on, and what it says.
@@ -287,7 +303,8 @@ mod tests {
     #[test]
     fn what_is_left_out_is_what_the_file_says_of_it() {
         let config = parse(SHIPPED).expect("the shipped configuration");
-        let uncommented = ["codecs = [", "codec_order = ", "srtp = ", "send_silence = "];
+        let uncommented =
+            ["codecs = [", "codec_order = ", "srtp = ", "send_silence = ", "events_days = "];
         let mut text = SHIPPED.to_owned();
         for key in uncommented {
             // The first is the peer's, where there are two.
@@ -298,6 +315,7 @@ mod tests {
         let told = parse(&text).expect("the defaults are good");
         assert_eq!(told.rtp.codecs, config.rtp.codecs);
         assert_eq!(told.rtp.codec_order, config.rtp.codec_order);
+        assert_eq!(told.rules.events_days, config.rules.events_days);
         assert_eq!(told.sip.peers[0].srtp, config.sip.peers[0].srtp);
         assert_eq!(told.sip.peers[0].send_silence, config.sip.peers[0].send_silence);
     }
@@ -327,5 +345,8 @@ mod tests {
         assert!(message.contains("rtp.ports") && message.contains("[20000, 100]"), "{message}");
         let no_pair = parse(&SHIPPED.replace("ports = [20000, 20999]", "ports = [20001, 20002]"));
         assert!(no_pair.is_err(), "no even port with the next one");
+        let for_ever = parse(&SHIPPED.replace("# events_days = 30", "events_days = 0"));
+        let message = for_ever.expect_err("no time").to_string();
+        assert!(message.ends_with("rules.events_days must be 1 to 3650, found 0"), "{message}");
     }
 }

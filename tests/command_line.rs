@@ -19,7 +19,7 @@ use store::store;
 const HELP: &[(&[&str], Option<&str>)] = &[
     (&[], Some("sidetone models fetch && sidetone check && sidetone serve")),
     (&["demo"], None),
-    (&["serve"], None),
+    (&["serve"], Some("sidetone check && systemctl reload sidetone")),
     (&["call"], Some("sidetone call sip:8000@127.0.0.1:5060")),
     (&["check"], None),
     (&["analyze"], Some("sidetone analyze call.pcapng")),

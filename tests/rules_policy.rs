@@ -1,75 +1,27 @@
 //! Policies that make no sense, each with its sentence, and the audit of what was kept.
 #![expect(clippy::disallowed_methods, reason = "a test runs the binary and writes files")]
 
+mod policies;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
+use policies::{CONTRADICTIONS, NAMES, PHRASES, RULES, SIGNALS, WORDS};
 use sidetone::config::parse_policy;
 
-const PHRASES: &str = "name = 'p'\nversion = '1'\n\
-    [[phrase]]\nid = 'a'\ntext = 'one'\n\
-    [[phrase]]\nid = 'b'\ntext = 'two'\nparties = ['agent']\n";
-
-/// What is said of a policy with these rules; the phrases take 9 lines.
-fn says(rules: &str) -> String {
-    let text = format!("{PHRASES}{rules}");
-    parse_policy(Path::new("policy.toml"), &text).expect_err(rules).to_string()
+/// What is wrong with the policy of the two phrases and `rest`.
+fn says(rest: &str) -> String {
+    let text = format!("{PHRASES}{rest}");
+    parse_policy(Path::new("policy.toml"), &text).expect_err("a bad policy").to_string()
 }
 
-#[test]
-fn a_bad_rule_is_a_sentence_with_its_file_line_and_name() {
-    let rule = "[[rule]]\nid = 'r'\nkind = ";
-    let of = |rest: &str| says(&format!("{rule}{rest}\n"));
-    let at_rule = |sentence: &str| format!("policy.toml, line 10 ([[rule]]): {sentence}");
-    for (rest, sentence) in [
-        (
-            "'required'\nphrases = ['c']\nwithin_s = 5",
-            "the rule \"r\" names the phrase \"c\", which the policy does not have",
-        ),
-        (
-            "'required'\nphrases = ['a']\nafter = 'ring'\nwithin_s = 5",
-            "the rule \"r\" names the phrase \"ring\", which the policy does not have",
-        ),
-        (
-            "'required'\nphrases = ['b']\nparties = ['caller']\nwithin_s = 5",
-            "the rule \"r\" waits for \"b\" from the caller, on whose leg it is not watched",
-        ),
-        (
-            "'required'\nphrases = []",
-            "the rule \"r\" needs phrases: the ids of which one is to be said",
-        ),
-        (
-            "'required'\nphrases = ['a']\nwithin_s = 0",
-            "within_s of the rule \"r\" must be above 0 and at most 86400 s, found 0",
-        ),
-        (
-            "'sequence'\nphrases = ['a', 'b']\nwithin_s = -3",
-            "within_s of the rule \"r\" must be above 0 and at most 86400 s, found -3",
-        ),
-        (
-            "'required'\nphrases = ['a']\nwithin_s = 5\nbefore = 'b'",
-            "the rule \"r\" has both within_s and before: one of them is its limit",
-        ),
-        ("'sequence'\nphrases = ['a']", "the sequence \"r\" must have at least 2 phrases, found 1"),
-        (
-            "'forbidden'\nphrases = ['a']\nwithin_s = 5",
-            "the rule \"r\" is of kind forbidden, which has no key within_s",
-        ),
-        (
-            "'consent'\nquestion = ['a']\nassent = ['b']\nwithin_s = 5",
-            "parties of the consent \"r\" must be the one who asks, [\"agent\"] or [\"caller\"]",
-        ),
-        (
-            "'consent'\nquestion = ['a']\nassent = ['a']\nparties = ['agent']",
-            "the rule \"r\" needs within_s: the time for the answer",
-        ),
-        ("'count'\nphrases = ['a']", "the rule \"r\" needs at_least (from 1 up) or at_most"),
-        (
-            "'count'\nphrases = ['a']\nat_least = 3\nat_most = 2",
-            "the rule \"r\" wants at least 3 and at most 2, which nothing is",
-        ),
-    ] {
-        assert_eq!(of(rest), at_rule(sentence));
+/// Each policy's sentence begins as it should.
+#[track_caller]
+fn say(bad: &[(&str, &str)]) {
+    for (rules, wanted) in bad {
+        let text = format!("{PHRASES}{rules}");
+        let said = parse_policy(Path::new("policy.toml"), &text).expect_err(rules).to_string();
+        assert!(said.starts_with(wanted) && !said.contains('\n'), "{said}, wanted {wanted}");
     }
 }
 
@@ -123,37 +75,45 @@ fn a_bad_pause_is_a_sentence_with_its_file_line_and_name() {
 }
 
 #[test]
+fn a_bad_rule_is_a_sentence_with_its_file_line_and_name() {
+    say(RULES);
+}
+
+#[test]
 fn an_unknown_key_or_kind_is_named_with_its_own_line() {
-    let misspelt = says("[[rule]]\nid = 'r'\nkind = 'required'\nphrases = ['a']\nwithin = 5\n");
-    assert!(
-        misspelt.starts_with("policy.toml, line 14 (within = 5): unknown field `within`"),
-        "{misspelt}"
-    );
-    let kind = says("[[rule]]\nid = 'r'\nkind = 'wanted'\nphrases = ['a']\n");
-    assert!(
-        kind.starts_with("policy.toml, line 12 (kind = 'wanted'): unknown variant `wanted`"),
-        "{kind}"
-    );
-    let when = "when = { queues = ['x'] }";
-    let condition = says(&format!("[[rule]]\nid = 'r'\nkind = 'count'\n{when}\n"));
-    let wanted = format!("policy.toml, line 13 ({when}): unknown field `queues`");
-    assert!(condition.starts_with(&wanted), "{condition}");
+    say(WORDS);
+}
+
+#[test]
+fn a_signal_to_nobody_who_is_known_or_of_no_state_is_named_with_its_own_line() {
+    say(SIGNALS);
+}
+
+#[test]
+fn the_example_signals_in_the_shipped_policy_are_good() {
+    let shipped = include_str!("../config/policy.toml");
+    let example = |start: &str| {
+        let line = shipped.lines().rfind(|line| line.starts_with(start));
+        line.unwrap_or_else(|| panic!("{start} stands there")).trim_start_matches("# ")
+    };
+    let rule = example("# signal = { info = [\"agent\"], states");
+    let phrase = example("# signal = { info = [\"agent\"], log");
+    let (usual, severity) = (example("# [signal]"), example("# severity = "));
+    let rule =
+        format!("[[rule]]\nid = 'r'\nkind = 'count'\nphrases = ['a']\nat_most = 1\n{rule}\n");
+    let phrase = format!("[[phrase]]\nid = 'c'\ntext = 'three'\n{phrase}\n");
+    let text = format!("{PHRASES}{phrase}{rule}{usual}\n{severity}\n");
+    parse_policy(Path::new("policy.toml"), &text).expect("good examples");
 }
 
 #[test]
 fn two_rules_that_cannot_both_be_kept_are_named_together() {
-    let pair = |required: &str, forbidden: &str| {
-        format!(
-            "[[rule]]\nid = 'say'\nkind = 'required'\nphrases = ['a']\n{required}\n\
-             [[rule]]\nid = 'hush'\nkind = 'forbidden'\nphrases = ['a']\n{forbidden}\n"
-        )
-    };
-    let wanted = "policy.toml, line 15 ([[rule]]): \
-        the rule \"say\" wants what the rule \"hush\" forbids: \"a\"";
-    assert_eq!(says(&pair("parties = ['agent']", "")), wanted);
-    assert_eq!(says(&pair("when = { queue = ['q'] }", "")), wanted);
+    say(CONTRADICTIONS);
     let good = |required: &str, forbidden: &str| {
-        let text = format!("{PHRASES}{}", pair(required, forbidden));
+        let text = format!(
+            "{PHRASES}[[rule]]\nid = 'say'\nkind = 'required'\nphrases = ['a']\n{required}\n\
+             [[rule]]\nid = 'hush'\nkind = 'forbidden'\nphrases = ['a']\n{forbidden}\n"
+        );
         parse_policy(Path::new("policy.toml"), &text).expect("they can both be kept");
     };
     good("parties = ['agent']", "parties = ['caller']");
@@ -163,15 +123,7 @@ fn two_rules_that_cannot_both_be_kept_are_named_together() {
 
 #[test]
 fn rules_and_phrases_with_one_id_or_none_are_named_with_their_line() {
-    let rule = "[[rule]]\nid = 'r'\nkind = 'count'\nphrases = ['a']\nat_most = 1\n";
-    let twice = says(&rule.repeat(2));
-    assert_eq!(twice, "policy.toml, line 15 ([[rule]]): two rules have the id \"r\"");
-    let odd = says(&rule.replace("'r'", "'r s'"));
-    assert!(odd.starts_with("policy.toml, line 10 ([[rule]]): the rule's id \"r s\""), "{odd}");
-    let silent = says("[[phrase]]\nid = 'c'\ntext = '...'\n");
-    assert_eq!(silent, "policy.toml, line 10 ([[phrase]]): the phrase \"c\" holds no word");
-    let again = says("[[phrase]]\nid = 'a'\ntext = 'three'\n");
-    assert_eq!(again, "policy.toml, line 10 ([[phrase]]): two phrases have the id \"a\"");
+    say(NAMES);
 }
 
 /// Runs `sidetone audit` over `events` with a rule that wants "a" within 5 s.

@@ -121,7 +121,8 @@ impl Sidecar {
                 }
                 Output::ChangeMedia(plan) => standing.media.push(Media::Changed(plan)),
                 Output::CloseMedia => standing.media.push(Media::Closed),
-                Output::Verdict { verdict, inform } => {
+                Output::Verdict(verdict) => {
+                    let inform = standing.call.stands();
                     if inform {
                         endpoint.send_info(now, key, notice(&verdict));
                     }

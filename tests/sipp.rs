@@ -82,6 +82,25 @@ fn rules_are_judged_while_the_call_goes_on_and_at_its_end() {
     assert_eq!(bench.appliance.stop().status.code(), Some(0));
 }
 
+#[test]
+fn the_time_of_a_rule_stands_while_the_caller_is_on_hold() {
+    let Some(bench) = Bench::with_policy(RULES) else { return };
+    bench.call("sipp_hold.xml", None);
+    bench.appliance.wait_for_metric("sidetone_calls_ended_total{end=\"by_peer\"}", 1.0);
+    let state = "sidetone_verdicts_total{decision=\"violated\",kind=\"rule\"}";
+    bench.appliance.wait_for_metric(state, 1.0);
+    let verdicts = bench.appliance.verdicts();
+    let of_rule = |state: &str| {
+        let is = |v: &&serde_json::Value| v["rule"] == "risk-at-once" && v["state"] == state;
+        verdicts.iter().find(is).unwrap_or_else(|| panic!("{state}: {verdicts:?}"))
+    };
+    assert_eq!(of_rule("pending")["since_s"], 0.0);
+    // Three seconds from the beginning, and five on hold.
+    let violated = &of_rule("violated")["since_s"].as_f64().expect("a time");
+    assert!((7.8..9.0).contains(violated), "{violated} s");
+    assert_eq!(bench.appliance.stop().status.code(), Some(0));
+}
+
 /// The narrator says "going direct to heaven" five seconds after the call began.
 const RULES: &str = r#"
     name = "rules"

@@ -35,13 +35,8 @@ pub enum Output {
     ChangeMedia(MediaPlan),
     /// End the media session; its last evidence may still come.
     CloseMedia,
-    /// A conclusion: log it, count it, and, while the dialog lives, send it as INFO.
-    Verdict {
-        /// The conclusion.
-        verdict: Box<Verdict>,
-        /// Whether the dialog still lives.
-        inform: bool,
-    },
+    /// A conclusion: log it, count it, and send it as INFO to whom it is for, while their calls stand.
+    Verdict(Box<Verdict>),
     /// Call the other side.
     Place {
         /// Our offer.
@@ -202,14 +197,18 @@ impl Call {
     }
 
     fn tell(&mut self, verdict: Verdict) {
-        let inform = matches!(self.phase, Phase::Answered { .. } | Phase::Confirmed);
-        self.outputs.push_back(Output::Verdict { verdict: Box::new(verdict), inform });
+        self.outputs.push_back(Output::Verdict(Box::new(verdict)));
     }
 
     /// The dialog is over, whoever ended it.
     pub fn handle_ended(&mut self) {
         self.phase = Phase::Over;
         self.outputs.push_back(Output::CloseMedia);
+    }
+
+    /// Whether its dialog stands, so that INFO can be sent in it.
+    pub fn stands(&self) -> bool {
+        matches!(self.phase, Phase::Answered { .. } | Phase::Confirmed)
     }
 
     /// The next thing to do; drain it after every `handle_*`.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
@@ -85,10 +86,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         read(file, &mut events)?;
     }
     let conversations = events.into_iter().map(|(name, events)| judge(name, events, &policy));
-    let document = Document {
-        policy: format!("{}@{}", policy.name, policy.version),
-        conversations: conversations.collect(),
-    };
+    let document =
+        Document { policy: policy.versioned_name(), conversations: conversations.collect() };
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&document)?);
     } else {
@@ -122,7 +121,7 @@ fn judge(conversation: String, mut events: Vec<Event>, policy: &Arc<Policy>) -> 
         book.standings().map(|(rule, Standing { state, reason, since, deadline, basis })| {
             let said = |said| {
                 let (phrase, party) = book.describe(said);
-                let (start_s, end_s) = (said.from.as_secs_f64(), said.to.as_secs_f64());
+                let (start_s, end_s) = (seconds(said.from), seconds(said.to));
                 Said { phrase: phrase.to_owned(), party, start_s, end_s }
             };
             Row {
@@ -131,12 +130,17 @@ fn judge(conversation: String, mut events: Vec<Event>, policy: &Arc<Policy>) -> 
                 severity: rule.severity.as_str(),
                 state,
                 reason: reason.as_str(),
-                since_s: since.as_secs_f64(),
-                deadline_s: deadline.map(|deadline| deadline.as_secs_f64()),
+                since_s: seconds(since),
+                deadline_s: deadline.map(seconds),
                 phrases: basis.into_iter().map(said).collect(),
             }
         });
     Conversation { conversation, rules: rules.collect() }
+}
+
+/// Whole milliseconds, as events are kept and as the verdicts of the call had them.
+fn seconds(time: Duration) -> f64 {
+    time.as_millis() as f64 / 1000.0
 }
 
 fn print(conversation: &Conversation) {

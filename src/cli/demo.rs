@@ -21,12 +21,14 @@ use crate::cli::demo::timeline::Timeline;
 use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
+use crate::config::rules::Rules;
 use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
 use crate::config::{Config, Http, Keyword, Models, Store};
 use crate::consent::consent::Consent;
 use crate::keyword::language::Language;
 use crate::policy::rule::{Policy, WatchedPhrase};
+use crate::policy::signal::{PhraseSignal, UsualSignal};
 use crate::runtime::appliance::Appliance;
 use crate::runtime::audio_file::read_mono;
 use crate::runtime::caller::{CallPlan, CallReport, place};
@@ -204,6 +206,7 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
         models: Models { folder: models.to_owned(), decide: None, watch: None },
         speaker: Speaker::default(),
         keyword: Keyword { policy: PathBuf::new(), threshold: -3.9 },
+        rules: Rules::default(),
         store: Store { folder: store },
         http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
     }
@@ -217,10 +220,12 @@ fn policy() -> Policy {
         id: (*id).to_owned(),
         text: (*text).to_owned(),
         parties: Vec::new(),
+        signal: PhraseSignal::default(),
     };
     Policy {
         name: "demo".to_owned(),
         version: "1".to_owned(),
+        signal: UsualSignal::default(),
         phrases: [script::SPOKEN, script::UNSPOKEN].iter().map(phrase).collect(),
         rules: Vec::new(),
         pauses: Vec::new(),

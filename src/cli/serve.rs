@@ -15,7 +15,13 @@ use crate::runtime::observation::Observation;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Verdicts go to standard output, one JSON document a line; the log goes to \
-    standard error.\nSIDETONE_LOG=debug shows more of it. SIGHUP reads the certificates of [sip.tls] anew."
+    standard error.\nSIDETONE_LOG=debug shows more of it. SIGHUP reads the policy and the certificates of [sip.tls] anew:\n\
+    what is of no use is refused in the log, and what was read before stays. Conversations that stand keep the\n\
+    policy that they began with.\n\n\
+    Examples:\n  \
+    sidetone serve\n  \
+    sidetone serve --config ./sidetone.toml | jq 'select(.kind == \"rule\")'\n  \
+    sidetone check && systemctl reload sidetone"
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -42,10 +48,14 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hangup.recv() => match appliance.reload_certificates().await {
-                    Ok(()) => info!("certificates read anew"),
-                    Err(error) => error!(%error, "the certificates in use stay"),
-                },
+                _ = hangup.recv() => {
+                    match appliance.reload_certificates().await {
+                        Ok(()) => info!("certificates read anew"),
+                        Err(error) => error!(%error, "the certificates in use stay"),
+                    }
+                    // What became of it is in the log and in the metrics.
+                    let _ = appliance.reload_policy().await;
+                }
                 thread = appliance.died() => {
                     error!(thread, "a broken invariant ended a thread that all calls share");
                     return Ok(Outcome::Problem);

@@ -123,7 +123,7 @@ impl Judge {
             net_speech_s: seconds(ruled.net_speech),
             coverage: rounded(ruled.coverage, 1000.0),
             model: ruled.model,
-            policy: format!("{}@{}", self.policy.name, self.policy.version),
+            policy: self.policy.versioned_name(),
         })
     }
 
@@ -298,7 +298,7 @@ impl Judge {
             net_speech_s: seconds(net_speech),
             coverage: rounded(coverage, 1000.0),
             model,
-            policy: format!("{}@{}", self.policy.name, self.policy.version),
+            policy: self.policy.versioned_name(),
         }
     }
 }

@@ -7,4 +7,5 @@ pub mod pause;
 pub mod rule;
 pub mod rules;
 pub mod ruling;
+pub mod signal;
 pub mod verdict;

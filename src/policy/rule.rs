@@ -6,9 +6,11 @@ use crate::keyword::ipa::{IpaError, phones};
 use crate::keyword::language::{Experiment, Language};
 use crate::keyword::phone_decision::{THRESHOLD, TooFewPhones, enough};
 use crate::keyword::phones::PhoneId;
+use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::policy::pause::{self, Pause, PauseError};
 use crate::policy::rules::check::{RulesError, check};
 use crate::policy::rules::definition::Rule;
+use crate::policy::signal::{PhraseSignal, UsualSignal};
 
 /// Longest phrase, in words: longer ones rarely fit one segment of 4 s.
 const MOST_WORDS: usize = 16;
@@ -63,6 +65,9 @@ pub struct Policy {
     pub name: String,
     /// Version that verdicts carry, so that a verdict can be traced to its rule.
     pub version: String,
+    /// Whom verdicts are signalled to, where a phrase or rule does not say.
+    #[serde(default)]
+    pub signal: UsualSignal,
     /// What is watched.
     #[serde(default, rename = "phrase")]
     pub phrases: Vec<WatchedPhrase>,
@@ -93,6 +98,9 @@ pub struct WatchedPhrase {
     /// Whose legs are watched; all if empty.
     #[serde(default)]
     pub parties: Vec<Party>,
+    /// Whom it is signalled to.
+    #[serde(default)]
+    pub signal: PhraseSignal,
 }
 
 impl WatchedPhrase {
@@ -123,6 +131,14 @@ pub enum PolicyError {
     /// More than one segment of speech can hold.
     #[error("the phrase {0:?} has more than {MOST_WORDS} words")]
     TooLong(String),
+    /// The spotter would not have it.
+    #[error("the phrase {id:?} cannot be listened for: {error}")]
+    Unheard {
+        /// Its id.
+        id: String,
+        /// What is wrong with it.
+        error: PhraseError,
+    },
     /// A score is a mean log-probability and the half of another.
     #[error("the threshold of phrase {0:?} is not within -10 to 0")]
     Threshold(String),
@@ -172,6 +188,7 @@ impl PolicyError {
             | Self::OddId(id)
             | Self::NoWords(id)
             | Self::TooLong(id)
+            | Self::Unheard { id, .. }
             | Self::Threshold(id)
             | Self::Pronunciation { id, .. }
             | Self::Short { id, .. } => last(id).map(|place| ("phrase", place)),
@@ -183,6 +200,11 @@ impl PolicyError {
 }
 
 impl Policy {
+    /// What verdicts carry: `name@version`.
+    pub fn versioned_name(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
     /// Checks what the types cannot say.
     pub fn validate(&self) -> Result<(), PolicyError> {
         if self.phrases.len() > MOST_PHRASES {
@@ -205,6 +227,9 @@ impl Policy {
                 0 => return Err(PolicyError::NoWords(id.clone())),
                 n if n > MOST_WORDS => return Err(PolicyError::TooLong(id.clone())),
                 _ => {}
+            }
+            if let Err(error) = Phrase::new(text) {
+                return Err(PolicyError::Unheard { id: id.clone(), error });
             }
             let ways = phrase.ways();
             let ways =

@@ -1,5 +1,5 @@
-//! `/calls`, `/enrollments` and `/pauses`: to place, watch and end calls of ours, to have callers enrolled and legs
-//! paused, for who bears the token.
+//! `/calls`, `/enrollments`, `/pauses` and `/policy/reload`: to place, watch and end calls of ours, to have callers
+//! enrolled, legs paused and the policy read again, for who bears the token.
 
 use std::fmt;
 
@@ -14,22 +14,24 @@ use subtle::ConstantTimeEq;
 use crate::runtime::enrollments::{EnrollOrder, NotEnrolled, Whom};
 use crate::runtime::pauses::{PauseOrder, Whose};
 use crate::runtime::placed_calls::{Desk, Order, PlaceOrder};
+use crate::runtime::policy_reload::{ReloadError, Reloads};
 
-/// What `/calls` needs.
+/// What its resources need.
 #[derive(Clone)]
 pub struct Api {
     token: String,
     desk: Desk,
+    reloads: Reloads,
 }
 
 impl Api {
-    /// Gives orders at `desk` for requests with `Authorization: Bearer` and this token.
-    pub fn new(token: String, desk: Desk) -> Self {
-        Self { token, desk }
+    /// Gives orders at `desk`, and asks for `reloads`, for requests with `Authorization: Bearer` and this token.
+    pub fn new(token: String, desk: Desk, reloads: Reloads) -> Self {
+        Self { token, desk, reloads }
     }
 
     /// `POST /calls`, `GET /calls`, `GET /calls/ID`, `DELETE /calls/ID`, `POST /calls/ID/enroll`,
-    /// `POST /enrollments`, `POST /calls/ID/pause`, `POST /calls/ID/resume` and `POST /pauses`.
+    /// `POST /enrollments`, `POST /calls/ID/pause`, `POST /calls/ID/resume`, `POST /pauses` and `POST /policy/reload`.
     pub fn router(self) -> Router {
         Router::new()
             .route("/calls", get(list).post(place))
@@ -39,6 +41,7 @@ impl Api {
             .route("/calls/{id}/pause", post(pause_call))
             .route("/calls/{id}/resume", post(resume_call))
             .route("/pauses", post(pause))
+            .route("/policy/reload", post(reload_policy))
             .route_layer(middleware::from_fn_with_state(self.clone(), authorize))
             .with_state(self)
     }
@@ -139,6 +142,14 @@ async fn give_enrollment(api: &Api, order: EnrollOrder) -> Response {
         Some(Err(NotEnrolled::NoSuchCall)) => unknown(),
         Some(Err(why)) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
         None => unavailable(),
+    }
+}
+
+async fn reload_policy(State(api): State<Api>) -> Response {
+    match api.reloads.reload().await {
+        Ok(reloaded) => Json(reloaded).into_response(),
+        Err(ReloadError::Stopping) => unavailable(),
+        Err(why) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::policy::rule::Policy;
 use crate::runtime::api::Api;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::dtls_identity::{self, CertificateError};
+use crate::runtime::event_streams::{EventStreams, EventStreamsError};
 use crate::runtime::health::Health;
 use crate::runtime::http;
 use crate::runtime::inference_thread::{
@@ -27,6 +28,8 @@ use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::Observation;
 use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
+use crate::runtime::policy_in_force::PolicyInForce;
+use crate::runtime::policy_reload::{ReloadError, Reloaded, Reloader, Reloads};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::pronouncing;
 use crate::runtime::signalling::Signalling;
@@ -66,6 +69,9 @@ pub enum StartError {
     /// A certificate or key is of no use.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Events cannot be kept.
+    #[error(transparent)]
+    Events(#[from] EventStreamsError),
     /// There is no certificate for DTLS.
     #[error(transparent)]
     Dtls(#[from] CertificateError),
@@ -120,13 +126,17 @@ pub struct Appliance {
     http: SocketAddr,
     desk: Desk,
     certificates: Option<sip::Tls>,
+    reloads: Reloads,
     observers: broadcast::Sender<Observation>,
     health: Arc<Health>,
     queues: InferenceQueues,
     stop: oneshot::Sender<()>,
     signalling: JoinHandle<usize>,
     inference: Vec<JoinHandle<()>>,
+    /// Writes the events that are kept.
+    keeper: Option<JoinHandle<()>>,
     http_task: Task<io::Result<()>>,
+    reload_task: Task<()>,
 }
 
 impl Appliance {
@@ -164,8 +174,19 @@ impl Appliance {
         let sip = config.sip.listen.iter().zip(&sip_addresses);
         let sip = sip.map(|(listen, &address)| Listen { address, ..*listen }).collect();
         let store = Voiceprints::open(&config.store.folder)?;
+        let rules = &config.rules;
+        let events = rules.events_folder.as_ref().map(|folder| {
+            let pulse = health.pulse("events");
+            EventStreams::start(folder, rules.events_days, Arc::clone(&metrics), pulse)
+        });
+        let (streams, keeper) = events.transpose()?.unzip();
         let (desk, orders) = Desk::new();
-        let api = token.map(|token| Api::new(token, desk.clone()));
+        let source = (config.keyword.policy.clone(), config.keyword.threshold);
+        let (counts, installation) = (Arc::clone(&metrics), installed.clone());
+        let (reloader, reloads) =
+            Reloader::new(source, installation, &policy, desk.clone(), counts);
+        let reload_task = tokio::spawn(reloader.run());
+        let api = token.map(|token| Api::new(token, desk.clone(), reloads.clone()));
         let serving = http::serve(http, Arc::clone(&metrics), Arc::clone(&health), api);
         let http_task = tokio::spawn(serving);
 
@@ -180,6 +201,8 @@ impl Appliance {
         if let Some(experiment) = pronouncing::experiments(&policy) {
             warn!("{experiment}");
         }
+        let policy = PolicyInForce::new(policy, spotter);
+        metrics.policy_in_force(&policy.policy().versioned_name());
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
         let queues = InferenceQueues::new();
@@ -195,7 +218,7 @@ impl Appliance {
             .map_err(StartError::Thread)?;
         let pulse = health.pulse("keyword-model");
         inference.push(
-            spawn_keyword(&queues, moonshine, spotter, Arc::clone(&metrics), pulse)
+            spawn_keyword(&queues, moonshine, Arc::clone(&metrics), pulse)
                 .map_err(StartError::Thread)?,
         );
         let pulse = health.pulse("turns-model");
@@ -238,7 +261,7 @@ impl Appliance {
             advertised: config.sip.media_ip(),
             patience: Duration::from_secs(config.rtp.silence_timeout_s),
             media,
-            policy: Arc::new(policy),
+            policy,
             models: installed.models().clone(),
             calibration,
             known: Arc::new(known),
@@ -249,7 +272,8 @@ impl Appliance {
             observers: observers.clone(),
             random: fastrand::Rng::new(),
             calls: std::collections::HashMap::new(),
-            judges: std::collections::HashMap::new(),
+            conversations: std::collections::HashMap::new(),
+            events: streams,
             publish: Instant::now(),
         };
         let pulse = health.pulse("signalling");
@@ -266,13 +290,16 @@ impl Appliance {
             http: http_address,
             desk,
             certificates: config.sip.tls.clone(),
+            reloads,
             observers,
             health,
             queues,
             stop,
             signalling,
             inference,
+            keeper,
             http_task,
+            reload_task,
         })
     }
 
@@ -302,6 +329,12 @@ impl Appliance {
         Ok(())
     }
 
+    /// Reads the policy file anew, for conversations from now on; the policy of before stays in force where the
+    /// file is of no use.
+    pub async fn reload_policy(&self) -> Result<Reloaded, ReloadError> {
+        self.reloads.reload().await
+    }
+
     /// Everything that happens from now on.
     pub fn observe(&self) -> broadcast::Receiver<Observation> {
         self.observers.subscribe()
@@ -324,16 +357,21 @@ impl Appliance {
         // A thread that is gone has nothing left to be told.
         let _ = self.stop.send(());
         let (signalling, inference, queues) = (self.signalling, self.inference, self.queues);
+        let keeper = self.keeper;
         let joined = tokio::task::spawn_blocking(move || {
             let left = signalling.join().expect("the signalling thread ends by returning");
             queues.close();
             for thread in inference {
                 thread.join().expect("a model thread ends by returning");
             }
+            if let Some(thread) = keeper {
+                thread.join().expect("the thread that keeps events ends by returning");
+            }
             left
         });
         let left = joined.await.expect("joining threads does not fail");
         self.http_task.abort();
+        self.reload_task.abort();
         left
     }
 }

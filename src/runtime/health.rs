@@ -61,6 +61,8 @@ struct State {
     failures: [u32; Model::ALL.len()],
     /// A thread that all calls share panicked.
     dead: Option<&'static str>,
+    /// `name@version` of the policy in force.
+    policy: String,
 }
 
 /// Held by a thread that all calls share; a panic that unwinds through it is told to [`Health`].
@@ -79,6 +81,16 @@ impl Health {
     /// Calls are being ended and none is taken.
     pub fn set_draining(&self) {
         self.lock().draining = true;
+    }
+
+    /// New conversations are judged by `policy`, `name@version`.
+    pub fn set_policy(&self, policy: &str) {
+        policy.clone_into(&mut self.lock().policy);
+    }
+
+    /// The policy that new conversations are judged by, `name@version`; empty before the start.
+    pub fn policy(&self) -> String {
+        self.lock().policy.clone()
     }
 
     /// A model ran, well or not.

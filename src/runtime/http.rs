@@ -44,7 +44,7 @@ async fn scrape(State(watched): State<Watched>) -> Response {
 
 async fn ready(State(watched): State<Watched>) -> Response {
     match watched.health.not_ready_because() {
-        None => "ready\n".into_response(),
+        None => format!("ready\npolicy {}\n", watched.health.policy()).into_response(),
         Some(why) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response()
         }

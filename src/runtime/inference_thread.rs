@@ -20,6 +20,7 @@ use crate::keyword::spotter::Spotter;
 use crate::runtime::batcher::Batcher;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::onnx::moonshine::LANES;
 use crate::sip::event::CallKey;
 use crate::speaker::embedder::{Embedder, Purpose};
 use crate::speaker::embedding::Embedding;
@@ -29,10 +30,10 @@ use crate::speaker::embedding::Embedding;
 /// A segment is at most 4 s long and half of it may be heard twice, so four of them are ten seconds of speech and
 /// some 0.3 s of CPU: whoever waits longer would alarm too late, and the rules are told of the gap.
 pub const SEGMENTS_WAITING: u64 = 4;
-/// Answers that one session may have outstanding: a piece of speech for each embedder and asker and
-/// a segment and a chunk being worked on, one more of each piece and chunk and [`SEGMENTS_WAITING`] segments in the
-/// queues. A channel of this size is never full.
-pub const ANSWERS_OUTSTANDING: usize = 11 + SEGMENTS_WAITING as usize;
+/// Answers that one session may have outstanding: a piece of speech for each embedder and asker, a chunk and [`LANES`]
+/// segments being worked on, one more of each piece and chunk and [`SEGMENTS_WAITING`] segments in the queues. A
+/// channel of this size is never full.
+pub const ANSWERS_OUTSTANDING: usize = 10 + LANES + SEGMENTS_WAITING as usize;
 /// Slices that the cheap embedder takes at once: a batch of eight costs it half as much a slice as one.
 const SLICES_AT_ONCE: usize = 8;
 /// How long a slice waits for company. A call has one every 0.7 s of speech: at twelve calls there is
@@ -41,6 +42,9 @@ const SLICE_LINGERS: Duration = Duration::from_millis(50);
 
 /// Speech for one embedder, by who asks.
 type VoiceQueue = Queue<(CallKey, Asker), (VoiceWork, Replies)>;
+
+/// A segment, what it is searched by, and where the answer goes.
+type KeywordWork = (Segment, Arc<Spotter>, Replies);
 
 /// Where the answers of one session go.
 type Replies = mpsc::Sender<Answer>;
@@ -62,7 +66,7 @@ pub struct InferenceQueues {
     backlog: Arc<Backlog>,
     decide: Arc<VoiceQueue>,
     watch: Arc<VoiceQueue>,
-    keyword: Arc<Queue<(CallKey, u64), (Segment, Replies)>>,
+    keyword: Arc<Queue<(CallKey, u64), KeywordWork>>,
     turns: Arc<Queue<CallKey, (Chunk, Replies)>>,
 }
 
@@ -85,7 +89,8 @@ impl InferenceQueues {
         Arc::clone(&self.backlog)
     }
 
-    /// Queues work for the party of `call`; `count` is the number of segments it has asked for before.
+    /// Queues work for the party of `call`; `count` is the number of segments it has asked for before, `spotter` what
+    /// they are searched by: a call keeps its own, whatever policy is in force by then.
     /// Returns the older work that gave way to it, for the session to count as not analysed.
     pub fn submit(
         &self,
@@ -93,7 +98,7 @@ impl InferenceQueues {
         call: CallKey,
         count: u64,
         work: Infer,
-        replies: &Replies,
+        (replies, spotter): (&Replies, Option<&Arc<Spotter>>),
     ) -> Option<Infer> {
         self.backlog.0.fetch_add(1, Ordering::Relaxed);
         let replaced = match work {
@@ -101,10 +106,12 @@ impl InferenceQueues {
                 .of(work.by)
                 .push(now, (call, work.asker), (work, replies.clone()))
                 .map(|(work, _)| Infer::Speaker(work)),
-            Infer::Keyword(segment) => self
-                .keyword
-                .push(now, (call, count % SEGMENTS_WAITING), (segment, replies.clone()))
-                .map(|(segment, _)| Infer::Keyword(segment)),
+            Infer::Keyword(segment) => {
+                let spotter = spotter.expect("who asks for phrases has a spotter");
+                let work = (segment, Arc::clone(spotter), replies.clone());
+                let replaced = self.keyword.push(now, (call, count % SEGMENTS_WAITING), work);
+                replaced.map(|(segment, ..)| Infer::Keyword(segment))
+            }
             Infer::Turns(chunk) => self
                 .turns
                 .push(now, call, (chunk, replies.clone()))
@@ -176,7 +183,6 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
 pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
     queues: &InferenceQueues,
     mut model: M,
-    spotter: Arc<Spotter>,
     metrics: Arc<Metrics>,
     pulse: Pulse,
 ) -> std::io::Result<JoinHandle<()>> {
@@ -198,9 +204,9 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
                     Vec::new()
                 }
             };
-            for of in admitted {
+            for (segment, spotter, replies) in admitted {
                 let due = waiting.unwrap_or(now + ANSWER_WITHIN);
-                let job = Job { of, due, spotter: Arc::clone(&spotter) };
+                let job = Job { of: (segment, replies), due, spotter };
                 metrics.time(Model::Keyword, || searches.admit(&mut model, job, samples_of));
             }
             while let Some(((segment, replies), spotting)) = searches.poll() {

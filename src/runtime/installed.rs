@@ -27,7 +27,7 @@ use crate::speaker::embedder::{Embedders, Purpose};
 pub const MANIFEST: &str = include_str!("../../models/manifest.toml");
 
 /// A store whose every file is the one that the manifest names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Installed {
     store: PathBuf,
     /// The library that runs the models; a process loads it once.

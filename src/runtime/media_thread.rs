@@ -20,6 +20,7 @@ use crate::call::media_plan::MediaPlan;
 use crate::call::media_session::{MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
 use crate::call::voices::VoiceWork;
+use crate::keyword::spotter::Spotter;
 use crate::policy::evidence::Evidence;
 use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::packet::is_dtls;
@@ -65,8 +66,8 @@ pub struct Opening {
     pub cards: Vec<CardPause>,
     /// What watches whether the call may teach the voiceprint.
     pub adaptation: Option<AdaptationWatch>,
-    /// Whether phrases are watched.
-    pub spotting: bool,
+    /// What listens for phrases, where some are watched.
+    pub spotter: Option<Arc<Spotter>>,
     /// Chooses SSRC and report times.
     pub seed: u64,
     /// Names us in RTCP.
@@ -159,6 +160,7 @@ struct Party {
     session: MediaSession,
     plan: watch::Receiver<MediaPlan>,
     orders: LegInbox,
+    spotter: Option<Arc<Spotter>>,
     rtp: UdpSocket,
     rtcp: UdpSocket,
     queues: InferenceQueues,
@@ -180,11 +182,11 @@ impl Party {
         metrics: &Arc<Metrics>,
         events: &mpsc::Sender<MediaEvent>,
     ) -> io::Result<Self> {
-        let Opening { call, mut plan, sockets, watch, spotting, seed, cname, .. } = opening;
+        let Opening { call, mut plan, sockets, watch, spotter, seed, cname, .. } = opening;
         let agreed = plan.borrow_and_update().clone();
         let (replies, answers) = mpsc::channel(ANSWERS_OUTSTANDING);
         let now = Instant::now();
-        let mut session = MediaSession::new(now, agreed, watch, spotting, seed, &cname);
+        let mut session = MediaSession::new(now, agreed, watch, spotter.is_some(), seed, &cname);
         if let Some(adaptation) = opening.adaptation {
             session.adapt(adaptation);
         }
@@ -194,6 +196,7 @@ impl Party {
             session,
             plan,
             orders: opening.orders,
+            spotter,
             rtp: UdpSocket::from_std(sockets.rtp)?,
             rtcp: UdpSocket::from_std(sockets.rtcp)?,
             queues: queues.clone(),
@@ -305,7 +308,8 @@ impl Party {
     fn submit(&mut self, work: Infer) {
         let count = self.segments;
         self.segments += u64::from(matches!(work, Infer::Keyword(_)));
-        let replaced = self.queues.submit(Instant::now(), self.key, count, work, &self.replies);
+        let to = (&self.replies, self.spotter.as_ref());
+        let replaced = self.queues.submit(Instant::now(), self.key, count, work, to);
         let Some(replaced) = replaced else {
             self.outstanding += 1;
             return;

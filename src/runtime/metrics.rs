@@ -4,6 +4,7 @@
 
 mod media;
 mod pauses;
+mod policy;
 mod scores;
 
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,7 @@ use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::health::{Health, Model};
 use crate::runtime::metrics::media::MediaMetrics;
 use crate::runtime::metrics::pauses::PauseMetrics;
+use crate::runtime::metrics::policy::PolicyMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
 use crate::runtime::transport::tls::HandshakeFault;
@@ -56,6 +58,7 @@ pub struct Metrics {
     silent_calls: IntCounter,
     media: MediaMetrics,
     scores: ScoreMetrics,
+    policy: PolicyMetrics,
     inference_seconds: HistogramVec,
     inference_failures: IntCounterVec,
     inference_replaced: IntCounterVec,
@@ -181,6 +184,7 @@ impl Metrics {
             ),
             media: MediaMetrics::new(&registry),
             scores: ScoreMetrics::new(&registry),
+            policy: PolicyMetrics::new(&registry),
             inference_seconds: registered(
                 &registry,
                 HistogramVec::new(inference_seconds, &["model"]).expect("valid names"),
@@ -216,7 +220,7 @@ impl Metrics {
         for end in ["by_peer", "by_us", "cancelled", "refused", "failed"] {
             metrics.calls_ended.with_label_values(&[end]);
         }
-        for result in ["answered", "refused", "timed_out", "skipped"] {
+        for result in ["answered", "refused", "timed_out", "skipped", "nobody"] {
             metrics.info.with_label_values(&[result]);
         }
         for reason in ["stranger", "rate", "password"] {
@@ -323,6 +327,22 @@ impl Metrics {
         self.scores.compared(look, evidence);
     }
 
+    /// New conversations are judged by `policy`, `name@version`.
+    pub fn policy_in_force(&self, policy: &str) {
+        self.policy.in_force(policy);
+        self.health.set_policy(policy);
+    }
+
+    /// What became of an attempt to read the policy again; `outcome` is one word of a closed list.
+    pub fn policy_reload(&self, outcome: &str) {
+        self.policy.reload(outcome);
+    }
+
+    /// What became of so many events that were to be kept; `outcome` is one word of a closed list.
+    pub fn rule_events(&self, outcome: &str, count: u64) {
+        self.policy.events(outcome, count);
+    }
+
     /// What became of a verdict's INFO; `result` is one word of a closed list.
     pub fn info(&self, result: &str) {
         self.info.with_label_values(&[result]).inc();
@@ -416,6 +436,26 @@ mod tests {
     use crate::speaker::calibration::{Comparison, Conditions, Likeness};
     use crate::speaker::score_drift::CALLS;
     use crate::speaker::verifier::Decision;
+
+    #[test]
+    fn what_may_come_of_rules_and_policies_is_there_at_zero() {
+        let text = Metrics::new(Arc::default()).render();
+        let zero = |series: &str| {
+            assert!(text.lines().any(|line| line == format!("{series} 0")), "{series}: {text}");
+        };
+        for state in ["pending", "met", "violated", "not_applicable", "unknown"] {
+            zero(&format!("sidetone_verdicts_total{{decision=\"{state}\",kind=\"rule\"}}"));
+        }
+        for outcome in ["applied", "unchanged", "refused"] {
+            zero(&format!("sidetone_policy_reloads_total{{outcome=\"{outcome}\"}}"));
+        }
+        for outcome in ["kept", "lost"] {
+            zero(&format!("sidetone_rule_events_total{{outcome=\"{outcome}\"}}"));
+        }
+        for result in ["answered", "refused", "timed_out", "skipped", "nobody"] {
+            zero(&format!("sidetone_info_total{{result=\"{result}\"}}"));
+        }
+    }
 
     #[test]
     fn counts_are_published_once() {

@@ -34,6 +34,11 @@ impl Signalling {
                 self.transports.replace_tls(*tls);
                 let _ = reply.send(());
             }
+            Order::Enforce(policy, reply) => {
+                self.metrics.policy_in_force(&policy.policy().versioned_name());
+                self.policy = policy;
+                let _ = reply.send(());
+            }
         }
     }
 

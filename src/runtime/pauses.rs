@@ -1,6 +1,7 @@
 //! What the signalling thread does about pauses: which legs a phrase, a card, a header or an order pauses, and what is
 //! told of it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -73,9 +74,9 @@ impl Signalling {
     /// Pauses legs, or ends it, where `verdict` is about a phrase that does.
     pub(super) fn pause_by_phrase(&mut self, verdict: &Verdict) {
         let Finding::Keyword { phrase, .. } = &verdict.finding else { return };
-        let Some((judge, _)) = self.judges.get(&verdict.conversation) else { return };
+        let policy = Arc::clone(self.policy_of(&verdict.conversation).policy());
         let mut orders = Vec::new();
-        for pause in &judge.policy().pauses {
+        for pause in &policy.pauses {
             if pause.begins_with(phrase, verdict.party) {
                 orders.push((pause.clone(), begin(pause, Trigger::Phrase)));
             } else if pause.ends_with(phrase) {
@@ -121,9 +122,9 @@ impl Signalling {
         let (state, by, paused) = (pause.state.as_str(), pause.by.as_str(), pause.paused);
         info!(conversation, party, state, by, pause = pause.pause, paused, "pause");
         let Some(id) = pause.pause.as_ref().filter(|_| pause.heard_here) else { return };
-        let Some((judge, _)) = self.judges.get(&conversation) else { return };
+        let policy = self.policy_of(&conversation).policy();
         // The other legs that it is to silence have not heard the card.
-        let known = judge.policy().pauses.iter().find(|known| known.id == *id).cloned();
+        let known = policy.pauses.iter().find(|known| known.id == *id).cloned();
         if let Some(known) = known {
             let pausing = begin(&known, pause.by);
             self.pause_legs(&conversation, |party| known.silences(party), &pausing);

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::runtime::enrollments::{EnrollOrder, Enrolling, NotEnrolled};
 use crate::runtime::pauses::{Ordered, Whose};
+use crate::runtime::policy_in_force::PolicyInForce;
 use crate::runtime::transport::tls::Tls;
 use crate::sip::event::CallKey;
 use crate::sip::headers::Headers;
@@ -95,6 +96,8 @@ pub enum Order {
     End(u64, oneshot::Sender<Option<PlacedCall>>),
     /// Use these certificates for new connections.
     Certify(Box<Tls>, oneshot::Sender<()>),
+    /// Judge new conversations by this policy.
+    Enforce(PolicyInForce, oneshot::Sender<()>),
 }
 
 /// Where orders are given; cheap to clone.

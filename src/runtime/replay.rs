@@ -19,6 +19,7 @@ use crate::policy::judge::{Judge, Leg, Models};
 use crate::policy::line::{LineReport, LineState};
 use crate::policy::rule::{Party, Policy};
 use crate::policy::rules::event::Record;
+use crate::policy::signal::UsualSignal;
 use crate::policy::verdict::Verdict;
 use crate::rtp::packet::{Packet, is_rtcp};
 
@@ -486,6 +487,7 @@ fn nothing_watched() -> Policy {
     Policy {
         name: "none".to_owned(),
         version: "0".to_owned(),
+        signal: UsualSignal::default(),
         phrases: Vec::new(),
         rules: Vec::new(),
         pauses: Vec::new(),

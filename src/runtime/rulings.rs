@@ -12,8 +12,8 @@ impl Signalling {
     pub(super) fn time_rules(&mut self) {
         let now = jiff::Timestamp::now();
         let due = |entry: &Entry| {
-            let judge = self.judges.get(&entry.facts.conversation);
-            let due = judge.and_then(|(judge, _)| judge.poll_timeout());
+            let conversation = self.conversations.get(&entry.facts.conversation);
+            let due = conversation.and_then(|conversation| conversation.judge.poll_timeout());
             !entry.ended && due.is_some_and(|due| due <= now)
         };
         let due: Vec<_> = self.calls.iter().filter(|(_, entry)| due(entry)).collect();
@@ -36,11 +36,13 @@ impl Signalling {
 
     /// The last call of a conversation, `key`, is over: what is open is decided.
     pub(super) fn conclude_rules(&mut self, key: CallKey, conversation: &str) {
-        let Some((mut judge, _)) = self.judges.remove(conversation) else { return };
-        judge.finish(jiff::Timestamp::now());
+        let Some(mut conversation) = self.conversations.remove(conversation) else { return };
+        conversation.judge.finish(jiff::Timestamp::now());
+        conversation.keep_events();
         // No dialog is left to tell it in.
-        while let Some(verdict) = judge.poll_verdict() {
-            self.publish_verdict(key, Box::new(verdict));
+        while let Some(verdict) = conversation.judge.poll_verdict() {
+            let log = conversation.policy.policy().signal(&verdict.finding).log;
+            self.publish_verdict(key, Box::new(verdict), log);
         }
     }
 }

@@ -15,17 +15,15 @@ use crate::call::facts::Facts;
 use crate::call::key_source::{KeySource, SECRET};
 use crate::call::media_plan::MediaPlan;
 use crate::call::negotiation::{MediaTerms, Negotiation};
-use crate::call::notice::notice;
 use crate::config::speaker::Speaker;
 use crate::policy::evidence::Evidence;
 use crate::policy::judge::{Judge, Leg, Models};
-use crate::policy::rule::Policy;
-use crate::policy::verdict::Verdict;
 use crate::rtp::security::Security;
 use crate::runtime::complaints::Complaints;
+use crate::runtime::conversations::Conversation;
+use crate::runtime::event_streams::EventStreams;
 use crate::runtime::health::Health;
 use crate::runtime::leg_orders::LegOrders;
-use crate::runtime::line_log;
 use crate::runtime::locate::locate;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::{MediaEvent, MediaSockets, MediaThread, Opening};
@@ -33,6 +31,7 @@ use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::{InfoOutcome, Observation};
 use crate::runtime::pauses::card_pauses;
 use crate::runtime::placed_calls::{Order, PlacedCalls};
+use crate::runtime::policy_in_force::PolicyInForce;
 use crate::runtime::port_range::PortRange;
 use crate::runtime::store::voiceprints::Voiceprints;
 use crate::runtime::transport::resolver::Resolver;
@@ -87,7 +86,8 @@ pub struct Signalling {
     /// The address in our SDP.
     pub(super) advertised: IpAddr,
     pub(super) media: Vec<MediaThread>,
-    pub(super) policy: Arc<Policy>,
+    /// What new conversations are judged by.
+    pub(super) policy: PolicyInForce,
     pub(super) models: Models,
     pub(super) speaker: Speaker,
     /// Known voices that callers are compared with.
@@ -100,8 +100,9 @@ pub struct Signalling {
     pub(super) observers: broadcast::Sender<Observation>,
     pub(super) random: fastrand::Rng,
     pub(super) calls: HashMap<CallKey, Entry>,
-    /// One judge a conversation, and how many calls it has.
-    pub(super) judges: HashMap<String, (Judge, usize)>,
+    pub(super) conversations: HashMap<String, Conversation>,
+    /// Where their events are kept, if they are.
+    pub(super) events: Option<EventStreams>,
     /// When counters are published next.
     pub(super) publish: Instant,
 }
@@ -135,7 +136,7 @@ pub(super) struct Entry {
     /// The dialog is over.
     pub(super) ended: bool,
     /// The media session is over, or never was.
-    silent: bool,
+    pub(super) silent: bool,
 }
 
 impl Signalling {
@@ -265,11 +266,12 @@ impl Signalling {
     /// Has a call's judge weigh what its audio showed.
     pub(super) fn weigh(&mut self, key: CallKey, evidence: Evidence) {
         let Some(entry) = self.calls.get_mut(&key) else { return };
-        let (judge, _) = self
-            .judges
+        let conversation = self
+            .conversations
             .get_mut(&entry.facts.conversation)
             .expect("a call's conversation has a judge");
-        entry.call.handle_evidence(judge, &evidence);
+        entry.call.handle_evidence(&mut conversation.judge, &evidence);
+        conversation.keep_events();
         if let Evidence::Speaker(compared) = &evidence {
             self.metrics.compared(&mut entry.look, compared);
         }
@@ -375,7 +377,8 @@ impl Signalling {
 
     pub(super) fn facts(&self, headers: &Headers, call_id: &str) -> Result<Facts, String> {
         let facts = Facts::read(headers, call_id).map_err(|error| error.to_string())?;
-        if facts.policy.as_ref().is_some_and(|wanted| *wanted != self.policy.name) {
+        let policy = self.policy_of(&facts.conversation).policy();
+        if facts.policy.as_ref().is_some_and(|wanted| *wanted != policy.name) {
             return Err("X-Sidetone-Policy: no policy of that name".to_owned());
         }
         if let Some(fault) = facts.consent_fault {
@@ -414,13 +417,12 @@ impl Signalling {
         sockets: MediaSockets,
         exposed: Option<&String>,
     ) {
-        let conversation = facts.conversation.clone();
-        let policy = Arc::clone(&self.policy);
-        let judge = self
-            .judges
-            .entry(conversation.clone())
-            .or_insert_with(|| (Judge::new(conversation, policy), 0));
-        judge.1 += 1;
+        let id = facts.conversation.clone();
+        let conversation = self
+            .conversations
+            .entry(id.clone())
+            .or_insert_with(|| Conversation::new(id, &self.policy, self.events.as_ref()));
+        conversation.calls += 1;
         let entry = Entry {
             call,
             facts,
@@ -471,11 +473,12 @@ impl Signalling {
     /// Runs `act` on a live call and does what it asks for.
     pub(super) fn with(&mut self, key: CallKey, act: impl FnOnce(&mut Call, &mut Judge)) {
         let Some(entry) = self.calls.get_mut(&key) else { return };
-        let (judge, _) = self
-            .judges
+        let conversation = self
+            .conversations
             .get_mut(&entry.facts.conversation)
             .expect("a call's conversation has a judge");
-        act(&mut entry.call, judge);
+        act(&mut entry.call, &mut conversation.judge);
+        conversation.keep_events();
         self.drain_call(key);
     }
 
@@ -497,25 +500,12 @@ impl Signalling {
                     entry.plan = None;
                     entry.sockets = None;
                 }
-                Output::Verdict { verdict, inform } => {
-                    if inform {
-                        self.endpoint.send_info(now, key, notice(&verdict));
-                    }
-                    self.publish_verdict(key, verdict);
-                }
+                Output::Verdict(verdict) => self.tell(key, verdict),
                 // Polled where the call was made, before it had a key.
                 Output::Place { .. } => {}
                 Output::HangUp { reason } => self.endpoint.hang_up(now, key, Some(reason)),
             }
         }
-    }
-
-    pub(super) fn publish_verdict(&mut self, key: CallKey, verdict: Box<Verdict>) {
-        self.metrics.verdict(&verdict);
-        self.pause_by_phrase(&verdict);
-        line_log::log(&verdict);
-        let verdict = Arc::from(verdict);
-        let _ = self.observers.send(Observation::Verdict { call: key, verdict });
     }
 
     /// Refuses the open INVITE of `key`, which ends the call, or its re-INVITE, which changes nothing.
@@ -538,6 +528,10 @@ impl Signalling {
     fn open_media(&mut self, key: CallKey, plan: MediaPlan, watch: Option<ClaimWatch>) {
         let adaptation = watch.as_ref().and_then(|_| self.adaptation());
         let entry = self.calls.get_mut(&key).expect("only a live call opens media");
+        let conversation = self.conversations.get(&entry.facts.conversation);
+        let policy = conversation.map_or(&self.policy, |conversation| &conversation.policy);
+        let spotter = policy.spotter(entry.facts.party);
+        let cards = card_pauses(policy.policy(), entry.facts.party);
         let with_keys = matches!(plan.security, Security::Sdes { .. } | Security::Awaited);
         if let Some(peer) = entry.exposed.take().filter(|_| with_keys)
             && self.exposed.insert(peer.clone())
@@ -547,7 +541,6 @@ impl Signalling {
         let Some(sockets) = entry.sockets.take() else { return };
         let Some(orders) = entry.orders.inbox.take() else { return };
         let party = entry.facts.party;
-        let cards = card_pauses(&self.policy, party);
         let (sender, receiver) = watch::channel(plan);
         let opening = Opening {
             call: key,
@@ -556,8 +549,7 @@ impl Signalling {
             watch,
             orders,
             adaptation,
-            spotting: !cards.is_empty()
-                || (0..self.policy.phrases.len()).any(|p| self.policy.watches(p, party)),
+            spotter,
             cards,
             seed: self.random.u64(..),
             cname: format!("{:012x}@{}", self.random.u64(..) >> 16, self.advertised),
@@ -572,21 +564,5 @@ impl Signalling {
         } else {
             self.refuse(key, 503, "No media thread is free");
         }
-    }
-
-    /// Drops a call once its dialog and its media session are over.
-    fn forget(&mut self, key: CallKey) {
-        if !self.calls.get(&key).is_some_and(|entry| entry.ended && entry.silent) {
-            return;
-        }
-        let entry = self.calls.remove(&key).expect("it was just looked at");
-        self.metrics.pauses.moved(entry.paused, false);
-        if let Some((_, calls)) = self.judges.get_mut(&entry.facts.conversation) {
-            *calls -= 1;
-            if *calls > 0 {
-                return;
-            }
-        }
-        self.conclude_rules(key, &entry.facts.conversation);
     }
 }

@@ -233,10 +233,28 @@ impl Appliance {
         let mut stream = TcpStream::connect(self.http).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a valid time");
         write!(stream, "GET {path} HTTP/1.0\r\nHost: sidetone\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        answer(&mut stream)
+    }
+
+    /// Status and body of the answer to a POST that bears `token`.
+    pub(crate) fn post(&self, path: &str, token: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.http).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a valid time");
+        write!(
+            stream,
+            "POST {path} HTTP/1.0\r\nHost: sidetone\r\nAuthorization: Bearer {token}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .expect("a request");
+        answer(&mut stream).expect("an answer")
+    }
+
+    /// Sends the signal of that name.
+    pub(crate) fn signal(&self, name: &str) {
+        let (kill, id) = (format!("kill -{name} \"$0\""), self.id().to_string());
+        let sent = Command::new("sh").args(["-c", &kill, &id]).status();
+        assert!(sent.expect("a shell").success(), "it lives until it is told to end");
     }
 
     /// The value of a metric, labels and all; 0 while it has none.
@@ -268,9 +286,7 @@ impl Appliance {
 
     /// Sends SIGTERM and waits for the end.
     pub(crate) fn stop(mut self) -> Stopped {
-        let id = self.id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status();
-        assert!(sent.expect("a shell").success(), "it lives until it is told to end");
+        self.signal("TERM");
         let status = wait_for("its end", || self.child.try_wait().expect("a child"));
         Stopped { status, output: self.output.all(), log: self.log.all() }
     }
@@ -325,6 +341,14 @@ impl Lines {
         }
         self.so_far()
     }
+}
+
+/// Status and body of what comes back.
+fn answer(stream: &mut TcpStream) -> Option<(u16, String)> {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
 /// The value after `key` in a log line.

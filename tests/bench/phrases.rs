@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sidetone::audio::listener::Listener;
 use sidetone::config::rtp::{CodecName, CodecOrder, Rtp};
+use sidetone::config::rules::Rules;
 use sidetone::config::sip::Sip;
 use sidetone::config::speaker::Speaker;
 use sidetone::config::{Config, Http, Keyword, Models, Store, parse_policy};
@@ -218,6 +219,7 @@ fn config(store: PathBuf, models: &Path) -> Config {
         models: Models { folder: models.to_owned(), decide: None, watch: None },
         speaker: Speaker::default(),
         keyword: Keyword { policy: PathBuf::new(), threshold: -3.9 },
+        rules: Rules::default(),
         store: Store { folder: store },
         http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
     }

@@ -8,6 +8,7 @@ use crate::policy::rule::Party;
 use crate::policy::rules::condition::Condition;
 use crate::policy::rules::standing::Severity;
 use crate::policy::rules::table::Table;
+use crate::policy::signal::RuleSignal;
 
 /// One `[[rule]]` of a policy.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -21,6 +22,8 @@ pub struct Rule {
     pub severity: Severity,
     /// Which conversations it is for.
     pub when: Condition,
+    /// Whom it is signalled to.
+    pub signal: RuleSignal,
     /// What it asks for.
     pub kind: Kind,
 }

@@ -8,6 +8,7 @@ use crate::policy::rule::Party;
 use crate::policy::rules::condition::Condition;
 use crate::policy::rules::definition::{Anchor, Kind, Limit, Rule};
 use crate::policy::rules::standing::Severity;
+use crate::policy::signal::RuleSignal;
 
 /// Longest time that a rule may give: a day.
 const LONGEST_S: f64 = 86_400.0;
@@ -24,6 +25,8 @@ pub struct Table {
     severity: Severity,
     #[serde(default)]
     when: Condition,
+    #[serde(default)]
+    signal: RuleSignal,
     phrases: Option<Vec<String>>,
     within_s: Option<f64>,
     after: Option<String>,
@@ -132,7 +135,7 @@ impl TryFrom<Table> for Rule {
         let missing = |wanted| RuleError::Missing { id: id.clone(), wanted };
         table.refuse_foreign_keys()?;
         let within = table.within()?;
-        let Table { kind, parties, severity, when, phrases, after, before, .. } = table;
+        let Table { kind, parties, severity, when, signal, phrases, after, before, .. } = table;
         let some = |phrases: Option<Vec<String>>, wanted| {
             phrases.filter(|phrases| !phrases.is_empty()).ok_or_else(|| missing(wanted))
         };
@@ -189,7 +192,7 @@ impl TryFrom<Table> for Rule {
                 Kind::Count { phrases, at_least, at_most }
             }
         };
-        Ok(Self { id, parties, severity, when, kind })
+        Ok(Self { id, parties, severity, when, signal, kind })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::runtime::onnx::{OnnxError, Runtime, spelt};
 
 /// Segments that are decoded together: a step of one takes 1.1 ms, of eight 3.8, of sixteen 6.5 (one core of an
 /// AMD EPYC with AVX-512); each holds 2.8 MB.
-const LANES: usize = 8;
+pub const LANES: usize = 8;
 /// Room of a lane: the longest segment has 165 frames, and 26 tokens. It is the same for all, because sums of another
 /// length would be rounded otherwise.
 const FRAMES: usize = 168;

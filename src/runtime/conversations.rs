@@ -1,0 +1,103 @@
+//! Conversations as the signalling thread knows them: what judges each, and where its verdicts go.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::call::notice::notice;
+use crate::policy::judge::Judge;
+use crate::policy::verdict::Verdict;
+use crate::runtime::event_streams::{EventStream, EventStreams};
+use crate::runtime::line_log;
+use crate::runtime::observation::Observation;
+use crate::runtime::policy_in_force::PolicyInForce;
+use crate::runtime::signalling::{Entry, Signalling};
+use crate::runtime::verdict_log;
+use crate::sip::event::CallKey;
+
+/// One conversation, for as long as it has a call.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub(super) judge: Judge,
+    /// What was in force when it began, and stays so for it.
+    pub(super) policy: PolicyInForce,
+    /// How many calls it has.
+    pub(super) calls: usize,
+    /// Where its events are kept, if they are.
+    stream: Option<EventStream>,
+}
+
+impl Conversation {
+    /// The conversation `id` begins, with no call yet; its events go to `events`, where any are kept.
+    pub(super) fn new(id: String, policy: &PolicyInForce, events: Option<&EventStreams>) -> Self {
+        let stream = events.map(|events| events.begin(&id, jiff::Timestamp::now()));
+        let judge = Judge::new(id, Arc::clone(policy.policy()));
+        let judge = if stream.is_some() { judge.keeping() } else { judge };
+        Self { judge, policy: policy.clone(), calls: 0, stream }
+    }
+
+    /// Hands on the events that are to be kept; after every call of the judge.
+    pub(super) fn keep_events(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        while let Some(record) = self.judge.poll_record() {
+            stream.keep(record);
+        }
+    }
+}
+
+impl Signalling {
+    /// The policy of the conversation `id`, also where that has yet to begin.
+    pub(super) fn policy_of(&self, id: &str) -> &PolicyInForce {
+        self.conversations.get(id).map_or(&self.policy, |conversation| &conversation.policy)
+    }
+
+    /// Tells a verdict that the leg `key` showed to the peers whom the policy names, while their dialogs live, and
+    /// to all who watch.
+    pub(super) fn tell(&mut self, key: CallKey, verdict: Box<Verdict>) {
+        let policy = Arc::clone(self.policy_of(&verdict.conversation).policy());
+        let signal = policy.signal(&verdict.finding);
+        let is_addressed = |(other, entry): &(&CallKey, &Entry)| {
+            entry.facts.conversation == verdict.conversation
+                && signal.is_for(entry.facts.party, **other == key)
+                && entry.call.stands()
+        };
+        let addressed = self.calls.iter().filter(is_addressed).map(|(key, _)| *key);
+        let mut addressed: Vec<CallKey> = addressed.collect();
+        // The same run, the same order on the wire.
+        addressed.sort();
+        if addressed.is_empty() && signal.info.is_some_and(|parties| !parties.is_empty()) {
+            self.metrics.info("nobody");
+        }
+        for key in addressed {
+            self.endpoint.send_info(Instant::now(), key, notice(&verdict));
+        }
+        self.publish_verdict(key, verdict, signal.log);
+    }
+
+    /// Tells all who watch of a verdict; those who read the log where the policy wants it, and of lines in any case.
+    pub(super) fn publish_verdict(&mut self, key: CallKey, verdict: Box<Verdict>, log: bool) {
+        self.metrics.verdict(&verdict);
+        self.pause_by_phrase(&verdict);
+        line_log::log(&verdict);
+        if log {
+            verdict_log::log(&verdict);
+        }
+        let verdict = Arc::from(verdict);
+        let _ = self.observers.send(Observation::Verdict { call: key, verdict });
+    }
+
+    /// Drops a call once its dialog and its media session are over.
+    pub(super) fn forget(&mut self, key: CallKey) {
+        if !self.calls.get(&key).is_some_and(|entry| entry.ended && entry.silent) {
+            return;
+        }
+        let entry = self.calls.remove(&key).expect("it was just looked at");
+        self.metrics.pauses.moved(entry.paused, false);
+        if let Some(conversation) = self.conversations.get_mut(&entry.facts.conversation) {
+            conversation.calls -= 1;
+            if conversation.calls > 0 {
+                return;
+            }
+        }
+        self.conclude_rules(key, &entry.facts.conversation);
+    }
+}

@@ -1,0 +1,203 @@
+//! Reads the policy file again while calls go on; what cannot be used leaves the old policy in force.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tracing::{error, info};
+
+use crate::config::{self, ConfigError};
+use crate::policy::rule::Policy;
+use crate::runtime::installed::{Installed, InstalledError};
+use crate::runtime::metrics::Metrics;
+use crate::runtime::placed_calls::{Desk, Order};
+use crate::runtime::policy_in_force::PolicyInForce;
+
+/// Who asks while a policy is being read waits; more than so many wait before they may ask.
+const ASKING: usize = 4;
+
+/// What a policy holds, whatever its file says about that: comments and the order of keys do not count.
+type Fingerprint = [u8; 32];
+
+/// What became of a reload that was not refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reloaded {
+    /// What is in force now, `name@version`.
+    pub policy: String,
+    /// Whether it was another one before.
+    pub changed: bool,
+}
+
+/// Why the policy of before stays in force: one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It cannot be read, or makes no sense.
+    #[error(transparent)]
+    Policy(#[from] ConfigError),
+    /// Its phrases cannot be listened for.
+    #[error("{}{place}: {error}", .file.display())]
+    Spotter {
+        /// Which file.
+        file: PathBuf,
+        /// `, line 4 ([[phrase]])`, where one phrase is meant.
+        place: String,
+        /// What is wrong.
+        error: Box<InstalledError>,
+    },
+    /// Verdicts carry name and version: nobody could tell which of two policies they are of.
+    #[error("{}{place}: {policy} was in force with other content: it needs another version", .file.display())]
+    SameVersion {
+        /// Which file.
+        file: PathBuf,
+        /// `, line 4 (version = "1")`.
+        place: String,
+        /// Its `name@version`.
+        policy: String,
+    },
+    /// Nobody takes a policy at the start and at the end.
+    #[error("starting or stopping")]
+    Stopping,
+}
+
+/// Where a reload is asked for; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Reloads {
+    asked: mpsc::Sender<oneshot::Sender<Result<Reloaded, ReloadError>>>,
+}
+
+impl Reloads {
+    /// Has the policy file read again, and waits until what it says is in force or refused.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let (reply, answer) = oneshot::channel();
+        self.asked.send(reply).await.map_err(|_| ReloadError::Stopping)?;
+        answer.await.map_err(|_| ReloadError::Stopping)?
+    }
+}
+
+/// Does what is asked for at [`Reloads`], one after the other.
+#[derive(Debug)]
+pub struct Reloader {
+    source: Arc<Source>,
+    desk: Desk,
+    metrics: Arc<Metrics>,
+    /// Every policy that was in force since the start.
+    known: HashMap<String, Fingerprint>,
+    in_force: String,
+    asked: mpsc::Receiver<oneshot::Sender<Result<Reloaded, ReloadError>>>,
+}
+
+/// What a policy is made from.
+#[derive(Debug)]
+struct Source {
+    file: PathBuf,
+    /// See [`Settings::threshold`](crate::keyword::spotter::Settings::threshold).
+    threshold: f32,
+    installed: Installed,
+}
+
+impl Reloader {
+    /// For the policy `file`, where `policy` is in force; what is good is given to the signalling thread at `desk`.
+    pub fn new(
+        (file, threshold): (PathBuf, f32),
+        installed: Installed,
+        policy: &Policy,
+        desk: Desk,
+        metrics: Arc<Metrics>,
+    ) -> (Self, Reloads) {
+        let (sender, asked) = mpsc::channel(ASKING);
+        let source = Arc::new(Source { file, threshold, installed });
+        let in_force = policy.versioned_name();
+        let known = HashMap::from([(in_force.clone(), fingerprint(policy))]);
+        (Self { source, desk, metrics, known, in_force, asked }, Reloads { asked: sender })
+    }
+
+    /// Until nobody can ask any more.
+    pub async fn run(mut self) {
+        while let Some(reply) = self.asked.recv().await {
+            let outcome = self.reload().await;
+            self.metrics.policy_reload(match &outcome {
+                Ok(Reloaded { changed: true, .. }) => "applied",
+                Ok(Reloaded { changed: false, .. }) => "unchanged",
+                Err(_) => "refused",
+            });
+            match &outcome {
+                Ok(Reloaded { policy, changed }) => info!(%policy, changed, "policy read again"),
+                Err(error) => error!(%error, stays = %self.in_force, "the policy is not used"),
+            }
+            // Who asked and went away does not want the answer.
+            let _ = reply.send(outcome);
+        }
+    }
+
+    async fn reload(&mut self) -> Result<Reloaded, ReloadError> {
+        let (source, known) = (Arc::clone(&self.source), self.known.clone());
+        // The dictionary alone takes a tenth of a second: calls are answered meanwhile.
+        let read = spawn_blocking(move || source.read(&known)).await;
+        let (made, print) = read.expect("reading a policy does not panic")?;
+        let policy = made.policy().versioned_name();
+        let unchanged = policy == self.in_force;
+        if !unchanged {
+            let taken = self.desk.give(|reply| Order::Enforce(made, reply)).await;
+            taken.ok_or(ReloadError::Stopping)?;
+            self.known.insert(policy.clone(), print);
+            self.in_force.clone_from(&policy);
+        }
+        Ok(Reloaded { policy, changed: !unchanged })
+    }
+}
+
+impl Source {
+    /// Reads and prepares the policy, unless it is another one than was `known` by its name.
+    fn read(
+        &self,
+        known: &HashMap<String, Fingerprint>,
+    ) -> Result<(PolicyInForce, Fingerprint), ReloadError> {
+        let file = || self.file.clone();
+        let text = std::fs::read_to_string(&self.file)
+            .map_err(|error| ConfigError::Unreadable { file: file(), error })?;
+        let policy = config::parse_policy(&self.file, &text)?;
+        let (name, print) = (policy.versioned_name(), fingerprint(&policy));
+        if known.get(&name).is_some_and(|before| *before != print) {
+            let place = config::place_of(&text, "version", None);
+            return Err(ReloadError::SameVersion { file: file(), place, policy: name });
+        }
+        let spotter = self.installed.spotter(&policy, self.threshold).map_err(|error| {
+            let nth = match &error {
+                InstalledError::Phrase { id, .. } => {
+                    policy.phrases.iter().position(|phrase| phrase.id == *id)
+                }
+                _ => None,
+            };
+            let place = nth.map(|nth| config::place_of(&text, "phrase", Some(nth)));
+            ReloadError::Spotter {
+                file: file(),
+                place: place.unwrap_or_default(),
+                error: Box::new(error),
+            }
+        })?;
+        Ok((PolicyInForce::new(policy, spotter), print))
+    }
+}
+
+fn fingerprint(policy: &Policy) -> Fingerprint {
+    // What is derived shows every field, also one that is added later.
+    Sha256::digest(format!("{policy:?}")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_changes_no_policy_and_a_threshold_does() {
+        let print = |text: &str| fingerprint(&toml::from_str(text).expect("a policy"));
+        let text = "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='one'\nthreshold=-3.0";
+        let commented = text.replace("[[phrase]]", "# who says so\n\n[[phrase]]");
+        assert_eq!(print(text), print(&commented));
+        assert_ne!(print(text), print(&text.replace("-3.0", "-3.1")));
+    }
+}
