@@ -9,6 +9,7 @@ pub mod phones;
 pub mod phrase;
 pub mod pronunciation;
 pub mod spotter;
+pub mod streaming;
 pub mod tokenizer;
 pub mod transcriber;
 pub mod transcript;
