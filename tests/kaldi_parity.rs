@@ -51,8 +51,13 @@ fn every_variant_of_the_filterbank_is_kaldis() {
         ("noise", noise(0.5)),
         ("near-silence", near_silence),
     ];
-    let plain =
-        Settings { window: Window::Hamming, scale: 32_768.0, edges: Edges::Whole, highest_hz: 8_000, ..K2 };
+    let plain = Settings {
+        window: Window::Hamming,
+        scale: 32_768.0,
+        edges: Edges::Whole,
+        highest_hz: 8_000,
+        ..K2
+    };
     let variants = [
         plain,
         Settings { window: Window::Povey, ..plain },

@@ -93,8 +93,13 @@ fn the_filterbank_is_kaldis() {
     let names = ["speaker/ref/ref_tel_up16k.npy", "speaker/ref/resnet34_fbank.npy"];
     let [Some(input), Some(reference)] = names.map(data) else { return };
     let (shape, reference) = npy::f32s(&reference);
-    let plain =
-        Settings { window: Window::Hamming, scale: 32_768.0, edges: Edges::Whole, highest_hz: 8_000, ..K2 };
+    let plain = Settings {
+        window: Window::Hamming,
+        scale: 32_768.0,
+        edges: Edges::Whole,
+        highest_hz: 8_000,
+        ..K2
+    };
     let input = &npy::f32s(&input).1[..48_000];
     let energies = FilterBank::new(plain).compute(input);
     assert_eq!(shape, [plain.frames(input.len()), 80]);

@@ -20,10 +20,11 @@ use crate::cli::demo::script::{ENROLMENT, SUBJECT, Scene, scenes};
 use crate::cli::demo::timeline::Timeline;
 use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
+use crate::config::keyword::{Engine, Keyword};
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
-use crate::config::{Config, Http, Keyword, Models, Store};
+use crate::config::{Config, Http, Models, Store};
 use crate::consent::consent::Consent;
 use crate::policy::rule::{Policy, WatchedPhrase};
 use crate::runtime::appliance::Appliance;
@@ -202,7 +203,12 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
         },
         models: Models { folder: models.to_owned(), decide: None, watch: None },
         speaker: Speaker::default(),
-        keyword: Keyword { policy: PathBuf::new(), threshold: -3.9 },
+        keyword: Keyword {
+            policy: PathBuf::new(),
+            threshold: -3.9,
+            engine: Engine::Moonshine,
+            sherpa: None,
+        },
         store: Store { folder: store },
         http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
     }

@@ -19,13 +19,14 @@ use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::health::Health;
 use crate::runtime::http;
 use crate::runtime::inference_thread::{
-    Backlog, InferenceQueues, spawn_keyword, spawn_speaker, spawn_turns,
+    Backlog, InferenceQueues, spawn_keyword, spawn_sherpa, spawn_speaker, spawn_turns,
 };
 use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::Observation;
+use crate::runtime::phrase_engine::{self, PhraseEngine};
 use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::signalling::Signalling;
@@ -173,9 +174,9 @@ impl Appliance {
         let known = known_voices(config, &installed.models().speaker)?;
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
-        let moonshine = installed.moonshine()?;
         let turns = installed.turns()?;
-        let spotter = installed.spotter(&policy, config.keyword.threshold)?;
+        let phrases =
+            PhraseEngine::load(installed, &config.keyword, &policy, phrase_engine::Purpose::Watch)?;
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
         let queues = InferenceQueues::new();
@@ -190,10 +191,15 @@ impl Appliance {
             .collect::<io::Result<Vec<_>>>()
             .map_err(StartError::Thread)?;
         let pulse = health.pulse("keyword-model");
-        inference.push(
-            spawn_keyword(&queues, moonshine, spotter, Arc::clone(&metrics), pulse)
-                .map_err(StartError::Thread)?,
-        );
+        let spawned = match phrases {
+            PhraseEngine::Moonshine { model, spotter } => {
+                spawn_keyword(&queues, *model, spotter, Arc::clone(&metrics), pulse)
+            }
+            PhraseEngine::Sherpa(engine) => {
+                spawn_sherpa(&queues, engine, Arc::clone(&metrics), pulse)
+            }
+        };
+        inference.push(spawned.map_err(StartError::Thread)?);
         let pulse = health.pulse("turns-model");
         let spawned = spawn_turns(&queues, turns, Arc::clone(&metrics), pulse);
         inference.push(spawned.map_err(StartError::Thread)?);

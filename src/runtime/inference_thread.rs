@@ -18,6 +18,7 @@ use crate::keyword::spotter::Spotter;
 use crate::runtime::batcher::Batcher;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::sherpa::SherpaEngine;
 use crate::sip::event::CallKey;
 use crate::speaker::embedder::{Embedder, Purpose};
 use crate::speaker::embedding::Embedding;
@@ -175,6 +176,26 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
                 let spotting =
                     metrics.time(Model::Keyword, || spotter.spot(&mut model, &segment.samples));
                 // The transcript ends here: what was said around a phrase is nobody's business.
+                let hits = spotting.map(|spotting| spotting.hits);
+                reply(&backlog, &replies, Answer::Hits { segment, hits });
+            }
+        }
+    })
+}
+
+/// Starts the thread that owns the keyword model, where that is a streaming one. Each segment begins anew.
+pub fn spawn_sherpa(
+    queues: &InferenceQueues,
+    mut engine: Box<SherpaEngine>,
+    metrics: Arc<Metrics>,
+    pulse: Pulse,
+) -> std::io::Result<JoinHandle<()>> {
+    let (queue, backlog) = (Arc::clone(&queues.keyword), queues.backlog());
+    thread::Builder::new().name("keyword-model".into()).spawn(move || {
+        let _pulse = pulse;
+        while let Some(batch) = queue.pop() {
+            for (segment, replies) in batch {
+                let spotting = metrics.time(Model::Keyword, || engine.search(&segment.samples));
                 let hits = spotting.map(|spotting| spotting.hits);
                 reply(&backlog, &replies, Answer::Hits { segment, hits });
             }

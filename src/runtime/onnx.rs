@@ -3,6 +3,7 @@
 pub mod moonshine;
 pub mod segmentation_model;
 pub mod speaker_model;
+pub mod streaming;
 
 use std::path::{Path, PathBuf};
 
@@ -128,6 +129,7 @@ mod tests {
     use super::moonshine::MoonshineModel;
     use super::segmentation_model::SegmentationModel;
     use super::speaker_model::SpeakerModel;
+    use super::streaming::StreamingOnnx;
     use super::*;
 
     #[test]
@@ -152,5 +154,6 @@ mod tests {
         assert_send::<SpeakerModel>();
         assert_send::<MoonshineModel>();
         assert_send::<SegmentationModel>();
+        assert_send::<StreamingOnnx>();
     }
 }

@@ -1,4 +1,4 @@
-"""Makes tests/data/streaming: two tiny models in the layout and with the metadata of sherpa-onnx.
+"""Makes tests/data/streaming: three tiny models in the layout and with the metadata of sherpa-onnx.
 
 They know no language: a sound of sounds.py stands for each word piece. Every state of a Zipformer 2 is there, has its
 shape, and moves the answer, so that one which is lost, or taken for another, shows.
@@ -17,6 +17,8 @@ from sounds import sounds
 
 OUT = Path(sys.argv[1] if len(sys.argv) > 1 else "tests/data/streaming")
 BANDS, SHIFT, LENGTH, FRAMES = 80, 32, 45, 8
+# Bands from some 350 to some 3,200 Hz.
+LOWEST, HIGHEST = 12, 54
 DIM, JOINED, KEY, VALUE, LEFT, KERNEL = 32, 32, 4, 4, 16, 5
 CORPUS = ["HELLO WORLD", "THE CALL IS RECORDED", "YOUR CALL MAY BE RECORDED", "HELLO THE WORLD", "RECORD THE CALL",
           "CALL HELLO", "WORLD CALL", "BE RECORDED", "MAY THE WORLD HELLO", "YOUR WORLD IS THE CALL",
@@ -25,16 +27,16 @@ rng = np.random.default_rng(20260101)
 
 
 def pieces():
-    """tokens.txt and bpe.model, as icefall trains and writes them."""
+    """Word pieces of a few words, as icefall trains them."""
     corpus = OUT / "corpus.txt"
     corpus.write_text("\n".join(CORPUS * 20) + "\n")
     sentencepiece.SentencePieceTrainer.train(
-        input=str(corpus), vocab_size=33, model_type="unigram", model_prefix=str(OUT / "bpe"), character_coverage=1.0,
+        input=str(corpus), vocab_size=33, model_type="unigram", model_prefix=str(OUT / "pieces"), character_coverage=1.0,
         user_defined_symbols=["<blk>", "<sos/eos>"], unk_id=2, bos_id=-1, eos_id=-1, normalization_rule_name="identity",
         num_threads=1, minloglevel=2)
-    corpus.unlink()
-    (OUT / "bpe.vocab").unlink()
-    model = sentencepiece.SentencePieceProcessor(model_file=str(OUT / "bpe.model"))
+    model = sentencepiece.SentencePieceProcessor(model_file=str(OUT / "pieces.model"))
+    for file in ("corpus.txt", "pieces.model", "pieces.vocab"):
+        (OUT / file).unlink()
     symbols = [model.id_to_piece(n) for n in range(model.get_piece_size())]
     assert symbols[:3] == ["<blk>", "<sos/eos>", "<unk>"] and len(symbols) == 33, symbols
     return symbols
@@ -54,8 +56,11 @@ def fit(vocabulary):
             if 0 <= middle < 12 * 3840 and middle % 3840 < 2880:
                 target[ids[middle // 3840] - 3] = 1
             wanted.append(target)
-    rows = np.c_[np.array(rows), np.ones(len(rows))]
-    weights = np.linalg.solve(rows.T @ rows + 3.0 * np.eye(BANDS + 1), rows.T @ np.array(wanted))
+    rows = np.array(rows)
+    # What a telephone lets through, so that a call sounds as a file does.
+    rows[:, :LOWEST] = rows[:, HIGHEST:] = 0
+    rows = np.c_[rows, np.ones(len(rows))]
+    weights = np.linalg.solve(rows.T @ rows + 0.3 * np.eye(BANDS + 1), rows.T @ np.array(wanted))
     weights[:, vocabulary - 3:] = rng.normal(0, 0.01, (BANDS + 1, DIM - vocabulary + 3))
     return weights[:-1].astype(np.float32), weights[-1].astype(np.float32)
 
@@ -86,6 +91,7 @@ class Graph:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
         helper.set_model_props(model, metadata)
         onnx.checker.check_model(model)
+        (OUT / file).parent.mkdir(exist_ok=True)
         onnx.save(model, OUT / file)
 
 
@@ -107,18 +113,22 @@ METADATA = {"model_type": "zipformer2", "version": "1", "model_author": "sideton
             "left_context_len": str(LEFT), "query_head_dims": str(KEY), "value_head_dims": str(VALUE), "num_heads": "1"}
 
 
-def encoder(g, weights, bias, parts):
-    """Adds all up to the encoder's answer, [N, 8, 32]; gives its name."""
+def embedded(g, weights, bias, besides=None):
+    """Adds all up to what each of the eight rows sounds like, [N, 8, 32]; gives its name."""
     x = g("Transpose", "x", perm=[0, 2, 1])
     x = g("Slice", x, ints(6), ints(38), ints(2))
     x = g("AveragePool", x, kernel_shape=[4], strides=[4])
     x = g("Transpose", x, perm=[0, 2, 1])
+    h = g("Add", g("MatMul", x, weights), bias)
+    return g("Relu", g("Add", h, besides) if besides else h)
+
+
+def encoder(g, weights, bias, parts):
+    """Adds all up to the encoder's answer, [N, 8, 32]; gives its name."""
     # What was embedded before moves what is embedded now.
     before = g("ReduceMean", "embed_states", axes=[1, 2, 3], keepdims=0)
     before = g("Reshape", before, ints(-1, 1, 1))
-    h = g("Add", g("MatMul", x, weights), bias)
-    h = g("Add", h, g("Mul", before, np.array(0.3, np.float32)))
-    h = g("Relu", h)
+    h = embedded(g, weights, bias, g("Mul", before, np.array(0.3, np.float32)))
     tail = g("ReduceMean", g("Slice", h, ints(5), ints(8), ints(1)), axes=[2], keepdims=0)
     tail = g("Reshape", tail, ints(-1, 1, 3, 1))
     g("Mul", tail, parts["embed"], out="new_embed_states")
@@ -151,10 +161,12 @@ def encoder(g, weights, bias, parts):
 
 
 def main():
-    OUT.mkdir(parents=True, exist_ok=True)
+    for kind in ("transducer", "ctc", "lstm"):
+        (OUT / kind).mkdir(parents=True, exist_ok=True)
     symbols = pieces()
     vocabulary = len(symbols)
-    (OUT / "tokens.txt").write_text("".join(f"{symbol} {n}\n" for n, symbol in enumerate(symbols)))
+    for kind in ("transducer", "ctc", "lstm"):
+        (OUT / kind / "tokens.txt").write_text("".join(f"{symbol} {n}\n" for n, symbol in enumerate(symbols)))
     weights, bias = fit(vocabulary)
     onset = np.tile(np.array([-0.6, -0.6, 1.0], np.float32), (DIM, 1))[:, None]
     smooth = np.tile(np.array([0.0, 0.1, 0.9], np.float32), (DIM, 1))[:, None] + small(DIM, 1, 3, by=0.05)
@@ -164,7 +176,7 @@ def main():
     output = small(JOINED, vocabulary, by=0.2)
     output[:, 0] = 0
     for n in range(vocabulary - 3):
-        output[n, n + 3] += 13
+        output[n, n + 3] += 16
     offset = np.full(vocabulary, -6.0, np.float32)
     offset[0], offset[1], offset[2] = 0, -12, -9
     embedding = small(vocabulary, JOINED, by=0.06)
@@ -174,7 +186,7 @@ def main():
     g("Identity", encoder(g, weights, bias, parts), out="encoder_out")
     states = [(f"new_{name}", kind, shape) for name, kind, shape in STATES]
     x = ("x", F, ["N", LENGTH, BANDS])
-    g.save("encoder.onnx", [x] + STATES, [("encoder_out", F, ["N", FRAMES, JOINED])] + states,
+    g.save("transducer/encoder.onnx", [x] + STATES, [("encoder_out", F, ["N", FRAMES, JOINED])] + states,
            METADATA | {"comment": "streaming zipformer2"})
 
     g = Graph()
@@ -184,19 +196,36 @@ def main():
     # A stateless decoder: the two last pieces, each by its own weights.
     rows = g("Mul", rows, taps[:, 0][None])
     g("ReduceSum", rows, ints(1), keepdims=0, out="decoder_out")
-    g.save("decoder.onnx", [("y", I, ["N", 2])], [("decoder_out", F, ["N", JOINED])],
-           {"context_size": "2", "vocab_size": str(vocabulary)})
+    for kind in ("transducer", "lstm"):
+        g.save(f"{kind}/decoder.onnx", [("y", I, ["N", 2])], [("decoder_out", F, ["N", JOINED])],
+               {"context_size": "2", "vocab_size": str(vocabulary)})
 
     g = Graph()
     both = g("Tanh", g("Add", "encoder_out", "decoder_out"))
     g("Add", g("MatMul", both, output), offset, out="logit")
-    g.save("joiner.onnx", [("encoder_out", F, ["N", JOINED]), ("decoder_out", F, ["N", JOINED])],
-           [("logit", F, ["N", vocabulary])], {"joiner_dim": str(JOINED)})
+    for kind in ("transducer", "lstm"):
+        g.save(f"{kind}/joiner.onnx", [("encoder_out", F, ["N", JOINED]), ("decoder_out", F, ["N", JOINED])],
+               [("logit", F, ["N", vocabulary])], {"joiner_dim": str(JOINED)})
+
+    g = Graph()
+    h = g("Transpose", embedded(g, weights, bias), perm=[1, 0, 2])
+    longer = g("Concat", "h", h, axis=0)
+    g("Slice", longer, ints(-1), ints(1 << 40), ints(0), out="next_h")
+    before = g("Slice", longer, ints(0), ints(FRAMES), ints(0))
+    g("Add", g("Mul", "c", np.array(0.5, np.float32)),
+      g("ReduceMean", g("MatMul", h, small(DIM, 8)), axes=[0], keepdims=1), out="next_c")
+    rows = g("Sub", h, g("Mul", before, np.array(0.9, np.float32)))
+    rows = g("Add", rows, g("MatMul", "c", small(8, DIM, by=0.1)))
+    g("Transpose", rows, perm=[1, 0, 2], out="encoder_out")
+    g.save("lstm/encoder.onnx", [x, ("h", F, [1, "N", DIM]), ("c", F, [1, "N", 8])],
+           [("encoder_out", F, ["N", FRAMES, JOINED]), ("next_h", F, [1, "N", DIM]), ("next_c", F, [1, "N", 8])],
+           {"model_type": "lstm", "version": "1", "model_author": "sidetone", "decode_chunk_len": str(SHIFT),
+            "T": str(LENGTH), "num_encoder_layers": "1", "d_model": str(DIM), "rnn_hidden_size": "8"})
 
     g = Graph()
     both = g("Tanh", encoder(g, weights, bias, parts))
     g("LogSoftmax", g("Add", g("MatMul", both, output), offset), axis=2, out="log_probs")
-    g.save("model.onnx", [x] + STATES, [("log_probs", F, ["N", FRAMES, vocabulary])] + states,
+    g.save("ctc/model.onnx", [x] + STATES, [("log_probs", F, ["N", FRAMES, vocabulary])] + states,
            METADATA | {"comment": "streaming ctc zipformer2"})
 
 

@@ -107,8 +107,11 @@ impl ContextGraph {
         while let Some(at) = queue.pop_front() {
             for (piece, next) in self.nodes[at].next.clone() {
                 let fail = if at == ROOT { ROOT } else { self.step(self.nodes[at].fail, piece) };
-                let shorter =
-                    if self.nodes[fail].end.is_some() { Some(fail) } else { self.nodes[fail].shorter };
+                let shorter = if self.nodes[fail].end.is_some() {
+                    Some(fail)
+                } else {
+                    self.nodes[fail].shorter
+                };
                 let below = shorter.map_or(0.0, |shorter| self.nodes[shorter].complete);
                 let before = self.nodes[at].sum;
                 let node = &mut self.nodes[next];
@@ -139,11 +142,6 @@ impl ContextGraph {
             None => self.nodes[to].sum - self.nodes[from].sum,
         };
         (to, worth + self.nodes[to].complete)
-    }
-
-    /// Whether a phrase that has begun goes on with `piece`, or one begins with it.
-    pub fn goes_on(&self, from: NodeId, piece: PieceId) -> bool {
-        self.step(from, piece) != ROOT
     }
 
     /// The longest phrase that ends at `at`.

@@ -7,8 +7,9 @@ use crate::keyword::streaming::model::StreamingModel;
 use crate::keyword::streaming::search::{Found, Search, Settings, log_add};
 use crate::keyword::streaming::vocabulary::{BLANK, PieceId};
 
-/// A piece less probable than e^-9 in a row is not followed there, unless a phrase goes on with it.
-const GATE: f32 = -9.0;
+/// A piece less probable than 1 in 100 in a row was not said there, whatever a phrase would make of it: what the end of a
+/// phrase is worth would buy one of its pieces at any price.
+const GATE: f32 = -4.6;
 
 /// A search through one stream.
 #[derive(Debug)]
@@ -136,7 +137,7 @@ impl<'g> CtcBeam<'g> {
             add(self.stays(path, row));
             for (piece, &log_p) in (0..).zip(row) {
                 let silent = piece == BLANK || Some(piece) == self.unknown;
-                if !silent && (log_p > GATE || self.graph.goes_on(path.node, piece)) {
+                if !silent && log_p > GATE {
                     add(self.after(path, piece, log_p));
                 }
             }
@@ -176,12 +177,17 @@ impl<M: StreamingModel> Search<M> for CtcBeam<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyword::streaming::context_graph::Way;
     use crate::keyword::streaming::context_graph::tests::way;
     use crate::keyword::streaming::model::tests::{Script, saying};
     use crate::keyword::streaming::search::log_softmax;
 
     fn find(pieces: &[PieceId], said: &[usize]) -> Vec<Found> {
-        let graph = ContextGraph::new(&[way(0, pieces)]).expect("a phrase");
+        search(&[way(0, pieces)], said)
+    }
+
+    fn search(ways: &[Way], said: &[usize]) -> Vec<Found> {
+        let graph = ContextGraph::new(ways).expect("a phrase");
         let mut beam = CtcBeam::new(&graph, Settings::default(), Some(2));
         let mut found = Vec::new();
         for &piece in said {
@@ -204,6 +210,12 @@ mod tests {
     fn a_piece_that_is_said_twice_has_a_blank_between() {
         assert_eq!(find(&[5, 5], &[5, 5, 5, 0, 0, 0]), []);
         assert_eq!(find(&[5, 5], &[5, 0, 5, 0, 0, 0])[0].rows, [0, 2]);
+    }
+
+    #[test]
+    fn no_boost_makes_a_piece_of_nothing() {
+        let dear = Way { boost: 10.0, ..way(0, &[5, 6]) };
+        assert_eq!(search(&[dear], &[0, 0, 6, 0, 0, 0]), []);
     }
 
     #[test]

@@ -1,12 +1,9 @@
 //! What looks for phrases in the rows that a streaming model gives, one row after the other.
 
-use serde::Deserialize;
-
 use crate::keyword::streaming::model::StreamingModel;
 
-/// How wide to search, and how sure to be. The names and values are those of the package sherpa-onnx.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// How wide to search, and how sure to be. The values are those of the package sherpa-onnx.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// What a piece of a phrase is worth more than it sounds, nats: `keywords_score`.
     pub boost: f32,
@@ -25,19 +22,23 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether a search is possible: the key, what was wanted and what was found of the first that is not.
+    /// Whether a search is possible: the key of the configuration, what was wanted and what was found of the first that is not.
     pub fn validate(&self) -> Result<(), (&'static str, &'static str, String)> {
         if !(0.0..=10.0).contains(&self.boost) {
-            return Err(("boost", "must be 0 to 10", self.boost.to_string()));
+            return Err(("keyword.sherpa.boost", "must be 0 to 10", self.boost.to_string()));
         }
         if !(0.0..=1.0).contains(&self.threshold) {
-            return Err(("threshold", "must be 0 to 1", self.threshold.to_string()));
+            return Err(("keyword.sherpa.threshold", "must be 0 to 1", self.threshold.to_string()));
         }
         if !(1..=64).contains(&self.paths) {
-            return Err(("paths", "must be 1 to 64", self.paths.to_string()));
+            return Err(("keyword.sherpa.paths", "must be 1 to 64", self.paths.to_string()));
         }
         if self.trailing_blanks > 25 {
-            return Err(("trailing_blanks", "must be 0 to 25", self.trailing_blanks.to_string()));
+            return Err((
+                "keyword.sherpa.trailing_blanks",
+                "must be 0 to 25",
+                self.trailing_blanks.to_string(),
+            ));
         }
         Ok(())
     }
@@ -94,9 +95,12 @@ mod tests {
         let of = |settings: Settings| settings.validate().map_err(|(key, ..)| key);
         let good = Settings::default();
         assert_eq!(of(good), Ok(()));
-        assert_eq!(of(Settings { boost: -1.0, ..good }), Err("boost"));
-        assert_eq!(of(Settings { threshold: 2.0, ..good }), Err("threshold"));
-        assert_eq!(of(Settings { paths: 0, ..good }), Err("paths"));
-        assert_eq!(of(Settings { trailing_blanks: 26, ..good }), Err("trailing_blanks"));
+        assert_eq!(of(Settings { boost: -1.0, ..good }), Err("keyword.sherpa.boost"));
+        assert_eq!(of(Settings { threshold: 2.0, ..good }), Err("keyword.sherpa.threshold"));
+        assert_eq!(of(Settings { paths: 0, ..good }), Err("keyword.sherpa.paths"));
+        assert_eq!(
+            of(Settings { trailing_blanks: 26, ..good }),
+            Err("keyword.sherpa.trailing_blanks")
+        );
     }
 }

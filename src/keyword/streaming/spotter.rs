@@ -36,12 +36,7 @@ impl StreamingSpotter {
         unknown: Option<PieceId>,
         settings: Settings,
     ) -> Result<Self, (usize, usize)> {
-        Ok(Self {
-            graph: ContextGraph::new(ways)?,
-            settings,
-            unknown,
-            bank: FilterBank::new(K2),
-        })
+        Ok(Self { graph: ContextGraph::new(ways)?, settings, unknown, bank: FilterBank::new(K2) })
     }
 
     /// Searches one segment by a transducer: mono, 16 kHz in [-1, 1], of any length and level.
