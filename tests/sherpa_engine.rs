@@ -1,5 +1,4 @@
 //! The engine "sherpa" in the product: `check`, `analyze` and `eval keywords` with a tiny model.
-#![expect(clippy::disallowed_methods, reason = "a test reads and writes its files")]
 
 mod appliance;
 mod sounds;

@@ -124,7 +124,7 @@ fn two_streams_in_turn_hear_what_each_hears_alone() {
         panic!("a transducer has three graphs")
     };
     let expected = expected();
-    let of = |case: &str| chunks(&sounds(&expected["cases"][case]), &model);
+    let of = |case: &str| chunks(&sounds(&expected["cases"][case]), &*model);
     let (one, other) = (of("two phrases"), of("twice"));
     let mut alone = model.begin().expect("a state");
     let wanted: Vec<_> =
@@ -183,7 +183,7 @@ fn agree(runtime: &Runtime, expected: &Value) {
             *pieces += found.ids.len();
         }
         let StreamingOnnx::Transducer(model) = &mut models[0].1 else { panic!("a transducer") };
-        let found = spotter.spot(model, &samples).expect("a run").hits;
+        let found = spotter.spot(&mut **model, &samples).expect("a run").hits;
         apart = apart.max(same_hits(name, found, &case["hits"], &names));
         hits += case["hits"].as_array().map_or(0, Vec::len);
     }
@@ -202,11 +202,8 @@ fn same_hits(name: &str, mut found: Vec<Hit>, wanted: &Value, names: &[String]) 
         Some((hit["name"].as_str()?.to_owned(), frames.first()? * 40, (frames.last()? + 1) * 40))
     };
     let wanted_times: Vec<_> = wanted.iter().filter_map(theirs).collect();
-    let found_times: Vec<_> = found
-        .iter()
-        .map(|hit| told(hit))
-        .map(|(name, start, end)| (name.to_owned(), start, end))
-        .collect();
+    let found_times: Vec<_> =
+        found.iter().map(told).map(|(name, start, end)| (name.to_owned(), start, end)).collect();
     assert_eq!(found_times, wanted_times, "{name}");
     let mut apart = 0.0_f32;
     for (hit, wanted) in found.iter().zip(wanted) {
@@ -236,7 +233,7 @@ fn greedy(model: &mut StreamingOnnx, samples: &[f32]) -> Greedy {
         StreamingOnnx::Transducer(model) => {
             let (mut greedy, mut said) = (Greedy::default(), vec![-1, 0]);
             let mut prediction = model.predict(&said).expect("a run");
-            for (frame, row) in rows(model, samples).iter().enumerate() {
+            for (frame, row) in rows(&mut **model, samples).iter().enumerate() {
                 let mut logits = model.join(row, &[&prediction]).expect("a run");
                 let best = best(&logits);
                 // The package takes "unknown" for silence here as well.

@@ -143,7 +143,7 @@ impl SherpaEngine {
     /// Searches one segment; see [`StreamingSpotter::spot`].
     pub fn search(&mut self, samples: &[f32]) -> Result<Spotting, OnnxError> {
         match &mut self.model {
-            StreamingOnnx::Transducer(model) => self.spotter.spot(model, samples),
+            StreamingOnnx::Transducer(model) => self.spotter.spot(&mut **model, samples),
             StreamingOnnx::Ctc(model) => self.spotter.spot_by_ctc(model, samples),
         }
     }

@@ -160,16 +160,20 @@ mod tests {
     use super::*;
     use crate::keyword::streaming::context_graph::Way;
     use crate::keyword::streaming::context_graph::tests::way;
-    use crate::keyword::streaming::model::tests::{Script, saying};
+    use crate::keyword::streaming::model::tests::{Script, saying, surely};
 
     /// What is found of `ways` where a piece is said in each row, and with how many questions to the decoder.
     fn find(ways: &[Way], said: &[usize]) -> (Vec<Found>, usize) {
+        find_in(ways, said.iter().map(|&piece| saying(piece)))
+    }
+
+    fn find_in(ways: &[Way], rows: impl Iterator<Item = Vec<f32>>) -> (Vec<Found>, usize) {
         let graph = ContextGraph::new(ways).expect("phrases");
         let mut beam = Beam::new(&graph, Settings::default(), Some(2));
         let mut model = Script::default();
         let mut found = Vec::new();
-        for &piece in said {
-            found.extend(beam.advance(&mut model, &saying(piece)).expect("a script"));
+        for row in rows {
+            found.extend(beam.advance(&mut model, &row).expect("a script"));
         }
         (found, model.predictions)
     }
@@ -194,7 +198,8 @@ mod tests {
     #[test]
     fn something_between_its_pieces_parts_a_phrase_and_a_sound_that_is_none_does_not() {
         let ways = [way(0, &[5, 6])];
-        assert_eq!(find(&ways, &[5, 7, 6, 0, 0, 0]).0, []);
+        let parted = [5, 7, 6, 0, 0, 0].map(surely);
+        assert_eq!(find_in(&ways, parted.into_iter()).0, []);
         assert_eq!(find(&ways, &[5, 2, 6, 0, 0, 0]).0.len(), 1);
     }
 

@@ -71,6 +71,13 @@ pub(crate) mod tests {
         logits
     }
 
+    /// Logits that leave no doubt of `piece`.
+    pub(crate) fn surely(piece: usize) -> Vec<f32> {
+        let mut logits = vec![-20.0; PIECES];
+        logits[piece] = 2.2;
+        logits
+    }
+
     impl StreamingModel for Script {
         type Error = Never;
         type State = usize;

@@ -42,7 +42,7 @@ pub enum StreamingError {
 #[derive(Debug)]
 pub enum StreamingOnnx {
     /// Three graphs.
-    Transducer(StreamingTransducer),
+    Transducer(Box<StreamingTransducer>),
     /// One graph.
     Ctc(StreamingCtc),
 }
@@ -91,13 +91,13 @@ impl StreamingOnnx {
                 let session = runtime.session(joiner)?;
                 let joiner = Graph::new(session, 2)
                     .map_err(|error| StreamingError::Metadata { file: joiner.clone(), error })?;
-                Self::Transducer(StreamingTransducer {
+                Self::Transducer(Box::new(StreamingTransducer {
                     encoder,
                     decoder,
                     joiner,
                     context,
                     vocabulary,
-                })
+                }))
             }
             Layout::Ctc { model, .. } => {
                 let encoder = Encoder::load(runtime, model)?;
