@@ -20,7 +20,7 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo test bench quality speaker-eval keyword-eval keyword-load calibration load fuzz lint models build build-packages test-packages help
+.PHONY: demo test bench quality speaker-eval keyword-eval keyword-load streaming-models calibration load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
@@ -30,6 +30,7 @@ help:
 	@echo 'make speaker-eval how good the speaker decision is, beside plain Resemblyzer, and what a call costs (half an hour)'
 	@echo 'make keyword-eval how many phrases are found, and how many that nobody said (ten minutes)'
 	@echo 'make keyword-load what phrases cost at twenty calls, and how soon they are told (five minutes)'
+	@echo 'make streaming-models make the tiny streaming models anew, and compare with the package sherpa-onnx (a minute)'
 	@echo 'make calibration fit the calibration of the speaker decision anew (CALIBRATION_EVERY=5: on one reader of five)'
 	@echo 'make load    SIPp: 200 calls a second for a minute (LOAD_RATE=200 LOAD_SECONDS=60)'
 	@echo 'make fuzz    ten minutes of chance for each reader of bytes from the network (FUZZ_SECONDS=600)'
@@ -64,6 +65,13 @@ keyword-eval: build models
 
 keyword-load: build models
 	tests/keyword/load
+
+# The files come out the same, byte for byte; another release of the package is another reference.
+streaming-models: models
+	tests/streaming/venv
+	target/streaming/bin/python tests/streaming/make.py
+	target/streaming/bin/python tests/streaming/reference.py > tests/data/streaming/expected.json
+	cargo test --locked --test streaming_models -- --nocapture
 
 calibration: build models
 	models/training/calibrate

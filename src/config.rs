@@ -1,5 +1,6 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
+pub mod keyword;
 pub mod rtp;
 pub mod rules;
 pub mod sip;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::keyword::Keyword;
 use crate::config::rtp::Rtp;
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
@@ -50,17 +52,6 @@ pub struct Models {
     pub decide: Option<String>,
     /// The speaker model that watches; without a name, the manifest's first for that.
     pub watch: Option<String>,
-}
-
-/// `[keyword]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Keyword {
-    /// File with the watched phrases.
-    pub policy: PathBuf,
-    /// Score (nats) from which a phrase counts as spoken that the transcript does not hold; see
-    /// [`Settings::threshold`](crate::keyword::spotter::Settings::threshold).
-    pub threshold: f32,
 }
 
 /// `[store]`
@@ -147,6 +138,7 @@ impl Config {
             .chain(rules.events_folder.as_mut())
             .chain(speaker.calibration.as_mut())
             .chain(speaker.watchlist.folder.as_mut())
+            .chain(keyword.sherpa.as_mut().map(|sherpa| &mut sherpa.folder))
             .for_each(|path| *path = folder.join(&*path));
         Ok(config)
     }
@@ -181,11 +173,7 @@ impl Config {
         self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.rules.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.sip.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
-        if !(-10.0..=0.0).contains(&self.keyword.threshold) {
-            let found = self.keyword.threshold.to_string();
-            return senseless("keyword.threshold", "must be -10 to 0", found);
-        }
-        Ok(())
+        self.keyword.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))
     }
 }
 
@@ -336,6 +324,32 @@ mod tests {
         says("# codec_order = \"offer\"", "codec_order = \"theirs\"", wanted);
         let wanted = "unknown variant `on`, expected one of `require`, `prefer`, `off`";
         says("# srtp = \"prefer\"", "srtp = \"on\"", wanted);
+    }
+
+    #[test]
+    fn an_engine_has_its_model() {
+        let engine = |text: &str| {
+            parse(
+                &SHIPPED
+                    .replace("\n# engine = ", "\nengine = ")
+                    .replace("engine = \"moonshine\"", text),
+            )
+        };
+        let sherpa = "engine = \"sherpa\"\n[keyword.sherpa]\nfolder = \"zipformer\"\n";
+        let keyword = engine(sherpa).expect("an engine with its folder").keyword;
+        let sherpa_table = keyword.sherpa.expect("a table");
+        assert_eq!(sherpa_table.folder, Path::new("/etc/sidetone/zipformer"));
+        assert_eq!(sherpa_table.search(), Default::default());
+        let says = |text: &str, wanted: &str| {
+            let message = engine(text).expect_err(text).to_string();
+            assert!(message.ends_with(wanted), "{message}");
+        };
+        says(
+            "engine = \"sherpa\"",
+            "keyword.sherpa.folder must name the model's folder, as the engine is \"sherpa\", found no [keyword.sherpa]",
+        );
+        says(&format!("{sherpa}paths = 0\n"), "keyword.sherpa.paths must be 1 to 64, found 0");
+        says("engine = \"vosk\"", "unknown variant `vosk`, expected `moonshine` or `sherpa`");
     }
 
     #[test]

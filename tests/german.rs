@@ -14,6 +14,7 @@ use sidetone::policy::evidence::{Evidence, PhraseEvidence};
 use sidetone::policy::judge::{Judge, Leg, Models};
 use sidetone::policy::rule::{Party, Policy};
 use sidetone::runtime::installed::Installed;
+use sidetone::runtime::phrase_engine::PhraseEngine;
 use sidetone::runtime::phrase_list::PhraseList;
 use sidetone::runtime::spotting_run;
 use sidetone::runtime::trial_run::LoadedNoises;
@@ -69,11 +70,14 @@ fn german_phrases_are_found_in_real_speech() {
         return skip("no German speech at ../shared/speech/german");
     }
     let installed = Installed::open(&store, None).expect("the models");
-    let (spotter, mut model) =
-        (installed.spotter(&policy(), -3.9).expect("phrases"), installed.moonshine().expect("it"));
+    let policy = policy();
+    let mut engine = PhraseEngine::Moonshine {
+        model: Box::new(installed.moonshine().expect("the model")),
+        spotter: installed.spotter(&policy, -3.9).expect("phrases"),
+    };
     let quiet = LoadedNoises { talkers: Vec::new(), own: None };
     let channel = (Channel::Mulaw, &quiet, 1);
-    let found = spotting_run::run(&list, channel, (&spotter, &mut model), |_| {});
+    let found = spotting_run::run(&list, channel, (policy.phrases.len(), &mut engine), |_| {});
     let found = at(&found.expect("a run").fused, THRESHOLD);
     assert!(found.said >= 35, "{found:?}");
     let strangers = Language::German.experiment().expect("German is one");

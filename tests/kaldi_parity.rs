@@ -10,7 +10,7 @@ mod store;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use sidetone::audio::fbank::{FilterBank, Settings, Window};
+use sidetone::audio::fbank::{Edges, FilterBank, K2, Settings, Window};
 use sidetone::audio::g711;
 use sidetone::audio::pcm;
 use sidetone::audio::resampler::Upsampler;
@@ -51,13 +51,19 @@ fn every_variant_of_the_filterbank_is_kaldis() {
         ("noise", noise(0.5)),
         ("near-silence", near_silence),
     ];
-    let plain =
-        Settings { bands: 80, window: Window::Hamming, subtract_mean: false, scale: 32_768.0 };
+    let plain = Settings {
+        window: Window::Hamming,
+        scale: 32_768.0,
+        edges: Edges::Whole,
+        highest_hz: 8_000,
+        ..K2
+    };
     let variants = [
         plain,
         Settings { window: Window::Povey, ..plain },
         Settings { scale: 1.0, ..plain },
         Settings { bands: 40, window: Window::Povey, scale: 1.0, ..plain },
+        K2,
     ];
     for (name, samples) in &signals {
         for settings in variants {
@@ -95,9 +101,14 @@ fn kaldi(settings: Settings, samples: &[f32]) -> Vec<f32> {
         Window::Hamming => "hamming",
         Window::Povey => "povey",
     };
+    let edges = match settings.edges {
+        Edges::Whole => "whole",
+        Edges::Mirrored => "mirrored",
+    };
     let mut child = Command::new("target/kaldi/bin/python")
         .arg("tests/kaldi/fbank.py")
         .args([window, &settings.scale.to_string(), &settings.bands.to_string()])
+        .args([&settings.highest_hz.to_string(), edges])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -198,11 +198,11 @@ fn the_examples_in_the_shipped_policy_are_good() {
     let examples = shipped.split("\n\n").filter_map(|part| part.split_once("# In English:\n"));
     let lines = examples.flat_map(|(_, examples)| examples.lines());
     let lines = lines.map(|line| line.trim_start_matches('#').trim_start());
-    let lines: Vec<&str> = lines.filter(|line| !line.ends_with(':')).collect();
+    let lines: Vec<&str> = lines.filter(|line| !line.ends_with([':', '.'])).collect();
     let text = format!("{policy}{}", lines.join("\n"));
     let policy = parse_policy(Path::new("policy.toml"), &text).expect("good examples");
     let ids: Vec<&str> = policy.rules.iter().map(|rule| rule.id.as_str()).collect();
-    assert_eq!(ids, ["recording-consent", "notice-at-once", "einwilligung"]);
+    assert_eq!(ids, ["recording-consent", "notice-at-once"]);
     let ids: Vec<&str> = policy.pauses.iter().map(|pause| pause.id.as_str()).collect();
     assert_eq!(ids, ["card", "karte"]);
 }

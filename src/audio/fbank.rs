@@ -3,7 +3,7 @@
 //! Kaldi's defaults but for the bands, the window and dither, of which there is none: frames of 25 ms
 //! every 10 ms that lie wholly within the signal (`snip_edges`), each without its mean and
 //! pre-emphasised. Sums are taken in Kaldi's order and precision: in the quietest bands the last bit
-//! of an f32 is heard.
+//! of an f32 is heard. Models of the k2 family want two of the defaults otherwise: see [`K2`].
 
 use std::f64::consts::PI;
 
@@ -22,8 +22,18 @@ const FRAME_SHIFT: usize = SAMPLE_RATE as usize / 100;
 /// The next power of two above [`FRAME_LENGTH`].
 const POINTS: usize = 512;
 const PRE_EMPHASIS: f32 = 0.97;
-/// Lower edge of the first triangle, in Hz; the last one ends at half the sample rate.
+/// Lower edge of the first triangle, in Hz.
 const LOW: f64 = 20.0;
+
+/// What streaming models of the k2 family (icefall, sherpa-onnx) were trained on.
+pub const K2: Settings = Settings {
+    bands: 80,
+    window: Window::Povey,
+    subtract_mean: false,
+    scale: 1.0,
+    edges: Edges::Mirrored,
+    highest_hz: 7_600,
+};
 
 /// What differs from model to model.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -38,6 +48,39 @@ pub struct Settings {
     pub subtract_mean: bool,
     /// What a sample of full scale counts: 32768 or 1.
     pub scale: f32,
+    /// What becomes of the signal's edges.
+    #[serde(default)]
+    pub edges: Edges,
+    /// Where the last triangle ends, in Hz: half the sample rate, or below.
+    #[serde(default = "half_the_rate")]
+    pub highest_hz: u16,
+}
+
+fn half_the_rate() -> u16 {
+    (SAMPLE_RATE / 2) as u16
+}
+
+impl Settings {
+    /// Frames of so many samples.
+    pub fn frames(&self, samples: usize) -> usize {
+        match self.edges {
+            Edges::Whole => {
+                samples.checked_sub(FRAME_LENGTH).map_or(0, |rest| 1 + rest / FRAME_SHIFT)
+            }
+            Edges::Mirrored => (samples + FRAME_SHIFT / 2) / FRAME_SHIFT,
+        }
+    }
+}
+
+/// What becomes of the signal's edges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Edges {
+    /// Frames lie wholly within the signal: none in less than 25 ms.
+    #[default]
+    Whole,
+    /// A frame for every 10 ms, around its middle; the signal is mirrored where a frame reaches beyond it.
+    Mirrored,
 }
 
 /// A frame's weights.
@@ -75,22 +118,20 @@ impl FilterBank {
             settings,
             spectrum: Spectrum::new(POINTS),
             window: std::array::from_fn(window),
-            triangles: triangles(settings.bands),
+            triangles: triangles(settings.bands, settings.highest_hz),
         }
-    }
-
-    /// Frames of so many samples: none in less than 25 ms.
-    pub fn frames(samples: usize) -> usize {
-        samples.checked_sub(FRAME_LENGTH).map_or(0, |rest| 1 + rest / FRAME_SHIFT)
     }
 
     /// Natural logarithms of power, [frames, bands], row-major, of `samples` (16 kHz, full scale -1
     /// to 1).
     pub fn compute(&mut self, samples: &[f32]) -> Vec<f32> {
-        let frames = Self::frames(samples.len());
+        let frames = self.settings.frames(samples.len());
         let mut energies = Vec::with_capacity(frames * self.settings.bands);
         for n in 0..frames {
-            let frame = self.frame(&samples[n * FRAME_SHIFT..][..FRAME_LENGTH]);
+            let frame = match self.settings.edges {
+                Edges::Whole => self.frame(&samples[n * FRAME_SHIFT..][..FRAME_LENGTH]),
+                Edges::Mirrored => self.frame(&mirrored(samples, n)),
+            };
             let power = self.spectrum.power(&frame);
             energies.extend(self.triangles.iter().map(|t| t.weigh(power).max(f32::EPSILON).ln()));
         }
@@ -114,6 +155,20 @@ impl FilterBank {
     }
 }
 
+/// The `n`th frame around the middle of its 10 ms; beyond its ends the signal runs backwards.
+fn mirrored(samples: &[f32], n: usize) -> [f32; FRAME_LENGTH] {
+    let length = samples.len() as isize;
+    let start = (n * FRAME_SHIFT + FRAME_SHIFT / 2) as isize - (FRAME_LENGTH / 2) as isize;
+    std::array::from_fn(|place| {
+        // Of a signal shorter than the frame more than once.
+        let mut at = start + place as isize;
+        while at < 0 || at >= length {
+            at = if at < 0 { -at - 1 } else { 2 * length - 1 - at };
+        }
+        samples[at as usize]
+    })
+}
+
 /// Takes from each band its mean over the frames.
 fn subtract_mean(energies: &mut [f32], bands: usize) {
     let mut means = vec![0.0; bands];
@@ -126,10 +181,10 @@ fn subtract_mean(energies: &mut [f32], bands: usize) {
     }
 }
 
-/// Triangles of equal width and half overlap on the mel scale, over the bins up to 8 kHz.
-fn triangles(bands: usize) -> Vec<Triangle> {
+/// Triangles of equal width and half overlap on the mel scale, over the bins up to `highest` Hz.
+fn triangles(bands: usize, highest: u16) -> Vec<Triangle> {
     let hertz = |bin: usize| bin as f64 * f64::from(SAMPLE_RATE) / POINTS as f64;
-    let (low, high) = (mel(LOW), mel(f64::from(SAMPLE_RATE) / 2.0));
+    let (low, high) = (mel(LOW), mel(f64::from(highest)));
     let width = (high - low) / (bands + 1) as f64;
     (0..bands)
         .map(|n| {
@@ -148,8 +203,13 @@ fn mel(hertz: f64) -> f64 {
 mod tests {
     use super::*;
 
-    const PLAIN: Settings =
-        Settings { bands: 80, window: Window::Hamming, subtract_mean: false, scale: 32_768.0 };
+    const PLAIN: Settings = Settings {
+        window: Window::Hamming,
+        scale: 32_768.0,
+        edges: Edges::Whole,
+        highest_hz: 8_000,
+        ..K2
+    };
 
     #[test]
     fn frames_lie_wholly_within_the_signal() {
@@ -157,6 +217,24 @@ mod tests {
         for (samples, frames) in [(0, 0), (399, 0), (400, 1), (559, 1), (560, 2), (48_000, 298)] {
             assert_eq!(bank.compute(&vec![0.0; samples]).len(), frames * 80);
         }
+    }
+
+    #[test]
+    fn with_mirrored_edges_there_is_a_frame_every_10_ms() {
+        let mut bank = FilterBank::new(K2);
+        for (samples, frames) in [(0, 0), (79, 0), (80, 1), (239, 1), (240, 2), (16_000, 100)] {
+            assert_eq!(bank.compute(&vec![0.1; samples]).len(), frames * 80, "{samples}");
+        }
+    }
+
+    #[test]
+    fn beyond_its_edges_the_signal_runs_backwards() {
+        let samples: Vec<f32> = (0..160).map(|n| n as f32).collect();
+        let frame = mirrored(&samples, 0);
+        assert_eq!(frame[..3], [119.0, 118.0, 117.0]);
+        assert_eq!(frame[119..122], [0.0, 0.0, 1.0]);
+        assert_eq!(frame[279..282], [159.0, 159.0, 158.0]);
+        assert_eq!(mirrored(&samples[..1], 0), [0.0; FRAME_LENGTH]);
     }
 
     #[test]

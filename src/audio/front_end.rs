@@ -26,6 +26,12 @@ pub enum SettingsError {
         /// The card's number.
         found: usize,
     },
+    /// The triangles would have no room, or reach beyond what was sampled.
+    #[error("highest_hz is {found}, and 1000 to 8000 were wanted")]
+    Highest {
+        /// The card's number.
+        found: u16,
+    },
     /// Samples would be lost.
     #[error("scale is {found}, and 32768 or 1 was wanted")]
     Scale {
@@ -37,9 +43,13 @@ pub enum SettingsError {
 impl Settings {
     /// Whether it can be computed.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let Self::KaldiFbank(fbank::Settings { bands, scale, .. }) = *self else { return Ok(()) };
+        let Self::KaldiFbank(settings) = *self else { return Ok(()) };
+        let fbank::Settings { bands, scale, highest_hz, .. } = settings;
         if !(1..=fbank::MOST_BANDS).contains(&bands) {
             return Err(SettingsError::Bands { found: bands });
+        }
+        if !(1_000..=8_000).contains(&highest_hz) {
+            return Err(SettingsError::Highest { found: highest_hz });
         }
         if scale != 32_768.0 && scale != 1.0 {
             return Err(SettingsError::Scale { found: scale });
@@ -68,7 +78,7 @@ impl Settings {
     /// Rows of so many samples at 16 kHz.
     pub fn rows(&self, samples: usize) -> usize {
         match self {
-            Self::KaldiFbank(_) => FilterBank::frames(samples),
+            Self::KaldiFbank(settings) => settings.frames(samples),
             Self::Waveform {} => samples,
             Self::Ge2eMel {} => samples / mel::FRAME_SHIFT,
         }
@@ -167,6 +177,8 @@ mod tests {
         assert_eq!(refused("= 80", "= 128"), "bands is 128, and 1 to 80 were wanted");
         assert_eq!(refused("= 80", "= 0"), "bands is 0, and 1 to 80 were wanted");
         assert_eq!(refused("= 32768", "= 2"), "scale is 2, and 32768 or 1 was wanted");
+        let wanted = "highest_hz is 9000, and 1000 to 8000 were wanted";
+        assert_eq!(refused("scale", "highest_hz = 9000\nscale"), wanted);
         assert!(refused("povey", "hann").contains("hann"));
         assert!(refused("kaldi-fbank", "mfcc").contains("unknown variant `mfcc`"));
         assert!(refused("scale", "gain").contains("gain"));

@@ -27,6 +27,7 @@ use crate::runtime::capture::legs;
 use crate::runtime::capture::network::Flow;
 use crate::runtime::capture::streams::Kinds;
 use crate::runtime::capture::survey::{FlowKind, Survey};
+use crate::runtime::phrase_engine::{PhraseEngine, Purpose};
 use crate::runtime::replay::{Analyst, Bookkeeper, Judges, LegName, LegReport, play_recording};
 use crate::runtime::site_calibration;
 use crate::runtime::store::voiceprints::Voiceprints;
@@ -175,8 +176,7 @@ fn analyst(arguments: &Arguments) -> Result<Box<dyn Analyst>, Refusal> {
     let installed = arguments.places.installed(&config)?;
     let phrases = policy.map(|policy| -> Result<_, Refusal> {
         Ok(Phrases {
-            spotter: installed.spotter(&policy, config.keyword.threshold)?,
-            model: installed.moonshine()?,
+            engine: PhraseEngine::load(&installed, &config.keyword, &policy, Purpose::Watch)?,
             policy: Arc::new(policy),
         })
     });

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::{Outcome, Places, Refusal, println};
+use crate::runtime::phrase_engine::{PhraseEngine, Purpose};
 use crate::runtime::pronouncing;
 use crate::runtime::sip_settings::{self, secret};
 use crate::runtime::transport::tls::Tls;
@@ -18,7 +19,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let (config, policy) = arguments.places.load()?;
     let installed = arguments.places.installed(&config)?;
-    installed.spotter(&policy, config.keyword.threshold)?;
+    PhraseEngine::load(&installed, &config.keyword, &policy, Purpose::Watch)?;
     sip_settings::read(&config, &[])?;
     config.sip.tls.as_ref().map(Tls::load).transpose()?;
     config.http.token_file.as_ref().map(|f| secret(f, "http.token_file")).transpose()?;

@@ -20,11 +20,12 @@ use crate::cli::demo::script::{ENROLMENT, SUBJECT, Scene, scenes};
 use crate::cli::demo::timeline::Timeline;
 use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
+use crate::config::keyword::{Engine, Keyword};
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
-use crate::config::{Config, Http, Keyword, Models, Store};
+use crate::config::{Config, Http, Models, Store};
 use crate::consent::consent::Consent;
 use crate::keyword::language::Language;
 use crate::policy::rule::{Policy, WatchedPhrase};
@@ -205,7 +206,12 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
         },
         models: Models { folder: models.to_owned(), decide: None, watch: None },
         speaker: Speaker::default(),
-        keyword: Keyword { policy: PathBuf::new(), threshold: -3.9 },
+        keyword: Keyword {
+            policy: PathBuf::new(),
+            threshold: -3.9,
+            engine: Engine::Moonshine,
+            sherpa: None,
+        },
         rules: Rules::default(),
         store: Store { folder: store },
         http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },

@@ -109,6 +109,7 @@ impl Places {
     pub fn installed(&self, config: &Config) -> Result<Installed, InstalledError> {
         Installed::open(&config.models.folder, self.onnxruntime.clone())
             .and_then(|installed| installed.choose(&config.models))
+            .and_then(|installed| installed.choose_engine(&config.keyword))
     }
 }
 

@@ -17,5 +17,6 @@ pub mod schedule;
 pub mod search;
 pub mod searches;
 pub mod spotter;
+pub mod streaming;
 pub mod tokenizer;
 pub mod transcript;

@@ -7,11 +7,10 @@ use crate::call::claim_watch::{ClaimWatch, Claimed};
 use crate::call::inference::{Answer, Infer};
 use crate::call::voices::VoiceWork;
 use crate::consent::consent::Consent;
-use crate::keyword::acoustic_model::AcousticModel;
-use crate::keyword::spotter::Spotter;
 use crate::policy::evidence::Obstacle;
 use crate::policy::judge::Models;
 use crate::policy::rule::{Party, Policy};
+use crate::runtime::phrase_engine::PhraseEngine;
 use crate::runtime::replay::Analyst;
 use crate::runtime::voices::Voices;
 use crate::speaker::calibration::Calibration;
@@ -38,30 +37,28 @@ pub struct Claim {
 
 /// Watched phrases, and what finds them.
 #[derive(Debug)]
-pub struct Phrases<M> {
+pub struct Phrases {
     /// Which.
     pub policy: Arc<Policy>,
-    /// The keyword model.
-    pub model: M,
-    /// What drives it.
-    pub spotter: Arc<Spotter>,
+    /// What finds them.
+    pub engine: PhraseEngine,
 }
 
 /// Answers at once, with as many models as were loaded.
 #[derive(Debug)]
-pub struct LoadedAnalyst<E, T, M> {
+pub struct LoadedAnalyst<E, T> {
     names: Models,
     speaker: Option<(Claim, Voices<E>, T)>,
-    keyword: Option<Phrases<M>>,
+    keyword: Option<Phrases>,
 }
 
-impl<E: Embedder, T: TurnModel, M: AcousticModel> LoadedAnalyst<E, T, M> {
+impl<E: Embedder, T: TurnModel> LoadedAnalyst<E, T> {
     /// With a voice to compare with and its models, and with phrases to look for; `names` are the
     /// models'.
     pub fn new(
         names: Models,
         speaker: Option<(Claim, Voices<E>, T)>,
-        keyword: Option<Phrases<M>>,
+        keyword: Option<Phrases>,
     ) -> Self {
         Self { names, speaker, keyword }
     }
@@ -72,7 +69,7 @@ impl<E: Embedder, T: TurnModel, M: AcousticModel> LoadedAnalyst<E, T, M> {
     }
 }
 
-impl<E: Embedder, T: TurnModel, M: AcousticModel> Analyst for LoadedAnalyst<E, T, M> {
+impl<E: Embedder, T: TurnModel> Analyst for LoadedAnalyst<E, T> {
     fn answer(&mut self, work: Infer) -> Answer {
         match work {
             Infer::Speaker(VoiceWork { asker, by, window, samples, .. }) => {
@@ -82,7 +79,7 @@ impl<E: Embedder, T: TurnModel, M: AcousticModel> Analyst for LoadedAnalyst<E, T
             }
             Infer::Keyword(segment) => {
                 let hits = self.keyword.as_mut().and_then(|phrases| {
-                    let spotting = phrases.spotter.spot(&mut phrases.model, &segment.samples);
+                    let spotting = phrases.engine.search(&segment.samples);
                     spotting.ok().map(|spotting| spotting.hits)
                 });
                 Answer::Hits { segment, hits, digits: Vec::new() }

@@ -20,13 +20,14 @@ use crate::runtime::event_streams::{EventStreams, EventStreamsError};
 use crate::runtime::health::Health;
 use crate::runtime::http;
 use crate::runtime::inference_thread::{
-    Backlog, InferenceQueues, spawn_keyword, spawn_speaker, spawn_turns,
+    Backlog, InferenceQueues, spawn_keyword, spawn_sherpa, spawn_speaker, spawn_turns,
 };
 use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::observation::Observation;
+use crate::runtime::phrase_engine::{self, PhraseEngine};
 use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
 use crate::runtime::policy_in_force::PolicyInForce;
 use crate::runtime::policy_reload::{ReloadError, Reloaded, Reloader, Reloads};
@@ -181,10 +182,9 @@ impl Appliance {
         });
         let (streams, keeper) = events.transpose()?.unzip();
         let (desk, orders) = Desk::new();
-        let source = (config.keyword.policy.clone(), config.keyword.threshold);
         let (counts, installation) = (Arc::clone(&metrics), installed.clone());
         let (reloader, reloads) =
-            Reloader::new(source, installation, &policy, desk.clone(), counts);
+            Reloader::new(&config.keyword, installation, &policy, desk.clone(), counts);
         let reload_task = tokio::spawn(reloader.run());
         let api = token.map(|token| Api::new(token, desk.clone(), reloads.clone()));
         let serving = http::serve(http, Arc::clone(&metrics), Arc::clone(&health), api);
@@ -195,13 +195,13 @@ impl Appliance {
         let known = known_voices(config, &installed.models().speaker)?;
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
-        let moonshine = installed.moonshine()?;
         let turns = installed.turns()?;
-        let spotter = installed.spotter(&policy, config.keyword.threshold)?;
+        let phrases =
+            PhraseEngine::load(installed, &config.keyword, &policy, phrase_engine::Purpose::Watch)?;
         if let Some(experiment) = pronouncing::experiments(&policy) {
             warn!("{experiment}");
         }
-        let policy = PolicyInForce::new(policy, spotter);
+        let policy = PolicyInForce::new(policy, phrases.listening());
         metrics.policy_in_force(&policy.policy().versioned_name());
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
@@ -217,10 +217,15 @@ impl Appliance {
             .collect::<io::Result<Vec<_>>>()
             .map_err(StartError::Thread)?;
         let pulse = health.pulse("keyword-model");
-        inference.push(
-            spawn_keyword(&queues, moonshine, Arc::clone(&metrics), pulse)
-                .map_err(StartError::Thread)?,
-        );
+        let spawned = match phrases {
+            PhraseEngine::Moonshine { model, .. } => {
+                spawn_keyword(&queues, *model, Arc::clone(&metrics), pulse)
+            }
+            PhraseEngine::Sherpa(engine) => {
+                spawn_sherpa(&queues, engine, Arc::clone(&metrics), pulse)
+            }
+        };
+        inference.push(spawned.map_err(StartError::Thread)?);
         let pulse = health.pulse("turns-model");
         let spawned = spawn_turns(&queues, turns, Arc::clone(&metrics), pulse);
         inference.push(spawned.map_err(StartError::Thread)?);

@@ -16,11 +16,12 @@ use crate::call::voices::{Asker, VoiceWork};
 use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::schedule::{ANSWER_WITHIN, Turn};
 use crate::keyword::searches::{Job, Searches};
-use crate::keyword::spotter::Spotter;
 use crate::runtime::batcher::Batcher;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::metrics::Metrics;
 use crate::runtime::onnx::moonshine::LANES;
+use crate::runtime::phrase_engine::Listening;
+use crate::runtime::sherpa::SherpaEngine;
 use crate::sip::event::CallKey;
 use crate::speaker::embedder::{Embedder, Purpose};
 use crate::speaker::embedding::Embedding;
@@ -44,7 +45,7 @@ const SLICE_LINGERS: Duration = Duration::from_millis(50);
 type VoiceQueue = Queue<(CallKey, Asker), (VoiceWork, Replies)>;
 
 /// A segment, what it is searched by, and where the answer goes.
-type KeywordWork = (Segment, Arc<Spotter>, Replies);
+type KeywordWork = (Segment, Listening, Replies);
 
 /// Where the answers of one session go.
 type Replies = mpsc::Sender<Answer>;
@@ -89,7 +90,7 @@ impl InferenceQueues {
         Arc::clone(&self.backlog)
     }
 
-    /// Queues work for the party of `call`; `count` is the number of segments it has asked for before, `spotter` what
+    /// Queues work for the party of `call`; `count` is the number of segments it has asked for before, `listening` what
     /// they are searched by: a call keeps its own, whatever policy is in force by then.
     /// Returns the older work that gave way to it, for the session to count as not analysed.
     pub fn submit(
@@ -98,7 +99,7 @@ impl InferenceQueues {
         call: CallKey,
         count: u64,
         work: Infer,
-        (replies, spotter): (&Replies, Option<&Arc<Spotter>>),
+        (replies, listening): (&Replies, Option<&Listening>),
     ) -> Option<Infer> {
         self.backlog.0.fetch_add(1, Ordering::Relaxed);
         let replaced = match work {
@@ -107,8 +108,8 @@ impl InferenceQueues {
                 .push(now, (call, work.asker), (work, replies.clone()))
                 .map(|(work, _)| Infer::Speaker(work)),
             Infer::Keyword(segment) => {
-                let spotter = spotter.expect("who asks for phrases has a spotter");
-                let work = (segment, Arc::clone(spotter), replies.clone());
+                let listening = listening.expect("who asks for phrases has what listens for them");
+                let work = (segment, listening.clone(), replies.clone());
                 let replaced = self.keyword.push(now, (call, count % SEGMENTS_WAITING), work);
                 replaced.map(|(segment, ..)| Infer::Keyword(segment))
             }
@@ -204,7 +205,10 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
                     Vec::new()
                 }
             };
-            for (segment, spotter, replies) in admitted {
+            for (segment, listening, replies) in admitted {
+                let Listening::Moonshine(spotter) = listening else {
+                    unreachable!("this thread is started where Moonshine listens")
+                };
                 let due = waiting.unwrap_or(now + ANSWER_WITHIN);
                 let job = Job { of: (segment, replies), due, spotter };
                 metrics.time(Model::Keyword, || searches.admit(&mut model, job, samples_of));
@@ -214,6 +218,26 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
                 let (hits, digits) = spotting.map(|s| (s.hits, s.digits)).unzip();
                 let digits = digits.unwrap_or_default();
                 reply(&backlog, &replies, Answer::Hits { segment, hits, digits });
+            }
+        }
+    })
+}
+
+/// Starts the thread that owns the keyword model, where that is a streaming one. Each segment begins anew.
+pub fn spawn_sherpa(
+    queues: &InferenceQueues,
+    mut engine: Box<SherpaEngine>,
+    metrics: Arc<Metrics>,
+    pulse: Pulse,
+) -> std::io::Result<JoinHandle<()>> {
+    let (queue, backlog) = (Arc::clone(&queues.keyword), queues.backlog());
+    thread::Builder::new().name("keyword-model".into()).spawn(move || {
+        let _pulse = pulse;
+        while let Some(batch) = queue.pop() {
+            for (segment, _, replies) in batch {
+                let spotting = metrics.time(Model::Keyword, || engine.search(&segment.samples));
+                let hits = spotting.map(|spotting| spotting.hits);
+                reply(&backlog, &replies, Answer::Hits { segment, hits, digits: Vec::new() });
             }
         }
     })

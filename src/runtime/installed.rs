@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config;
+use crate::config::{self, keyword::Engine};
 use crate::keyword::language::Language;
 use crate::keyword::lexicon::{Lexicon, LexiconError};
 use crate::keyword::phrase::{Phrase, PhraseError};
@@ -20,6 +20,7 @@ use crate::runtime::onnx::segmentation_model::SegmentationModel;
 use crate::runtime::onnx::speaker_model::SpeakerModel;
 use crate::runtime::onnx::{OnnxError, Runtime};
 use crate::runtime::pronouncing::{PronouncingError, Pronunciations};
+use crate::runtime::sherpa::{self, SherpaError};
 use crate::runtime::voices::Voices;
 use crate::speaker::embedder::{Embedders, Purpose};
 
@@ -90,6 +91,9 @@ pub enum InstalledError {
     /// The tokenizer's file is not understood.
     #[error("the keyword model's tokenizer: {0}")]
     Tokenizer(#[from] TokenizerError),
+    /// The engine "sherpa" cannot be had.
+    #[error(transparent)]
+    Sherpa(#[from] SherpaError),
     /// A phrase that the spotter cannot look for.
     #[error("phrase {id:?}: {error}")]
     Phrase {
@@ -168,6 +172,23 @@ impl Installed {
             self.models.speaker.watch = Some(self.watch.versioned_name());
         }
         Ok(self)
+    }
+
+    /// The same, with the keyword model that the configuration names in place of the store's.
+    pub fn choose_engine(
+        mut self,
+        config: &config::keyword::Keyword,
+    ) -> Result<Self, InstalledError> {
+        if config.engine == Engine::Sherpa {
+            let config = config.sherpa.as_ref().ok_or(SherpaError::NoFolder)?;
+            self.models.keyword = sherpa::versioned_name(config)?;
+        }
+        Ok(self)
+    }
+
+    /// The library that runs the models.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     fn named(&self, key: &'static str, name: &str) -> Result<Model, InstalledError> {

@@ -20,7 +20,6 @@ use crate::call::media_plan::MediaPlan;
 use crate::call::media_session::{MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
 use crate::call::voices::VoiceWork;
-use crate::keyword::spotter::Spotter;
 use crate::policy::evidence::Evidence;
 use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::packet::is_dtls;
@@ -28,6 +27,7 @@ use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
 use crate::runtime::leg_orders::LegInbox;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::phrase_engine::Listening;
 use crate::sip::event::CallKey;
 use crate::speaker::adaptation::Step;
 
@@ -67,7 +67,7 @@ pub struct Opening {
     /// What watches whether the call may teach the voiceprint.
     pub adaptation: Option<AdaptationWatch>,
     /// What listens for phrases, where some are watched.
-    pub spotter: Option<Arc<Spotter>>,
+    pub listening: Option<Listening>,
     /// Chooses SSRC and report times.
     pub seed: u64,
     /// Names us in RTCP.
@@ -160,7 +160,7 @@ struct Party {
     session: MediaSession,
     plan: watch::Receiver<MediaPlan>,
     orders: LegInbox,
-    spotter: Option<Arc<Spotter>>,
+    listening: Option<Listening>,
     rtp: UdpSocket,
     rtcp: UdpSocket,
     queues: InferenceQueues,
@@ -182,11 +182,11 @@ impl Party {
         metrics: &Arc<Metrics>,
         events: &mpsc::Sender<MediaEvent>,
     ) -> io::Result<Self> {
-        let Opening { call, mut plan, sockets, watch, spotter, seed, cname, .. } = opening;
+        let Opening { call, mut plan, sockets, watch, listening, seed, cname, .. } = opening;
         let agreed = plan.borrow_and_update().clone();
         let (replies, answers) = mpsc::channel(ANSWERS_OUTSTANDING);
         let now = Instant::now();
-        let mut session = MediaSession::new(now, agreed, watch, spotter.is_some(), seed, &cname);
+        let mut session = MediaSession::new(now, agreed, watch, listening.is_some(), seed, &cname);
         if let Some(adaptation) = opening.adaptation {
             session.adapt(adaptation);
         }
@@ -196,7 +196,7 @@ impl Party {
             session,
             plan,
             orders: opening.orders,
-            spotter,
+            listening,
             rtp: UdpSocket::from_std(sockets.rtp)?,
             rtcp: UdpSocket::from_std(sockets.rtcp)?,
             queues: queues.clone(),
@@ -308,7 +308,7 @@ impl Party {
     fn submit(&mut self, work: Infer) {
         let count = self.segments;
         self.segments += u64::from(matches!(work, Infer::Keyword(_)));
-        let to = (&self.replies, self.spotter.as_ref());
+        let to = (&self.replies, self.listening.as_ref());
         let replaced = self.queues.submit(Instant::now(), self.key, count, work, to);
         let Some(replaced) = replaced else {
             self.outstanding += 1;

@@ -4,6 +4,7 @@ pub mod decoder_lanes;
 pub mod moonshine;
 pub mod segmentation_model;
 pub mod speaker_model;
+pub mod streaming;
 
 use std::path::{Path, PathBuf};
 
@@ -129,6 +130,7 @@ mod tests {
     use super::moonshine::MoonshineModel;
     use super::segmentation_model::SegmentationModel;
     use super::speaker_model::SpeakerModel;
+    use super::streaming::StreamingOnnx;
     use super::*;
 
     #[test]
@@ -153,5 +155,6 @@ mod tests {
         assert_send::<SpeakerModel>();
         assert_send::<MoonshineModel>();
         assert_send::<SegmentationModel>();
+        assert_send::<StreamingOnnx>();
     }
 }

@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use crate::keyword::spotter::Spotter;
 use crate::policy::rule::{Party, Policy};
+use crate::runtime::phrase_engine::Listening;
 
 /// A policy that new conversations are judged by.
 ///
 /// Evidence names phrases by their place in the policy's list, so the two never part: what waits for the model
-/// carries the spotter of its call, whatever is in force by then.
+/// carries what listens for its call, whatever is in force by then.
 #[derive(Clone, Debug)]
 pub struct PolicyInForce {
     policy: Arc<Policy>,
-    spotter: Arc<Spotter>,
+    listening: Listening,
 }
 
 impl PolicyInForce {
-    /// `spotter` listens for the phrases of `policy`, in its order.
-    pub fn new(policy: Policy, spotter: Arc<Spotter>) -> Self {
-        Self { policy: Arc::new(policy), spotter }
+    /// `listening` is for the phrases of `policy`, in its order.
+    pub fn new(policy: Policy, listening: Listening) -> Self {
+        Self { policy: Arc::new(policy), listening }
     }
 
     /// The policy.
@@ -27,9 +27,9 @@ impl PolicyInForce {
     }
 
     /// What listens on legs of `party`; nothing where neither a phrase nor a card is watched for on them.
-    pub fn spotter(&self, party: Party) -> Option<Arc<Spotter>> {
+    pub fn listening(&self, party: Party) -> Option<Listening> {
         let watched = (0..self.policy.phrases.len()).any(|p| self.policy.watches(p, party))
             || self.policy.pauses.iter().any(|pause| pause.cards && pause.silences(party));
-        watched.then(|| Arc::clone(&self.spotter))
+        watched.then(|| self.listening.clone())
     }
 }

@@ -10,10 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
+use crate::config::keyword::{Engine, Keyword};
 use crate::config::{self, ConfigError};
 use crate::policy::rule::Policy;
 use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::phrase_engine::Listening;
 use crate::runtime::placed_calls::{Desk, Order};
 use crate::runtime::policy_in_force::PolicyInForce;
 
@@ -58,6 +60,12 @@ pub enum ReloadError {
         /// Its `name@version`.
         policy: String,
     },
+    /// A streaming model has its phrases from the start.
+    #[error("{}: the engine \"sherpa\" takes other phrases at its next start only", .file.display())]
+    OtherPhrases {
+        /// Which file.
+        file: PathBuf,
+    },
     /// Nobody takes a policy at the start and at the end.
     #[error("starting or stopping")]
     Stopping,
@@ -94,22 +102,25 @@ pub struct Reloader {
 #[derive(Debug)]
 struct Source {
     file: PathBuf,
-    /// See [`Settings::threshold`](crate::keyword::spotter::Settings::threshold).
-    threshold: f32,
+    keyword: Keyword,
+    /// Ids of the phrases that were listened for at the start.
+    phrases: Vec<String>,
     installed: Installed,
 }
 
 impl Reloader {
-    /// For the policy `file`, where `policy` is in force; what is good is given to the signalling thread at `desk`.
+    /// For the file of `keyword`, where `policy` is in force; what is good is given to the signalling thread at `desk`.
     pub fn new(
-        (file, threshold): (PathBuf, f32),
+        keyword: &Keyword,
         installed: Installed,
         policy: &Policy,
         desk: Desk,
         metrics: Arc<Metrics>,
     ) -> (Self, Reloads) {
         let (sender, asked) = mpsc::channel(ASKING);
-        let source = Arc::new(Source { file, threshold, installed });
+        let phrases = ids(policy);
+        let (file, keyword) = (keyword.policy.clone(), keyword.clone());
+        let source = Arc::new(Source { file, keyword, phrases, installed });
         let in_force = policy.versioned_name();
         let known = HashMap::from([(in_force.clone(), fingerprint(policy))]);
         (Self { source, desk, metrics, known, in_force, asked }, Reloads { asked: sender })
@@ -165,7 +176,14 @@ impl Source {
             let place = config::place_of(&text, "version", None);
             return Err(ReloadError::SameVersion { file: file(), place, policy: name });
         }
-        let spotter = self.installed.spotter(&policy, self.threshold).map_err(|error| {
+        if self.keyword.engine == Engine::Sherpa {
+            return if ids(&policy) == self.phrases {
+                Ok((PolicyInForce::new(policy, Listening::Sherpa), print))
+            } else {
+                Err(ReloadError::OtherPhrases { file: file() })
+            };
+        }
+        let spotter = self.installed.spotter(&policy, self.keyword.threshold).map_err(|error| {
             let nth = match &error {
                 InstalledError::Phrase { id, .. } => {
                     policy.phrases.iter().position(|phrase| phrase.id == *id)
@@ -179,8 +197,12 @@ impl Source {
                 error: Box::new(error),
             }
         })?;
-        Ok((PolicyInForce::new(policy, spotter), print))
+        Ok((PolicyInForce::new(policy, Listening::Moonshine(spotter)), print))
     }
+}
+
+fn ids(policy: &Policy) -> Vec<String> {
+    policy.phrases.iter().map(|phrase| phrase.id.clone()).collect()
 }
 
 fn fingerprint(policy: &Policy) -> Fingerprint {

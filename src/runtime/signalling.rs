@@ -530,7 +530,7 @@ impl Signalling {
         let entry = self.calls.get_mut(&key).expect("only a live call opens media");
         let conversation = self.conversations.get(&entry.facts.conversation);
         let policy = conversation.map_or(&self.policy, |conversation| &conversation.policy);
-        let spotter = policy.spotter(entry.facts.party);
+        let listening = policy.listening(entry.facts.party);
         let cards = card_pauses(policy.policy(), entry.facts.party);
         let with_keys = matches!(plan.security, Security::Sdes { .. } | Security::Awaited);
         if let Some(peer) = entry.exposed.take().filter(|_| with_keys)
@@ -549,7 +549,7 @@ impl Signalling {
             watch,
             orders,
             adaptation,
-            spotter,
+            listening,
             cards,
             seed: self.random.u64(..),
             cname: format!("{:012x}@{}", self.random.u64(..) >> 16, self.advertised),

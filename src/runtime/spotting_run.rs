@@ -1,15 +1,15 @@
 //! Recordings sent down a channel, cut as calls are, and searched for phrases by the real model.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audio::channel::{Channel, Noises};
 use crate::audio::listener::{Heard, Listener};
 use crate::audio::pcm::{self, SAMPLE_RATE};
-use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::detections::Detection;
-use crate::keyword::spotter::{SpotError, Spotter};
+use crate::keyword::spotter::SpotError;
 use crate::runtime::audio_file::{AudioFileError, read_mono};
+use crate::runtime::onnx::OnnxError;
+use crate::runtime::phrase_engine::PhraseEngine;
 use crate::runtime::phrase_list::PhraseList;
 use crate::runtime::trial_run::LoadedNoises;
 
@@ -30,7 +30,7 @@ pub struct Outcome {
 
 /// Why a run stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum SpottingRunError<E: std::error::Error + Send + Sync + 'static> {
+pub enum SpottingRunError {
     /// A recording cannot be used.
     #[error(transparent)]
     File(#[from] AudioFileError),
@@ -39,16 +39,16 @@ pub enum SpottingRunError<E: std::error::Error + Send + Sync + 'static> {
     Noise(Channel),
     /// The model failed.
     #[error(transparent)]
-    Model(#[from] SpotError<E>),
+    Model(#[from] SpotError<OnnxError>),
 }
 
-/// Searches every recording of `list`, as it comes by `channel`. `progress` is told how many are done.
-pub fn run<M: AcousticModel>(
+/// Searches every recording of `list` for so many phrases, as it comes by `channel`. `progress` is told how many are done.
+pub fn run(
     list: &PhraseList,
     (channel, noises, seed): (Channel, &LoadedNoises, u64),
-    (spotter, model): (&Arc<Spotter>, &mut M),
+    (phrases, engine): (usize, &mut PhraseEngine),
     mut progress: impl FnMut(usize),
-) -> Result<Outcome, SpottingRunError<M::Error>> {
+) -> Result<Outcome, SpottingRunError> {
     let mut outcome = Outcome::default();
     let noises = Noises { talkers: &noises.talkers, own: noises.own.as_deref() };
     for (recording, (file, said)) in list.recordings.iter().enumerate() {
@@ -63,14 +63,14 @@ pub fn run<M: AcousticModel>(
         }
         listener.finish();
         outcome.net_speech += listener.net_speech();
-        let none = vec![None; spotter.phrases().len()];
+        let none = vec![None; phrases];
         let [mut fused, mut decoder, mut exact] = [none.clone(), none.clone(), none];
         let better = |best: &mut Option<f32>, score: f32| {
             *best = Some(best.map_or(score, |best| best.max(score)));
         };
         while let Some(heard) = listener.poll() {
             let Heard::Segment(segment) = heard else { continue };
-            for hit in spotter.spot(model, &segment.samples)?.hits {
+            for hit in engine.search(&segment.samples)?.hits {
                 better(&mut fused[hit.phrase], hit.score);
                 better(&mut decoder[hit.phrase], hit.decoder);
                 if hit.exact {

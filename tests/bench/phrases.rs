@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sidetone::audio::listener::Listener;
+use sidetone::config::keyword::{Engine, Keyword};
 use sidetone::config::rtp::{CodecName, CodecOrder, Rtp};
 use sidetone::config::rules::Rules;
 use sidetone::config::sip::Sip;
 use sidetone::config::speaker::Speaker;
-use sidetone::config::{Config, Http, Keyword, Models, Store, parse_policy};
+use sidetone::config::{Config, Http, Models, Store, parse_policy};
 use sidetone::runtime::appliance::Appliance;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::caller::{CallPlan, CallReport, place};
@@ -218,7 +219,12 @@ fn config(store: PathBuf, models: &Path) -> Config {
         },
         models: Models { folder: models.to_owned(), decide: None, watch: None },
         speaker: Speaker::default(),
-        keyword: Keyword { policy: PathBuf::new(), threshold: -3.9 },
+        keyword: Keyword {
+            policy: PathBuf::new(),
+            threshold: -3.9,
+            engine: Engine::Moonshine,
+            sherpa: None,
+        },
         rules: Rules::default(),
         store: Store { folder: store },
         http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },

@@ -1,7 +1,6 @@
 //! `sidetone eval keywords`: how many phrases are found, and how many that nobody said.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
@@ -9,9 +8,11 @@ use serde_json::json;
 use crate::audio::channel::Channel;
 use crate::cli::eval::setup::Progress;
 use crate::cli::{Outcome, Places, Refusal, println};
+use crate::config::keyword::Engine;
 use crate::config::{self, ConfigError};
 use crate::keyword::detections::{Detection, Operating, at, curve, safe_threshold, wilson};
 use crate::policy::rule::Policy;
+use crate::runtime::phrase_engine::{PhraseEngine, Purpose};
 use crate::runtime::phrase_list::PhraseList;
 use crate::runtime::spotting_run;
 use crate::runtime::trial_run::{self, LoadedNoises};
@@ -74,16 +75,20 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let ids: Vec<&str> = policy.phrases.iter().map(|phrase| phrase.id.as_str()).collect();
     let list = PhraseList::read(&arguments.list, &ids)?;
     let installed = arguments.places.installed(&config)?;
-    let spotter =
-        Arc::new(installed.spotter_for_evaluation(&policy, LEAST, !arguments.without_phones)?);
-    let mut model = installed.moonshine()?;
+    if arguments.without_phones && config.keyword.engine == Engine::Sherpa {
+        return Err(
+            "--without-phones is of the engine \"moonshine\", and the engine is \"sherpa\"".into(),
+        );
+    }
+    let purpose = Purpose::Evaluate { least: LEAST, phones: !arguments.without_phones };
+    let mut engine = PhraseEngine::load(&installed, &config.keyword, &policy, purpose)?;
     let talkers = arguments.babble.as_deref().map(trial_run::talkers).transpose()?;
     let noises = LoadedNoises { talkers: talkers.unwrap_or_default(), own: None };
     let mut documents = Vec::new();
     for &channel in &arguments.channel {
         let mut progress = Progress::new(channel.to_string(), list.recordings.len());
         let carried = (channel, &noises, arguments.seed);
-        let outcome = spotting_run::run(&list, carried, (&spotter, &mut model), |done| {
+        let outcome = spotting_run::run(&list, carried, (ids.len(), &mut engine), |done| {
             progress.show(done);
         })?;
         progress.finish();
@@ -97,16 +102,15 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
                 ids.len()
             );
         }
-        let own: Vec<f32> = policy
-            .phrases
-            .iter()
-            .map(|phrase| phrase.threshold_in_force(config.keyword.threshold))
-            .collect();
-        let systems = [
-            ("phones and decoder", &outcome.fused, own.clone()),
-            ("decoder alone", &outcome.decoder, vec![DECODER_ALONE; ids.len()]),
-            ("exact transcript", &outcome.exact, vec![0.0; ids.len()]),
-        ];
+        let own = own_thresholds(&engine, &policy, config.keyword.threshold);
+        let systems = match engine {
+            PhraseEngine::Moonshine { .. } => vec![
+                ("phones and decoder", &outcome.fused, own.clone()),
+                ("decoder alone", &outcome.decoder, vec![DECODER_ALONE; ids.len()]),
+                ("exact transcript", &outcome.exact, vec![0.0; ids.len()]),
+            ],
+            PhraseEngine::Sherpa(_) => vec![("sherpa", &outcome.fused, own.clone())],
+        };
         for (system, detections, thresholds) in systems {
             let configured = configured(detections, &thresholds);
             let halves = halves(detections);
@@ -127,6 +131,18 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         println!("{}", json!({ "phrases": ids, "rows": documents }));
     }
     Ok(Outcome::Done)
+}
+
+/// The score that each phrase needs, nats; of a probability that is 0 none is too low.
+fn own_thresholds(engine: &PhraseEngine, policy: &Policy, threshold: f32) -> Vec<f32> {
+    match engine {
+        PhraseEngine::Moonshine { .. } => {
+            policy.phrases.iter().map(|phrase| phrase.threshold_in_force(threshold)).collect()
+        }
+        PhraseEngine::Sherpa(engine) => {
+            engine.thresholds().iter().map(|probability| probability.ln().max(f32::MIN)).collect()
+        }
+    }
 }
 
 /// What a threshold for each phrase does; the first stands for all in the answer.
