@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::config::rtp::Rtp;
 use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
+use crate::policy::place::Place;
 use crate::policy::rule::{Policy, PolicyError};
 
 /// The whole of `sidetone.toml`.
@@ -184,12 +185,17 @@ impl Config {
 
 /// Understands the text of the policy `file`.
 pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
-    let policy: Policy = toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
+    let mut policy: Policy = toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
     policy.validate().map_err(|error| {
         let table = error.table(&policy).and_then(|(name, nth)| start_of(text, name, nth));
-        let place = table.map(|start| place(text, start)).unwrap_or_default();
+        let word = error.word().and_then(|word| start_of_word(text, word));
+        let place = table.or(word).map(|start| place(text, start)).unwrap_or_default();
         ConfigError::Policy { file: file.to_owned(), place, error: Box::new(error) }
     })?;
+    for (nth, phrase) in policy.phrases.iter_mut().enumerate() {
+        let line = start_of(text, "phrase", nth).map_or(0, |start| line_of(text, start));
+        phrase.place = Place { file: file.to_owned(), line };
+    }
     Ok(policy)
 }
 
@@ -199,11 +205,23 @@ fn start_of(text: &str, name: &str, nth: usize) -> Option<usize> {
     Some(document.get_ref().get(name)?.get_ref().as_array()?.get(nth)?.span().start)
 }
 
+/// Where the pronunciation of `word` begins.
+fn start_of_word(text: &str, word: &str) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let words = document.get_ref().get("pronunciations")?.get_ref().as_table()?;
+    words.keys().find(|key| key.get_ref() == word).map(|key| key.span().start)
+}
+
+/// Which line of `text` the byte `start` stands on, from 1.
+fn line_of(text: &str, start: usize) -> usize {
+    text.get(..start).unwrap_or(text).matches('\n').count() + 1
+}
+
 /// Which line of `text` the byte `start` stands on, and what it says.
 fn place(text: &str, start: usize) -> String {
-    let number = text.get(..start).unwrap_or(text).matches('\n').count();
-    let line = text.lines().nth(number).unwrap_or_default().trim();
-    format!(", line {} ({line})", number + 1)
+    let number = line_of(text, start);
+    let line = text.lines().nth(number - 1).unwrap_or_default().trim();
+    format!(", line {number} ({line})")
 }
 
 /// The parser's drawing of line and caret as one sentence.

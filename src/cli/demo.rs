@@ -4,7 +4,7 @@ pub mod script;
 pub mod table;
 pub mod timeline;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,9 @@ use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
 use crate::config::{Config, Http, Keyword, Models, Store};
 use crate::consent::consent::Consent;
+use crate::policy::place::Place;
 use crate::policy::rule::{Policy, WatchedPhrase};
+use crate::policy::sensitivity::Sensitivity;
 use crate::runtime::appliance::Appliance;
 use crate::runtime::audio_file::read_mono;
 use crate::runtime::caller::{CallPlan, CallReport, place};
@@ -211,6 +213,9 @@ fn config(store: PathBuf, models: &std::path::Path) -> Config {
 fn policy() -> Policy {
     let phrase = |(id, text): &(&str, &str)| WatchedPhrase {
         threshold: None,
+        expected_false_alarms_per_hour: None,
+        sensitivity: Sensitivity::Public,
+        place: Place::default(),
         id: (*id).to_owned(),
         text: (*text).to_owned(),
         parties: Vec::new(),
@@ -220,6 +225,7 @@ fn policy() -> Policy {
         version: "1".to_owned(),
         phrases: [script::SPOKEN, script::UNSPOKEN].iter().map(phrase).collect(),
         rules: Vec::new(),
+        pronunciations: BTreeMap::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `sidetone eval`: how good decisions are, on recordings whose truth is known.
 
 pub mod det;
+pub mod keyword_scores;
 pub mod keywords;
 pub mod setup;
 pub mod table;

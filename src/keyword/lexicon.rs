@@ -21,7 +21,38 @@ pub struct LexiconError {
     pub phone: String,
 }
 
+/// Why phones by hand are not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PhonesError {
+    /// Nothing is said.
+    #[error("it is empty")]
+    Empty,
+    /// A symbol of neither set.
+    #[error("{0:?} is none")]
+    Unknown(String),
+}
+
+/// The phones that `text` names one by one, as CMUdict (`AH0`) or IPA (`ʌ`) does.
+pub fn phones_named(text: &str) -> Result<Vec<PhoneId>, PhonesError> {
+    let mut phones = Vec::new();
+    for name in text.split_whitespace() {
+        match (from_arpabet(name), phone(name)) {
+            (Some(ids), _) => phones.extend_from_slice(ids),
+            (None, Some(id)) => phones.push(id),
+            (None, None) => return Err(PhonesError::Unknown(name.to_owned())),
+        }
+    }
+    if phones.is_empty() { Err(PhonesError::Empty) } else { Ok(phones) }
+}
+
 impl Lexicon {
+    /// The same, but `word` is said in `ways`, whatever was known of it.
+    #[must_use]
+    pub fn with(mut self, word: &str, ways: Vec<Vec<PhoneId>>) -> Self {
+        self.words.insert(word.to_owned(), ways);
+        self
+    }
+
     /// Reads what `phrases` need out of `text`.
     pub fn of_phrases(text: &str, phrases: &[Phrase]) -> Result<Self, LexiconError> {
         let words = phrases.iter().flat_map(Phrase::spoken_forms).flatten();
@@ -96,6 +127,15 @@ mod tests {
         assert_eq!(said(&lexicon, "risk's"), ["ɹɪsks"]);
         assert_eq!(said(&lexicon, "box's"), ["bɑksəz"]);
         assert_eq!(lexicon.pronunciations("bonnet"), None);
+    }
+
+    #[test]
+    fn a_word_by_hand_goes_before_the_dictionary() {
+        let wanted = ["risk".to_owned()].into();
+        let lexicon = Lexicon::parse(TEXT, &wanted).expect("a dictionary");
+        let by_hand = phones_named("R IY1 s k").expect("phones of both sets");
+        assert_eq!(said(&lexicon.with("risk", vec![by_hand]), "risk"), ["ɹisk"]);
+        assert_eq!(phones_named("R QQ"), Err(PhonesError::Unknown("QQ".to_owned())));
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod acoustic_model;
 pub mod detections;
 pub mod lexicon;
 pub mod locator;
+pub mod phone_distance;
 pub mod phone_search;
 pub mod phones;
 pub mod phrase;

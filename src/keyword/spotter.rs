@@ -114,6 +114,8 @@ pub struct Spotter {
     /// How each phrase is said; none where a word of it is not known.
     ways: Vec<Vec<Vec<PhoneId>>>,
     spellings: Vec<Spelling>,
+    /// Whether of phrases that would have been said at once only the best counts.
+    rivalry: bool,
 }
 
 /// A phrase that may have been said in a segment.
@@ -166,7 +168,7 @@ impl Spotter {
         let said = |phrase: &Phrase| pronunciations(phrase.spoken_forms(), lexicon);
         let ways = phrases.iter().map(said).collect();
         let thresholds = vec![settings.threshold; phrases.len()];
-        Self { tokenizer, phrases, thresholds, ways, spellings }
+        Self { tokenizer, phrases, thresholds, ways, spellings, rivalry: true }
     }
 
     /// The same with a threshold of their own for some phrases; see [`Settings::threshold`].
@@ -176,6 +178,24 @@ impl Spotter {
             *threshold = own.unwrap_or(*threshold);
         }
         self
+    }
+
+    /// The same, and each phrase as if it were the only one: two that would have been said at once both count.
+    #[must_use]
+    pub fn each_alone(mut self) -> Self {
+        self.rivalry = false;
+        self
+    }
+
+    /// Phones of the shortest way to say a phrase; `None` where a word of it is not known.
+    pub fn phones_of(&self, phrase: usize) -> Option<usize> {
+        self.ways.get(phrase)?.iter().map(Vec::len).min()
+    }
+
+    /// Tokens of the shortest spelling of a phrase.
+    pub fn tokens_of(&self, phrase: usize) -> usize {
+        let of = self.spellings.iter().filter(|spelling| spelling.phrase == phrase);
+        of.map(|spelling| spelling.tokens.len()).min().unwrap_or_default()
     }
 
     /// The phrases that [`Hit::phrase`] counts.
@@ -253,14 +273,15 @@ impl Spotter {
     /// of the other is no rival: "mocha" and "iced mocha".
     fn without_rivals(&self, hits: &[Hit]) -> Vec<Hit> {
         let beaten = |hit: &Hit| {
-            hits.iter().any(|other| {
-                let common = hit.end.min(other.end).saturating_sub(hit.start.max(other.start));
-                let shorter = (hit.end - hit.start).min(other.end - other.start);
-                other.score > hit.score
-                    && common.as_secs_f64() > RIVALS_SHARE * shorter.as_secs_f64()
-                    && !self.phrases[hit.phrase].is_part_of(&self.phrases[other.phrase])
-                    && !self.phrases[other.phrase].is_part_of(&self.phrases[hit.phrase])
-            })
+            self.rivalry
+                && hits.iter().any(|other| {
+                    let common = hit.end.min(other.end).saturating_sub(hit.start.max(other.start));
+                    let shorter = (hit.end - hit.start).min(other.end - other.start);
+                    other.score > hit.score
+                        && common.as_secs_f64() > RIVALS_SHARE * shorter.as_secs_f64()
+                        && !self.phrases[hit.phrase].is_part_of(&self.phrases[other.phrase])
+                        && !self.phrases[other.phrase].is_part_of(&self.phrases[hit.phrase])
+                })
         };
         hits.iter().filter(|hit| !beaten(hit)).cloned().collect()
     }

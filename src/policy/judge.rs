@@ -190,8 +190,10 @@ impl Judge {
                     from: time(phrase.start),
                     to: time(phrase.end),
                 });
+                let watched = &self.policy.phrases[phrase.phrase];
                 let finding = Finding::Keyword {
-                    phrase: self.policy.phrases[phrase.phrase].id.clone(),
+                    phrase: watched.id.clone(),
+                    sensitivity: watched.sensitivity,
                     start_s: seconds(phrase.start),
                     end_s: seconds(phrase.end),
                     score: rounded(f64::from(phrase.score), 100.0),

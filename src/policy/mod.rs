@@ -3,7 +3,9 @@
 pub mod evidence;
 pub mod judge;
 pub mod line;
+pub mod place;
 pub mod rule;
 pub mod rules;
 pub mod ruling;
+pub mod sensitivity;
 pub mod verdict;

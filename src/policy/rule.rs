@@ -1,14 +1,21 @@
 //! The policy file: which phrases are watched, on whose leg, and the rules about them.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
+use crate::keyword::lexicon::phones_named;
+use crate::policy::place::Place;
 use crate::policy::rules::check::{RulesError, check};
 use crate::policy::rules::definition::Rule;
+use crate::policy::sensitivity::Sensitivity;
 
 /// Longest phrase, in words: longer ones rarely fit one segment of 4 s.
 const MOST_WORDS: usize = 16;
 /// Most phrases of a policy: every one costs forced scoring on every segment.
 const MOST_PHRASES: usize = 200;
+/// Most false alarms an hour that somebody can want to expect: more is no watch.
+const MOST_FALSE_ALARMS: f64 = 100.0;
 
 /// Who a leg belongs to (`X-Sidetone-Party`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, serde::Serialize)]
@@ -64,6 +71,10 @@ pub struct Policy {
     /// What it means that they are, or are not, said.
     #[serde(default, rename = "rule")]
     pub rules: Vec<Rule>,
+    /// How words are said that no dictionary has, or that are said otherwise here: by word (lower case) the ways, each the
+    /// phones with spaces between, as CMUdict or IPA names them.
+    #[serde(default)]
+    pub pronunciations: BTreeMap<String, Vec<String>>,
 }
 
 /// One watched phrase.
@@ -76,9 +87,17 @@ pub struct WatchedPhrase {
     pub text: String,
     /// The score that it needs, nats; the configuration's where it says none.
     pub threshold: Option<f32>,
+    /// In place of a threshold: how often it may be found in an hour of one leg's speech in which nobody says it.
+    pub expected_false_alarms_per_hour: Option<f64>,
+    /// What class of data a hit is.
+    #[serde(default)]
+    pub sensitivity: Sensitivity,
     /// Whose legs are watched; all if empty.
     #[serde(default)]
     pub parties: Vec<Party>,
+    /// Where the policy's file has it.
+    #[serde(skip)]
+    pub place: Place,
 }
 
 /// What is wrong with a policy that is well-formed TOML.
@@ -99,6 +118,34 @@ pub enum PolicyError {
     /// A score is a mean log-probability and the half of another.
     #[error("the threshold of phrase {0:?} is not within -10 to 0")]
     Threshold(String),
+    /// The one is made of the other.
+    #[error("phrase {0:?} has a threshold and expected_false_alarms_per_hour: one of them decides")]
+    TwoThresholds(String),
+    /// A rate of false alarms that is none.
+    #[error(
+        "expected_false_alarms_per_hour of phrase {id:?} is to be above 0 and at most {MOST_FALSE_ALARMS}, found {found}"
+    )]
+    FalseAlarms {
+        /// Which phrase.
+        id: String,
+        /// What it wants, as it would be written.
+        found: String,
+    },
+    /// A pronunciation that cannot be looked for.
+    #[error(
+        "the pronunciation {way:?} of {word:?} is to name phones of CMUdict or IPA with spaces between: {wrong}"
+    )]
+    Pronunciation {
+        /// Of which word.
+        word: String,
+        /// What was given.
+        way: String,
+        /// What is wrong with it.
+        wrong: String,
+    },
+    /// A word that no phrase could hold.
+    #[error("pronunciations are of single words in lower case, found {0:?}")]
+    NoWord(String),
     /// More phrases than can be scored in time.
     #[error("{0} phrases are watched, at most {MOST_PHRASES} are possible")]
     TooMany(usize),
@@ -121,9 +168,19 @@ impl PolicyError {
             | Self::OddId(id)
             | Self::NoWords(id)
             | Self::TooLong(id)
+            | Self::TwoThresholds(id)
+            | Self::FalseAlarms { id, .. }
             | Self::Threshold(id) => last(id).map(|place| ("phrase", place)),
-            Self::TooMany(_) => None,
+            Self::TooMany(_) | Self::Pronunciation { .. } | Self::NoWord(_) => None,
             Self::Rules { place, .. } => Some(("rule", *place)),
+        }
+    }
+
+    /// The word whose pronunciation it is about.
+    pub fn word(&self) -> Option<&str> {
+        match self {
+            Self::Pronunciation { word, .. } | Self::NoWord(word) => Some(word),
+            _ => None,
         }
     }
 }
@@ -135,7 +192,10 @@ impl Policy {
             return Err(PolicyError::TooMany(self.phrases.len()));
         }
         let mut seen = std::collections::HashSet::new();
-        for WatchedPhrase { id, text, threshold, .. } in &self.phrases {
+        self.validate_pronunciations()?;
+        for phrase in &self.phrases {
+            let WatchedPhrase { id, text, threshold, .. } = phrase;
+            phrase.validate_rate()?;
             if threshold.is_some_and(|threshold| !(-10.0..=0.0).contains(&threshold)) {
                 return Err(PolicyError::Threshold(id.clone()));
             }
@@ -155,11 +215,47 @@ impl Policy {
         check(self).map_err(|(place, error)| PolicyError::Rules { place, error })
     }
 
+    /// What class of data it is that the phrase `id` was said.
+    pub fn sensitivity(&self, id: &str) -> Sensitivity {
+        let phrase = self.phrases.iter().find(|phrase| phrase.id == id);
+        phrase.map(|phrase| phrase.sensitivity).unwrap_or_default()
+    }
+
+    fn validate_pronunciations(&self) -> Result<(), PolicyError> {
+        for (word, ways) in &self.pronunciations {
+            let spoken = |c: char| c.is_lowercase() || c == '\'';
+            if word.is_empty() || !word.chars().all(spoken) {
+                return Err(PolicyError::NoWord(word.clone()));
+            }
+            for way in ways {
+                phones_named(way).map_err(|wrong| PolicyError::Pronunciation {
+                    word: word.clone(),
+                    way: way.clone(),
+                    wrong: wrong.to_string(),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether phrase number `phrase` is watched on legs of `party`; a mixed leg holds everybody.
     pub fn watches(&self, phrase: usize, party: Party) -> bool {
         self.phrases.get(phrase).is_some_and(|p| {
             p.parties.is_empty() || party == Party::Mixed || p.parties.contains(&party)
         })
+    }
+}
+
+impl WatchedPhrase {
+    fn validate_rate(&self) -> Result<(), PolicyError> {
+        let Some(rate) = self.expected_false_alarms_per_hour else { return Ok(()) };
+        if self.threshold.is_some() {
+            return Err(PolicyError::TwoThresholds(self.id.clone()));
+        }
+        if rate > 0.0 && rate <= MOST_FALSE_ALARMS {
+            return Ok(());
+        }
+        Err(PolicyError::FalseAlarms { id: self.id.clone(), found: rate.to_string() })
     }
 }
 
@@ -186,6 +282,41 @@ mod tests {
         let twice =
             "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='x'\n[[phrase]]\nid='a'\ntext='y'";
         assert_eq!(policy(twice).validate(), Err(PolicyError::SameId("a".to_owned())));
+        let with = |own: &str| policy(&format!("name='p'\nversion='1'\n{own}")).validate();
+        let phrase = "[[phrase]]\nid='a'\ntext='x'\n";
+        for (own, said) in [
+            ("expected_false_alarms_per_hour = 0.1", ""),
+            (
+                "expected_false_alarms_per_hour = 0.1\nthreshold = -2.0",
+                "phrase \"a\" has a threshold and expected_false_alarms_per_hour: one of them decides",
+            ),
+            (
+                "expected_false_alarms_per_hour = 0.0",
+                "expected_false_alarms_per_hour of phrase \"a\" is to be above 0 and at most 100, found 0",
+            ),
+            (
+                "expected_false_alarms_per_hour = nan",
+                "expected_false_alarms_per_hour of phrase \"a\" is to be above 0 and at most 100, found NaN",
+            ),
+        ] {
+            let found = with(&format!("{phrase}{own}"));
+            assert_eq!(found.map_err(|error| error.to_string()).err().unwrap_or_default(), said);
+        }
+        for (own, said) in [
+            ("x = ['EH1 K S', 'ɛ k s']", ""),
+            (
+                "x = ['EH K Q']",
+                "the pronunciation \"EH K Q\" of \"x\" is to name phones of CMUdict or IPA with spaces between: \"Q\" is none",
+            ),
+            (
+                "x = [' ']",
+                "the pronunciation \" \" of \"x\" is to name phones of CMUdict or IPA with spaces between: it is empty",
+            ),
+            ("X = ['EH1']", "pronunciations are of single words in lower case, found \"X\""),
+        ] {
+            let found = with(&format!("[pronunciations]\n{own}"));
+            assert_eq!(found.map_err(|error| error.to_string()).err().unwrap_or_default(), said);
+        }
         let silent = "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext=' - '";
         assert_eq!(policy(silent).validate(), Err(PolicyError::NoWords("a".to_owned())));
     }

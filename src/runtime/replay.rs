@@ -482,6 +482,7 @@ fn nothing_watched() -> Policy {
         version: "0".to_owned(),
         phrases: Vec::new(),
         rules: Vec::new(),
+        pronunciations: std::collections::BTreeMap::new(),
     }
 }
 

@@ -165,7 +165,7 @@ impl Shown {
                 let llr = llr.map(|llr| format!(", LLR {llr:+.1}")).unwrap_or_default();
                 (style, format!("{}{llr}", decision.as_str().to_uppercase()))
             }
-            Finding::Keyword { phrase, start_s, end_s, exact, score } => {
+            Finding::Keyword { phrase, start_s, end_s, exact, score, .. } => {
                 let how = if *exact { "exact".to_owned() } else { format!("score {score:.2}") };
                 (
                     color(AnsiColor::Cyan),

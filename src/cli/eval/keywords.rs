@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::audio::channel::Channel;
+use crate::cli::eval::keyword_scores::ScoreFile;
 use crate::cli::eval::setup::Progress;
 use crate::cli::{Outcome, Places, Refusal, println};
 use crate::config::{self, ConfigError};
@@ -19,8 +20,6 @@ use crate::runtime::trial_run::{self, LoadedNoises};
 const MARGIN: f32 = 0.3;
 /// Threshold of the decoder alone, nats: no false alarm in 1.7 h over 25 confusable phrases.
 const DECODER_ALONE: f32 = -1.5;
-/// Scores that are looked at.
-const LEAST: f32 = -6.0;
 /// False alarms an hour that the curve is told at.
 const RATES: [f64; 4] = [0.0, 0.5, 1.0, 5.0];
 
@@ -56,9 +55,18 @@ pub struct Arguments {
     /// Ask the decoder about every phrase in every segment, as if nothing were known of its phones.
     #[arg(long)]
     without_phones: bool,
+    /// Take each phrase as if it were the only one: of two that would have been said at once, both count.
+    #[arg(long)]
+    each_alone: bool,
+    /// Lowest score that is looked at, nats; the lower, the longer it takes.
+    #[arg(long, value_name = "NATS", default_value_t = -6.0, allow_negative_numbers = true)]
+    least: f32,
     /// A line for each phrase.
     #[arg(long)]
     by_phrase: bool,
+    /// Write every score into this file, as CSV: a line for each phrase and recording in which anything spoke for it.
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -73,7 +81,10 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let ids: Vec<&str> = policy.phrases.iter().map(|phrase| phrase.id.as_str()).collect();
     let list = PhraseList::read(&arguments.list, &ids)?;
     let installed = arguments.places.installed(&config)?;
-    let spotter = installed.spotter_for_evaluation(&policy, LEAST, !arguments.without_phones)?;
+    let spotter =
+        installed.spotter_for_evaluation(&policy, arguments.least, !arguments.without_phones)?;
+    let spotter = if arguments.each_alone { spotter.each_alone() } else { spotter };
+    let mut scores = arguments.scores.as_deref().map(ScoreFile::create).transpose()?;
     let mut model = installed.moonshine()?;
     let talkers = arguments.babble.as_deref().map(trial_run::talkers).transpose()?;
     let noises = LoadedNoises { talkers: talkers.unwrap_or_default(), own: None };
@@ -86,6 +97,9 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         })?;
         progress.finish();
         let hours = outcome.length.as_secs_f64() / 3600.0;
+        if let Some(file) = &mut scores {
+            file.write(&channel, &spotter, &ids, &outcome)?;
+        }
         if !arguments.json {
             println!(
                 "{channel}: {} recordings, {:.2} h, {:.2} h of speech, {} phrases",
