@@ -85,6 +85,20 @@ impl Lexicon {
         Ok(Self { words })
     }
 
+    /// The words of `phrase` that nobody knows how to say: of its first wording without digits, else those with digits.
+    pub fn missing(&self, phrase: &Phrase) -> Vec<String> {
+        match phrase.spoken_forms().first() {
+            Some(words) => {
+                let unknown = |word: &&String| self.pronunciations(word).is_none();
+                words.iter().filter(unknown).cloned().collect()
+            }
+            None => {
+                let digit = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
+                phrase.text().split(' ').filter(digit).map(str::to_owned).collect()
+            }
+        }
+    }
+
     /// How `word` (lower case) is said, if it is known. A possessive follows its noun.
     pub fn pronunciations(&self, word: &str) -> Option<Vec<Vec<PhoneId>>> {
         if let Some(ways) = self.words.get(word) {
@@ -136,6 +150,16 @@ mod tests {
         let by_hand = phones_named("R IY1 s k").expect("phones of both sets");
         assert_eq!(said(&lexicon.with("risk", vec![by_hand]), "risk"), ["ɹisk"]);
         assert_eq!(phones_named("R QQ"), Err(PhonesError::Unknown("QQ".to_owned())));
+    }
+
+    #[test]
+    fn what_nobody_can_say_of_a_phrase_is_named() {
+        let wanted = ["risk", "the"].map(str::to_owned).into();
+        let lexicon = Lexicon::parse(TEXT, &wanted).expect("a dictionary");
+        let missing = |text| lexicon.missing(&Phrase::new(text).expect("a phrase"));
+        assert_eq!(missing("the bonneted risk"), ["bonneted"]);
+        assert_eq!(missing("the 911 risk"), ["911"]);
+        assert_eq!(missing("the risk"), [""; 0]);
     }
 
     #[test]

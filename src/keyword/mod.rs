@@ -2,6 +2,7 @@
 
 pub mod acoustic_model;
 pub mod detections;
+pub mod false_alarms;
 pub mod lexicon;
 pub mod locator;
 pub mod phone_distance;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use crate::keyword::acoustic_model::{
     AcousticModel, FRAME, Query, SAMPLE_RATE, TokenId, log_normalizer,
 };
+use crate::keyword::false_alarms::Shape;
 use crate::keyword::lexicon::Lexicon;
 use crate::keyword::locator::{Locator, Place};
 use crate::keyword::phone_search::{PhoneSearch, Span};
@@ -187,9 +188,21 @@ impl Spotter {
         self
     }
 
-    /// Phones of the shortest way to say a phrase; `None` where a word of it is not known.
-    pub fn phones_of(&self, phrase: usize) -> Option<usize> {
-        self.ways.get(phrase)?.iter().map(Vec::len).min()
+    /// What a phrase is to its false alarms; `None` where nobody knows how to say a word of it.
+    pub fn shape_of(&self, phrase: usize) -> Option<Shape> {
+        let phones = self.ways.get(phrase)?.iter().map(Vec::len).min()?;
+        let digit = |spelling: &String| spelling.contains(|c: char| c.is_ascii_digit());
+        Some(Shape { phones, number: self.phrases[phrase].spellings().iter().any(digit) })
+    }
+
+    /// The ways to say a phrase, the usual one first; none where nobody knows how.
+    pub fn ways_of(&self, phrase: usize) -> &[Vec<PhoneId>] {
+        &self.ways[phrase]
+    }
+
+    /// The score that a phrase needs, nats.
+    pub fn threshold_of(&self, phrase: usize) -> f32 {
+        self.thresholds[phrase]
     }
 
     /// Tokens of the shortest spelling of a phrase.

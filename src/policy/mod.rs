@@ -3,6 +3,7 @@
 pub mod evidence;
 pub mod judge;
 pub mod line;
+pub mod phrase_check;
 pub mod place;
 pub mod rule;
 pub mod rules;

@@ -10,14 +10,13 @@ is said. `sidetone eval keywords --each-alone --scores` searches for them. `fit`
 the coefficients of src/keyword/false_alarms.rs, fitted on every second phrase and every second recording, and what they
 expect of the others beside what was counted there, with intervals of 95 %.
 
-The model: the scores that a phrase of n phones gets where it was not said come as a Poisson process. In an hour of speech
-
-    exp(a[class] + b[class] * (score + 4)) * phones-slope ...
-
-is spelt out in the docstring of `expected`. A phrase whose very words are in the transcript counts as said there.
+The model: in an hour of speech a phrase that nobody says gets exp(level - slope * (t + 5.5)) scores above t. The level is that of
+its kind: up to 6 phones, the same with a number in it (which the decoder, asked for "30", finds anywhere), 7 or 8 phones, and
+9, from where it falls with every phone. A phrase whose very words are in the transcript counts as said there.
 """
 
 import csv
+import json
 import math
 import random
 import sys
@@ -87,9 +86,110 @@ def phrases(dictionary, speech, out):
         writer.writerows([recording.resolve(), ""] for recording in sorted((speech / "cohort").glob("*.flac")))
 
 
+# --- the model -------------------------------------------------------------------------------------
+
+REFERENCE = -5.5
+MOST_PHONES = 14
+KINDS = ["short", "short, number", "7 or 8 phones", "9 to 11 phones", "12 phones and more"]
+
+
+def kind(phones, number):
+    if phones < 7:
+        return 1 if number else 0
+    return 2 if phones < 9 else 3 if phones < 12 else 4
+
+
+def covariates(phones, number):
+    """What the level is made of: four levels, and the phones from nine on."""
+    level = np.zeros(5)
+    level[min(kind(phones, number), 3)] = 1
+    if phones >= 9:
+        level[4] = -(min(phones, MOST_PHONES) - 9)
+    return level
+
+
+def load(out):
+    """Scores by phrase and recording, the phones of every phrase, and hours of speech."""
+    from language import ONES, TENS, phrase_labels
+
+    shapes, scores, hours = {}, [], None
+    for policy in sorted(out.glob("random-?.toml")):
+        document = json.loads((out / f"{policy.stem}.json").read_text())
+        hours = document["rows"][0]["speech_hours"]
+        for phrase in document["phrases"]:
+            words = phrase.split("-")
+            phones = min(map(len, phrase_labels(" ".join(words))))
+            shapes[phrase] = (phones, any(w in ONES or w in TENS for w in words))
+        with open(out / f"{policy.stem}.scores.csv") as file:
+            scores += [
+                (row["phrase"], int(row["recording"]), float(row["score"]))
+                for row in csv.DictReader(file)
+                if row["exact"] == "false"
+            ]
+    return shapes, scores, hours
+
+
+def fitted(shapes, scores, hours):
+    """Levels, the fall per phone and per nat, by maximum likelihood (iterated weighted least squares)."""
+    above = [(phrase, score) for phrase, _, score in scores if score > REFERENCE]
+    counts = {phrase: 0 for phrase in shapes}
+    for phrase, _ in above:
+        counts[phrase] += 1
+    x = np.array([covariates(*shape) for shape in shapes.values()])
+    y = np.array(list(counts.values()), dtype=float)
+    w = np.full(5, -1.0)
+    for _ in range(200):
+        mean = np.exp(np.clip(x @ w, -20, 10)) * hours
+        # Half a phone of prior: the fall per phone is not to run away where nothing was counted.
+        step = np.linalg.solve(x.T @ (mean[:, None] * x) + 1e-3 * np.eye(5), x.T @ (y - mean) - 1e-3 * w)
+        w += np.clip(step, -1, 1)
+    slope = len(above) / sum(score - REFERENCE for _, score in above)
+    return w, slope
+
+
+def interval(count):
+    """95 % of a Poisson mean (Garwood)."""
+    from scipy.stats import chi2
+
+    return (chi2.ppf(0.025, 2 * count) / 2 if count else 0.0, chi2.ppf(0.975, 2 * count + 2) / 2)
+
+
+def calibration(shapes, scores, hours, w, slope):
+    """Expected beside counted, by kind and threshold."""
+    for n, name in enumerate(KINDS):
+        of = {phrase: shape for phrase, shape in shapes.items() if kind(*shape) == n}
+        print(f"  {name}: {len(of)} phrases, {len(of) * hours:.1f} h")
+        for threshold in (-5.5, -5.0, -4.5, -3.9, -3.0, -2.0):
+            mean = sum(math.exp(covariates(*shape) @ w - slope * (threshold - REFERENCE)) for shape in of.values())
+            hits = [phrase for phrase, _, score in scores if phrase in of and score > threshold]
+            low, high = interval(len(hits))
+            most = max((hits.count(phrase) for phrase in set(hits)), default=0)
+            print(f"    {threshold}: expected {mean * hours:.2f}, counted {len(hits)} [{low:.1f} {high:.1f}], {most} of one phrase")
+
+
+def fit(out):
+    shapes, scores, hours = load(out)
+    phrases = sorted(shapes)
+    random.Random(3).shuffle(phrases)
+
+    def part(odd):
+        of = {phrase: shapes[phrase] for phrase in phrases[odd::2]}
+        return of, [s for s in scores if s[0] in of and s[1] % 2 == odd], hours / 2
+
+    for name, data in (("one half", part(0)), ("the other", part(1)), ("all", (shapes, scores, hours))):
+        w, slope = fitted(*data)
+        print(f"{name}: levels {np.round(w[:4], 2)}, per phone {w[4]:.2f}, per nat {slope:.2f}")
+    print("fitted on one half, and on the other half:")
+    calibration(*part(1), *fitted(*part(0)))
+    print("fitted on all, and on all:")
+    calibration(shapes, scores, hours, *fitted(shapes, scores, hours))
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["phrases", dictionary, speech, out]:
             phrases(Path(dictionary), Path(speech), Path(out))
+        case ["fit", out]:
+            fit(Path(out))
         case _:
             sys.exit(__doc__)

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::audio::channel::Channel;
 use crate::cli::Refusal;
-use crate::keyword::spotter::Spotter;
 use crate::runtime::spotting_run::Outcome;
 
 /// A CSV file of scores, a line for each phrase and recording in which anything spoke for the phrase.
@@ -25,10 +24,6 @@ struct Line<'a> {
     recording: usize,
     phrase: &'a str,
     said: bool,
-    /// Of the shortest way to say it; none where a word is not known.
-    phones: Option<usize>,
-    /// Of the shortest spelling.
-    tokens: usize,
     /// The best of the recording, nats, and the decoder's part of it.
     score: f32,
     decoder: Option<f32>,
@@ -44,11 +39,10 @@ impl ScoreFile {
         Ok(Self { file: file.to_owned(), writer })
     }
 
-    /// Appends what a channel came to; `ids` are the phrases of `spotter`.
+    /// Appends what a channel came to; `ids` are the phrases.
     pub fn write(
         &mut self,
         channel: &Channel,
-        spotter: &Spotter,
         ids: &[&str],
         outcome: &Outcome,
     ) -> Result<(), Refusal> {
@@ -61,8 +55,6 @@ impl ScoreFile {
                 recording: fused.recording,
                 phrase: ids[fused.phrase],
                 said: fused.said,
-                phones: spotter.phones_of(fused.phrase),
-                tokens: spotter.tokens_of(fused.phrase),
                 score,
                 decoder: decoder.score,
                 exact: exact.score.is_some(),
