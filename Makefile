@@ -20,7 +20,7 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo test bench quality speaker-eval keyword-eval calibration load fuzz lint models build build-packages test-packages help
+.PHONY: demo test bench quality speaker-eval keyword-eval false-alarms calibration load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
@@ -29,6 +29,7 @@ help:
 	@echo 'make quality what loss and jitter cost: speaker score, phrases found, spectrum (some minutes)'
 	@echo 'make speaker-eval how good the speaker decision is, beside plain Resemblyzer, and what a call costs (half an hour)'
 	@echo 'make keyword-eval how many phrases are found, and how many that nobody said (ten minutes)'
+	@echo 'make false-alarms fit anew what a threshold costs in false alarms (fifteen minutes)'
 	@echo 'make calibration fit the calibration of the speaker decision anew (CALIBRATION_EVERY=5: on one reader of five)'
 	@echo 'make load    SIPp: 200 calls a second for a minute (LOAD_RATE=200 LOAD_SECONDS=60)'
 	@echo 'make fuzz    ten minutes of chance for each reader of bytes from the network (FUZZ_SECONDS=600)'
@@ -60,6 +61,9 @@ speaker-eval: build models
 
 keyword-eval: build models
 	tests/keyword/evaluate
+
+false-alarms: build models
+	tests/keyword/false-alarms
 
 calibration: build models
 	models/training/calibrate

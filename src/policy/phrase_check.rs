@@ -150,7 +150,7 @@ impl fmt::Display for Fault {
             Self::Confusable { other: (id, line), distance } => write!(
                 f,
                 "sounds like phrase {id:?} of line {line} ({distance:.2} per phone), and one may be told for the other: give \
-                 one of them a word that the other has not, or both the threshold -3.0"
+                 one of them a word that the other has not, or both a higher threshold"
             ),
             Self::Part { of: (id, line) } => write!(
                 f,

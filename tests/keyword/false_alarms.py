@@ -33,7 +33,8 @@ SHORT = 40
 PER_POLICY = 150
 
 
-def generate(dictionary, count, seed):
+def generate(dictionary, seed):
+    """Random phrases, each with the phones of the dictionary's usual ways to say its words."""
     from language import carriers, words
 
     said = {}
@@ -68,7 +69,7 @@ def generate(dictionary, count, seed):
 def phrases(dictionary, speech, out):
     out.mkdir(parents=True, exist_ok=True)
     rng = random.Random(2)
-    every = generate(dictionary, sum(WORDS.values()), 1)
+    every = generate(dictionary, 1)
     short = [p for p, phones in every.items() if phones < SHORT_PHONES]
     long = [p for p, phones in every.items() if phones >= SHORT_PHONES]
     rng.shuffle(short)
@@ -140,7 +141,7 @@ def fitted(shapes, scores, hours):
     w = np.full(5, -1.0)
     for _ in range(200):
         mean = np.exp(np.clip(x @ w, -20, 10)) * hours
-        # Half a phone of prior: the fall per phone is not to run away where nothing was counted.
+        # A faint prior: the fall per phone is not to run away where nothing was counted.
         step = np.linalg.solve(x.T @ (mean[:, None] * x) + 1e-3 * np.eye(5), x.T @ (y - mean) - 1e-3 * w)
         w += np.clip(step, -1, 1)
     slope = len(above) / sum(score - REFERENCE for _, score in above)
