@@ -17,6 +17,7 @@ use crate::config::rtp::Rtp;
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
+use crate::policy::place::Place;
 use crate::policy::rule::{Policy, PolicyError};
 
 /// The whole of `sidetone.toml`.
@@ -179,35 +180,52 @@ impl Config {
 
 /// Understands the text of the policy `file`.
 pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
-    let policy: Policy = toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
+    let mut policy: Policy = toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
     policy.validate().map_err(|error| {
-        let table = error.table(&policy);
-        let place = table.map(|(name, nth)| place_of(text, name, Some(nth))).unwrap_or_default();
+        let table = error.table(&policy).and_then(|(name, nth)| start_of(text, name, Some(nth)));
+        let word = error.word().and_then(|word| start_of_word(text, word));
+        let place = table.or(word).map(|start| place(text, start)).unwrap_or_default();
         ConfigError::Policy { file: file.to_owned(), place, error: Box::new(error) }
     })?;
+    for (nth, phrase) in policy.phrases.iter_mut().enumerate() {
+        let line = start_of(text, "phrase", Some(nth)).map_or(0, |start| line_of(text, start));
+        phrase.place = Place { file: file.to_owned(), line };
+    }
     Ok(policy)
 }
 
 /// Where the key `name` stands in `text`, or the `nth` table of the array `name`: `, line 4 ([[rule]])`; nothing
 /// where there is none.
 pub fn place_of(text: &str, name: &str, nth: Option<usize>) -> String {
-    let start = || {
-        let document = toml::de::DeTable::parse(text).ok()?;
-        let value = document.get_ref().get(name)?;
-        let span = match nth {
-            Some(nth) => value.get_ref().as_array()?.get(nth)?.span(),
-            None => value.span(),
-        };
-        Some(place(text, span.start))
-    };
-    start().unwrap_or_default()
+    start_of(text, name, nth).map(|start| place(text, start)).unwrap_or_default()
+}
+
+fn start_of(text: &str, name: &str, nth: Option<usize>) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let value = document.get_ref().get(name)?;
+    Some(match nth {
+        Some(nth) => value.get_ref().as_array()?.get(nth)?.span().start,
+        None => value.span().start,
+    })
+}
+
+/// Where the pronunciation of `word` begins.
+fn start_of_word(text: &str, word: &str) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let words = document.get_ref().get("pronunciations")?.get_ref().as_table()?;
+    words.keys().find(|key| key.get_ref() == word).map(|key| key.span().start)
+}
+
+/// Which line of `text` the byte `start` stands on, from 1.
+fn line_of(text: &str, start: usize) -> usize {
+    text.get(..start).unwrap_or(text).matches('\n').count() + 1
 }
 
 /// Which line of `text` the byte `start` stands on, and what it says.
 fn place(text: &str, start: usize) -> String {
-    let number = text.get(..start).unwrap_or(text).matches('\n').count();
-    let line = text.lines().nth(number).unwrap_or_default().trim();
-    format!(", line {} ({line})", number + 1)
+    let number = line_of(text, start);
+    let line = text.lines().nth(number - 1).unwrap_or_default().trim();
+    format!(", line {number} ({line})")
 }
 
 /// The parser's drawing of line and caret as one sentence.

@@ -32,6 +32,8 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["voiceprint", "export"], Some("sidetone voiceprint export --subject")),
     (&["voiceprint", "revert"], Some("sidetone voiceprint revert --subject")),
     (&["voiceprint", "migrate"], Some("sidetone voiceprint migrate --to")),
+    (&["keywords"], None),
+    (&["keywords", "check"], Some("sidetone keywords check --policy policy.toml --background")),
     (&["eval"], None),
     (&["eval", "speaker"], Some("sidetone eval speaker --trials trials.csv")),
     (&["calibrate"], Some("sidetone calibrate --trials calls.csv")),
@@ -387,4 +389,123 @@ fn linked(from: &Path, to: &Path) {
             symlink(file, link).expect("a writable folder");
         }
     }
+}
+
+#[test]
+fn a_policy_that_contradicts_itself_about_false_alarms_is_refused_with_its_line() {
+    let site = site();
+    let policy = |own: &str| {
+        let head = "name = \"p\"\nversion = \"1\"\n[[phrase]]\nid = \"risk\"\ntext = \"at risk\"\n";
+        site.write("policy.toml", format!("{head}{own}"));
+        refusal(&site.run(&["check"]))
+    };
+    assert_eq!(
+        policy("threshold = -3.0\nexpected_false_alarms_per_hour = 0.1"),
+        "policy.toml, line 3 ([[phrase]]): phrase \"risk\" has a threshold and \
+         expected_false_alarms_per_hour: one of them decides"
+    );
+    let said = policy("sensitivity = \"secret\"");
+    assert!(
+        said.starts_with(
+            "policy.toml, line 6 (sensitivity = \"secret\"): unknown variant `secret`"
+        ),
+        "{said}"
+    );
+    assert_eq!(
+        policy("[pronunciations]\nrisk = [\"R IH1 Q\"]"),
+        "policy.toml, line 7 (risk = [\"R IH1 Q\"]): the pronunciation \"R IH1 Q\" of \"risk\" is to name phones of \
+         CMUdict or IPA with spaces between: \"Q\" is none"
+    );
+}
+
+#[test]
+fn phrases_are_checked_before_anybody_watches_for_them() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    let phrase = |id: &str, text: &str, own: &str| {
+        format!("[[phrase]]\nid = \"{id}\"\ntext = \"{text}\"\n{own}\n")
+    };
+    let write = |phrases: &[String]| {
+        let head = "name = \"p\"\nversion = \"2\"\n";
+        site.write("own.toml", format!("{head}{}", phrases.concat()));
+    };
+    let check = |more: &[&str]| {
+        let arguments = [&["keywords", "check", "--policy", "own.toml"], more].concat();
+        site.command(&arguments).output().expect("it runs")
+    };
+
+    write(&[
+        phrase("risk", "your capital is at risk", ""),
+        phrase("rare", "seldom said yet expected", "expected_false_alarms_per_hour = 0.01"),
+    ]);
+    let good = check(&[]);
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let text = String::from_utf8(good.stdout).expect("UTF-8");
+    assert!(text.ends_with("good: nothing to warn of\n"), "{text}");
+
+    write(&[
+        phrase("risk", "your capital is at risk", "sensitivity = \"personal\""),
+        phrase("thirty", "thirty", ""),
+        phrase("odd", "zzyzxqua", ""),
+        phrase("part", "capital is at risk", ""),
+        phrase("double", "double shot", ""),
+        phrase("triple", "triple shot", ""),
+        "[pronunciations]\nshot = [\"SH AA1 T\", \"ʃ ɔ t\"]\n".to_owned(),
+    ]);
+    let warned = check(&["--json"]);
+    assert_eq!(warned.status.code(), Some(1), "{warned:?}");
+    let document: serde_json::Value = serde_json::from_slice(&warned.stdout).expect("JSON");
+    let kinds = |id: &str| -> Vec<String> {
+        let all = document["warnings"].as_array().expect("a list").iter();
+        let of = all.filter(|warning| warning["phrase"] == id);
+        of.map(|warning| warning["kind"].as_str().expect("a word").to_owned()).collect()
+    };
+    assert_eq!(kinds("risk"), [""; 0]);
+    assert_eq!(kinds("odd"), ["unpronounced"]);
+    assert_eq!(kinds("part"), ["part"]);
+    assert!(kinds("thirty").contains(&"short".to_owned()));
+    assert!(kinds("triple").contains(&"confusable".to_owned()));
+    assert!(!kinds("double").contains(&"confusable".to_owned()), "once is enough");
+    let phrases = &document["phrases"];
+    assert_eq!(phrases[0]["sensitivity"], "personal");
+    assert_eq!(phrases[2]["missing"], serde_json::json!(["zzyzxqua"]));
+    assert_eq!(phrases[4]["by_hand"], serde_json::json!(["shot"]));
+    let odd =
+        document["warnings"].as_array().expect("a list").iter().find(|w| w["phrase"] == "odd");
+    let message = odd.expect("a warning")["message"].as_str().expect("a sentence");
+    assert!(
+        message.starts_with("own.toml, line 11: phrase \"odd\" cannot be looked for"),
+        "{message}"
+    );
+
+    write(&[phrase("thirty", "thirty", "expected_false_alarms_per_hour = 0.1")]);
+    let said = refusal(&check(&[]));
+    assert!(
+        said.starts_with("own.toml, line 3: phrase \"thirty\": with 4 phones it cannot have as few as 0.1 false alarms"),
+        "{said}"
+    );
+    fs::create_dir(site.path("empty")).expect("a folder");
+    let said = refusal(&check(&["--background", "empty"]));
+    assert_eq!(said, "empty holds no recording: none ends with .wav, .flac, .ogg");
+}
+
+#[test]
+fn a_background_tells_how_often_a_phrase_is_found() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    let phrase = "[[phrase]]\nid = \"best\"\ntext = \"it was the best of times\"\n";
+    site.write("own.toml", format!("name = \"p\"\nversion = \"2\"\n{phrase}"));
+    let background = store.join("recordings");
+    let found = site
+        .command(&["keywords", "check", "--policy", "own.toml", "--json", "--background"])
+        .arg(&background)
+        .output()
+        .expect("it runs");
+    let document: serde_json::Value = serde_json::from_slice(&found.stdout).expect("JSON");
+    let counted = &document["phrases"][0]["background"];
+    // Dickens says it once, and nobody else does.
+    assert_eq!(counted["found"], 1, "{document}");
+    assert!(counted["per_hour_interval"][1].as_f64() > counted["per_hour"].as_f64());
+    assert_eq!(document["warnings"][0]["kind"], "background", "{document}");
+    assert_eq!(found.status.code(), Some(1));
 }

@@ -314,7 +314,7 @@ fn a_verdict_reads_like_this() {
             "since_s":4.34,"net_speech_s":4.0,"coverage":0.988,
             "model":"wespeaker-resnet34@0123456789ab","policy":"sales@3"}"#,
         r#"{"version":1,"sequence":2,"conversation":"k7","party":"caller","kind":"keyword",
-            "phrase":"capital-at-risk","start_s":8.02,"end_s":9.23,"score":-0.46,"exact":false,
+            "phrase":"capital-at-risk","sensitivity":"public","start_s":8.02,"end_s":9.23,"score":-0.46,"exact":false,
             "since":"2026-11-23T10:00:08.02Z","since_s":8.02,"net_speech_s":9.0,"coverage":1.0,
             "model":"moonshine-tiny-en@ba9876543210","policy":"sales@3"}"#,
         r#"{"version":1,"sequence":1,"conversation":"k8","party":"mixed","kind":"speaker",

@@ -4,7 +4,7 @@ pub mod script;
 pub mod table;
 pub mod timeline;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -28,7 +28,9 @@ use crate::config::speaker::Speaker;
 use crate::config::{Config, Http, Models, Store};
 use crate::consent::consent::Consent;
 use crate::keyword::language::Language;
+use crate::policy::place::Place;
 use crate::policy::rule::{Policy, WatchedPhrase};
+use crate::policy::sensitivity::Sensitivity;
 use crate::policy::signal::{PhraseSignal, UsualSignal};
 use crate::runtime::appliance::Appliance;
 use crate::runtime::audio_file::read_mono;
@@ -223,6 +225,9 @@ fn policy() -> Policy {
         language: Language::default(),
         pronunciations: Vec::new(),
         threshold: None,
+        expected_false_alarms_per_hour: None,
+        sensitivity: Sensitivity::Public,
+        place: Place::default(),
         id: (*id).to_owned(),
         text: (*text).to_owned(),
         parties: Vec::new(),
@@ -235,6 +240,7 @@ fn policy() -> Policy {
         phrases: [script::SPOKEN, script::UNSPOKEN].iter().map(phrase).collect(),
         rules: Vec::new(),
         pauses: Vec::new(),
+        pronunciations: BTreeMap::new(),
     }
 }
 

@@ -1,7 +1,10 @@
 //! `sidetone eval`: how good decisions are, on recordings whose truth is known.
 
 pub mod det;
+pub mod keyword_report;
+pub mod keyword_scores;
 pub mod keywords;
+pub mod plot;
 pub mod setup;
 pub mod table;
 
@@ -128,7 +131,7 @@ fn speaker(arguments: &Arguments) -> Result<Outcome, Refusal> {
         curves.push((name.clone(), curve(&trials(&|_, _| true)?)));
     }
     if let Some(file) = &arguments.svg {
-        std::fs::write(file, det::svg(&curves))
+        std::fs::write(file, det::plot(&curves).svg())
             .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     let enrolled = bench.prints.iter().filter(|print| print.is_ok()).count();
@@ -163,7 +166,7 @@ fn speaker(arguments: &Arguments) -> Result<Outcome, Refusal> {
         println!("  {refused}");
     }
     println!();
-    det::text(&curves).lines().for_each(|line| println!("{line}"));
+    det::plot(&curves).text().lines().for_each(|line| println!("{line}"));
     Ok(table::outcome(&rows))
 }
 

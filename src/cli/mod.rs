@@ -9,6 +9,7 @@ pub mod check;
 pub mod demo;
 pub mod enroll;
 pub mod eval;
+pub mod keywords;
 pub mod models;
 pub mod serve;
 pub mod voiceprint;
@@ -63,6 +64,9 @@ enum Command {
     /// List, show, erase, export, revert and migrate what is kept of voices.
     #[command(subcommand)]
     Voiceprint(voiceprint::Command),
+    /// Tell what phrases are worth before they are watched.
+    #[command(subcommand)]
+    Keywords(keywords::Command),
     /// Measure how good decisions are on recordings whose truth is known.
     #[command(subcommand)]
     Eval(eval::Command),
@@ -146,6 +150,7 @@ pub fn run() -> ExitCode {
         Command::Audit(arguments) => audit::run(&arguments),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Voiceprint(command) => voiceprint::run(&command),
+        Command::Keywords(command) => keywords::run(&command),
         Command::Eval(command) => eval::run(&command),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Models(command) => models::run(&command),

@@ -61,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
                     return Ok(Outcome::Problem);
                 }
                 observation = observations.recv() => match observation {
-                    Ok(Observation::Verdict { verdict, .. }) => print_line(&verdict.to_json()),
+                    Ok(Observation::Verdict { verdict, .. }) => print_line(&verdict.for_log().to_json()),
                     Ok(_) => {}
                     Err(RecvError::Lagged(n)) => warn!(n, "standard output is too slow: observations lost"),
                     Err(RecvError::Closed) => break,
@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         let left = appliance.stop().await;
         while let Ok(observation) = observations.try_recv() {
             if let Observation::Verdict { verdict, .. } = observation {
-                print_line(&verdict.to_json());
+                print_line(&verdict.for_log().to_json());
             }
         }
         info!(calls_ended = left, "stopped");
@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     })
 }
 
-/// A reader of our standard output that went away must not end calls.
+/// A service manager keeps it as a log. A reader of our standard output that went away must not end calls.
 fn print_line(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -86,6 +86,32 @@ pub fn wilson(share: f64, n: usize) -> (f64, f64) {
     (((centre - spread) / whole).max(0.0), ((centre + spread) / whole).min(1.0))
 }
 
+/// 95 % interval of the mean of a Poisson count (Garwood 1936).
+pub fn poisson(count: usize) -> (f64, f64) {
+    const TAIL: f64 = 0.025;
+    // Both ends lie where the tail of the distribution has 2.5 %; the tail falls with the mean, so halving finds them.
+    let mean_at = |upto: usize, share: f64| {
+        let (mut low, mut high) = (0.0, 20.0 + 3.0 * upto as f64);
+        for _ in 0..60 {
+            let middle = f64::midpoint(low, high);
+            if at_most(upto, middle) > share { low = middle } else { high = middle }
+        }
+        low
+    };
+    (count.checked_sub(1).map_or(0.0, |fewer| mean_at(fewer, 1.0 - TAIL)), mean_at(count, TAIL))
+}
+
+/// Probability of at most `count` where `mean` are expected.
+fn at_most(count: usize, mean: f64) -> f64 {
+    let logs = (0..=count).scan(-mean, |log, n| {
+        if n > 0 {
+            *log += mean.ln() - (n as f64).ln();
+        }
+        Some(log.exp())
+    });
+    logs.sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +157,18 @@ mod tests {
         assert!((low - 0.2366).abs() < 1e-3 && (high - 0.7634).abs() < 1e-3, "{low} {high}");
         assert_eq!(wilson(1.0, 100).1, 1.0);
         assert_eq!(wilson(0.0, 0), (0.0, 1.0));
+    }
+
+    #[test]
+    fn a_count_has_the_interval_of_the_tables() {
+        for (count, low, high) in
+            [(0, 0.0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.390), (100, 81.36, 121.63)]
+        {
+            let found = poisson(count);
+            assert!(
+                (found.0 - low).abs() < 0.01 && (found.1 - high).abs() < 0.01,
+                "{count}: {found:?}"
+            );
+        }
     }
 }

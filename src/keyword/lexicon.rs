@@ -21,7 +21,38 @@ pub struct LexiconError {
     pub phone: String,
 }
 
+/// Why phones by hand are not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PhonesError {
+    /// Nothing is said.
+    #[error("it is empty")]
+    Empty,
+    /// A symbol of neither set.
+    #[error("{0:?} is none")]
+    Unknown(String),
+}
+
+/// The phones that `text` names one by one, as CMUdict (`AH0`) or IPA (`ʌ`) does.
+pub fn phones_named(text: &str) -> Result<Vec<PhoneId>, PhonesError> {
+    let mut phones = Vec::new();
+    for name in text.split_whitespace() {
+        match (from_arpabet(name), phone(name)) {
+            (Some(ids), _) => phones.extend_from_slice(ids),
+            (None, Some(id)) => phones.push(id),
+            (None, None) => return Err(PhonesError::Unknown(name.to_owned())),
+        }
+    }
+    if phones.is_empty() { Err(PhonesError::Empty) } else { Ok(phones) }
+}
+
 impl Lexicon {
+    /// The same, but `word` is said in `ways`, whatever was known of it.
+    #[must_use]
+    pub fn with(mut self, word: &str, ways: Vec<Vec<PhoneId>>) -> Self {
+        self.words.insert(word.to_owned(), ways);
+        self
+    }
+
     /// Reads what `phrases` need out of `text`.
     pub fn of_phrases(text: &str, phrases: &[Phrase]) -> Result<Self, LexiconError> {
         let words = phrases.iter().flat_map(Phrase::spoken_forms).flatten();
@@ -52,6 +83,20 @@ impl Lexicon {
             }
         }
         Ok(Self { words })
+    }
+
+    /// The words of `phrase` that nobody knows how to say: of its first wording without digits, else those with digits.
+    pub fn missing(&self, phrase: &Phrase) -> Vec<String> {
+        match phrase.spoken_forms().first() {
+            Some(words) => {
+                let unknown = |word: &&String| self.pronunciations(word).is_none();
+                words.iter().filter(unknown).cloned().collect()
+            }
+            None => {
+                let digit = |word: &&str| word.contains(|c: char| c.is_ascii_digit());
+                phrase.text().split(' ').filter(digit).map(str::to_owned).collect()
+            }
+        }
     }
 
     /// How `word` (lower case) is said, if it is known. A possessive follows its noun.
@@ -96,6 +141,25 @@ mod tests {
         assert_eq!(said(&lexicon, "risk's"), ["ɹɪsks"]);
         assert_eq!(said(&lexicon, "box's"), ["bɑksəz"]);
         assert_eq!(lexicon.pronunciations("bonnet"), None);
+    }
+
+    #[test]
+    fn a_word_by_hand_goes_before_the_dictionary() {
+        let wanted = ["risk".to_owned()].into();
+        let lexicon = Lexicon::parse(TEXT, &wanted).expect("a dictionary");
+        let by_hand = phones_named("R IY1 s k").expect("phones of both sets");
+        assert_eq!(said(&lexicon.with("risk", vec![by_hand]), "risk"), ["ɹisk"]);
+        assert_eq!(phones_named("R QQ"), Err(PhonesError::Unknown("QQ".to_owned())));
+    }
+
+    #[test]
+    fn what_nobody_can_say_of_a_phrase_is_named() {
+        let wanted = ["risk", "the"].map(str::to_owned).into();
+        let lexicon = Lexicon::parse(TEXT, &wanted).expect("a dictionary");
+        let missing = |text| lexicon.missing(&Phrase::new(text).expect("a phrase"));
+        assert_eq!(missing("the bonneted risk"), ["bonneted"]);
+        assert_eq!(missing("the 911 risk"), ["911"]);
+        assert_eq!(missing("the risk"), [""; 0]);
     }
 
     #[test]

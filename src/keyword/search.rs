@@ -196,7 +196,7 @@ impl Search {
     /// What the decoder must say of a candidate at least, nats per token.
     fn least(&self, candidate: usize) -> f32 {
         let candidate = &self.candidates[candidate];
-        self.spotter.threshold(candidate.phrase) - candidate.phones()
+        self.spotter.threshold_of(candidate.phrase) - candidate.phones()
     }
 
     /// `sum` is the log-probability of all tokens of the question's spelling.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::keyword::acoustic_model::{AcousticModel, SAMPLE_RATE, TokenId};
 use crate::keyword::digit_search::{DigitRun, DigitSearch, digits_by_phones};
+use crate::keyword::false_alarms::Shape;
 use crate::keyword::language::Language;
 use crate::keyword::lexicon::Lexicon;
 use crate::keyword::phone_decision::PhoneDecision;
@@ -126,6 +127,8 @@ pub struct Spotter {
     digits: Vec<DigitSearch>,
     /// Phrases that the decoder is not asked about.
     decisions: Vec<PhoneDecision>,
+    /// Whether of phrases that would have been said at once only the best counts.
+    rivalry: bool,
 }
 
 /// A phrase that may have been said in a segment.
@@ -172,8 +175,8 @@ impl Spotter {
         let said = |phrase: &Phrase| pronunciations(phrase.spoken_forms(), lexicon);
         let ways = phrases.iter().map(said).collect();
         let thresholds = vec![settings.threshold; phrases.len()];
-        let (digits, decisions) = (Vec::new(), Vec::new());
-        Self { tokenizer, phrases, thresholds, ways, spellings, digits, decisions }
+        let (digits, decisions, rivalry) = (Vec::new(), Vec::new(), true);
+        Self { tokenizer, phrases, thresholds, ways, spellings, digits, decisions, rivalry }
     }
 
     /// The same, and digits in a row are looked for, in these languages.
@@ -211,14 +214,39 @@ impl Spotter {
         self
     }
 
+    /// The same, and each phrase as if it were the only one: two that would have been said at once both count.
+    #[must_use]
+    pub fn each_alone(mut self) -> Self {
+        self.rivalry = false;
+        self
+    }
+
+    /// What a phrase is to its false alarms; `None` where nobody knows how to say a word of it.
+    pub fn shape_of(&self, phrase: usize) -> Option<Shape> {
+        let phones = self.ways.get(phrase)?.iter().map(Vec::len).min()?;
+        let digit = |spelling: &String| spelling.contains(|c: char| c.is_ascii_digit());
+        Some(Shape { phones, number: self.phrases[phrase].spellings().iter().any(digit) })
+    }
+
+    /// The ways to say a phrase, the usual one first; none where nobody knows how.
+    pub fn ways_of(&self, phrase: usize) -> &[Vec<PhoneId>] {
+        &self.ways[phrase]
+    }
+
+    /// The score that a phrase needs, nats; see [`Settings::threshold`].
+    pub fn threshold_of(&self, phrase: usize) -> f32 {
+        self.thresholds[phrase]
+    }
+
+    /// Tokens of the shortest spelling of a phrase.
+    pub fn tokens_of(&self, phrase: usize) -> usize {
+        let of = self.spellings.iter().filter(|spelling| spelling.phrase == phrase);
+        of.map(|spelling| spelling.tokens.len()).min().unwrap_or_default()
+    }
+
     /// The phrases that [`Hit::phrase`] counts.
     pub fn phrases(&self) -> &[Phrase] {
         &self.phrases
-    }
-
-    /// The score that a phrase needs; see [`Settings::threshold`].
-    pub(super) fn threshold(&self, phrase: usize) -> f32 {
-        self.thresholds[phrase]
     }
 
     /// Every way in which a phrase may be written.
@@ -304,14 +332,15 @@ impl Spotter {
     /// of the other is no rival: "mocha" and "iced mocha".
     pub(super) fn without_rivals(&self, hits: &[Hit]) -> Vec<Hit> {
         let beaten = |hit: &Hit| {
-            hits.iter().any(|other| {
-                let common = hit.end.min(other.end).saturating_sub(hit.start.max(other.start));
-                let shorter = (hit.end - hit.start).min(other.end - other.start);
-                other.score > hit.score
-                    && common.as_secs_f64() > RIVALS_SHARE * shorter.as_secs_f64()
-                    && !self.phrases[hit.phrase].is_part_of(&self.phrases[other.phrase])
-                    && !self.phrases[other.phrase].is_part_of(&self.phrases[hit.phrase])
-            })
+            self.rivalry
+                && hits.iter().any(|other| {
+                    let common = hit.end.min(other.end).saturating_sub(hit.start.max(other.start));
+                    let shorter = (hit.end - hit.start).min(other.end - other.start);
+                    other.score > hit.score
+                        && common.as_secs_f64() > RIVALS_SHARE * shorter.as_secs_f64()
+                        && !self.phrases[hit.phrase].is_part_of(&self.phrases[other.phrase])
+                        && !self.phrases[other.phrase].is_part_of(&self.phrases[hit.phrase])
+                })
         };
         hits.iter().filter(|hit| !beaten(hit)).cloned().collect()
     }

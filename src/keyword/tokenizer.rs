@@ -107,6 +107,17 @@ impl Tokenizer {
         }
     }
 
+    /// Whole lower-case words and beginnings of words of at least three letters, most frequent first: ids are the order in
+    /// which pieces were found in text.
+    pub fn frequent_words(&self) -> impl Iterator<Item = String> + '_ {
+        let pieces = self.pieces.get(BYTE_TOKENS.end as usize..).unwrap_or_default();
+        pieces.iter().filter_map(|piece| {
+            let word = std::str::from_utf8(piece).ok()?.strip_prefix(SPACE)?;
+            let letters = word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+            letters.then(|| word.to_owned())
+        })
+    }
+
     /// The text of `ids`, without control tokens and outer spaces.
     pub fn decode(&self, ids: &[TokenId]) -> String {
         let bytes: Vec<u8> = ids
@@ -178,6 +189,12 @@ pub(crate) mod tests {
     fn the_lowest_id_merges_first() {
         let tokenizer = toy(&[" ", "a", "b", "c", "bc", "ab"]);
         assert_eq!(tokenizer.encode("abc"), [259, 260, 263]);
+    }
+
+    #[test]
+    fn frequent_words_come_in_the_order_of_their_ids() {
+        let tokenizer = toy(&[" the", "ing", " of", " and", " Anna", " caf\u{e9}"]);
+        assert_eq!(tokenizer.frequent_words().collect::<Vec<_>>(), ["the", "and"]);
     }
 
     #[test]

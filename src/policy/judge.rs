@@ -194,6 +194,7 @@ impl Judge {
                 let finding = Finding::Keyword {
                     experiment: watched.language.experiment(),
                     phrase: watched.id.clone(),
+                    sensitivity: watched.sensitivity,
                     start_s: seconds(phrase.start),
                     end_s: seconds(phrase.end),
                     score: rounded(f64::from(phrase.score), 100.0),

@@ -1,21 +1,28 @@
 //! The policy file: which phrases are watched, on whose leg, and the rules about them.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::keyword::ipa::{IpaError, phones};
 use crate::keyword::language::{Experiment, Language};
+use crate::keyword::lexicon::phones_named;
 use crate::keyword::phone_decision::{THRESHOLD, TooFewPhones, enough};
 use crate::keyword::phones::PhoneId;
 use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::policy::pause::{self, Pause, PauseError};
+use crate::policy::place::Place;
 use crate::policy::rules::check::{RulesError, check};
 use crate::policy::rules::definition::Rule;
+use crate::policy::sensitivity::Sensitivity;
 use crate::policy::signal::{PhraseSignal, UsualSignal};
 
 /// Longest phrase, in words: longer ones rarely fit one segment of 4 s.
 const MOST_WORDS: usize = 16;
 /// Most phrases of a policy: every one costs forced scoring on every segment.
 const MOST_PHRASES: usize = 200;
+/// Most false alarms an hour that somebody can want to expect: more is no watch.
+const MOST_FALSE_ALARMS: f64 = 100.0;
 
 /// Who a leg belongs to (`X-Sidetone-Party`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, serde::Serialize)]
@@ -77,6 +84,10 @@ pub struct Policy {
     /// When legs are paused.
     #[serde(default, rename = "pause")]
     pub pauses: Vec<Pause>,
+    /// How words are said that no dictionary has, or that are said otherwise here: by word (lower case) the ways, each the
+    /// phones with spaces between, as CMUdict or IPA names them.
+    #[serde(default)]
+    pub pronunciations: BTreeMap<String, Vec<String>>,
 }
 
 /// One watched phrase.
@@ -95,12 +106,20 @@ pub struct WatchedPhrase {
     pub pronunciations: Vec<String>,
     /// The score that it needs, nats; the configuration's, or the language's, where it says none.
     pub threshold: Option<f32>,
+    /// In place of a threshold: how often it may be found in an hour of one leg's speech in which nobody says it.
+    pub expected_false_alarms_per_hour: Option<f64>,
+    /// What class of data a hit is.
+    #[serde(default)]
+    pub sensitivity: Sensitivity,
     /// Whose legs are watched; all if empty.
     #[serde(default)]
     pub parties: Vec<Party>,
     /// Whom it is signalled to.
     #[serde(default)]
     pub signal: PhraseSignal,
+    /// Where the policy's file has it.
+    #[serde(skip)]
+    pub place: Place,
 }
 
 impl WatchedPhrase {
@@ -158,6 +177,34 @@ pub enum PolicyError {
         /// What is wrong with it.
         error: TooFewPhones,
     },
+    /// The one is made of the other.
+    #[error("phrase {0:?} has a threshold and expected_false_alarms_per_hour: one of them decides")]
+    TwoThresholds(String),
+    /// A rate of false alarms that is none.
+    #[error(
+        "expected_false_alarms_per_hour of phrase {id:?} is to be above 0 and at most {MOST_FALSE_ALARMS}, found {found}"
+    )]
+    FalseAlarms {
+        /// Which phrase.
+        id: String,
+        /// What it wants, as it would be written.
+        found: String,
+    },
+    /// A pronunciation that cannot be looked for.
+    #[error(
+        "the pronunciation {way:?} of {word:?} is to name phones of CMUdict or IPA with spaces between: {wrong}"
+    )]
+    WordPronunciation {
+        /// Of which word.
+        word: String,
+        /// What was given.
+        way: String,
+        /// What is wrong with it.
+        wrong: String,
+    },
+    /// A word that no phrase could hold.
+    #[error("pronunciations are of single words in lower case, found {0:?}")]
+    NoWord(String),
     /// More phrases than can be scored in time.
     #[error("{0} phrases are watched, at most {MOST_PHRASES} are possible")]
     TooMany(usize),
@@ -190,11 +237,21 @@ impl PolicyError {
             | Self::TooLong(id)
             | Self::Unheard { id, .. }
             | Self::Threshold(id)
+            | Self::TwoThresholds(id)
+            | Self::FalseAlarms { id, .. }
             | Self::Pronunciation { id, .. }
             | Self::Short { id, .. } => last(id).map(|place| ("phrase", place)),
-            Self::TooMany(_) => None,
+            Self::TooMany(_) | Self::WordPronunciation { .. } | Self::NoWord(_) => None,
             Self::Rules { place, .. } => Some(("rule", *place)),
             Self::Pause { place, .. } => Some(("pause", *place)),
+        }
+    }
+
+    /// The word whose pronunciation it is about.
+    pub fn word(&self) -> Option<&str> {
+        match self {
+            Self::WordPronunciation { word, .. } | Self::NoWord(word) => Some(word),
+            _ => None,
         }
     }
 }
@@ -211,8 +268,10 @@ impl Policy {
             return Err(PolicyError::TooMany(self.phrases.len()));
         }
         let mut seen = std::collections::HashSet::new();
+        self.validate_pronunciations()?;
         for phrase in &self.phrases {
             let WatchedPhrase { id, text, threshold, .. } = phrase;
+            phrase.validate_rate()?;
             if threshold.is_some_and(|threshold| !(-10.0..=0.0).contains(&threshold)) {
                 return Err(PolicyError::Threshold(id.clone()));
             }
@@ -250,11 +309,47 @@ impl Policy {
         ids.into_iter().find_map(of)
     }
 
+    /// What class of data it is that the phrase `id` was said.
+    pub fn sensitivity(&self, id: &str) -> Sensitivity {
+        let phrase = self.phrases.iter().find(|phrase| phrase.id == id);
+        phrase.map(|phrase| phrase.sensitivity).unwrap_or_default()
+    }
+
+    fn validate_pronunciations(&self) -> Result<(), PolicyError> {
+        for (word, ways) in &self.pronunciations {
+            let spoken = |c: char| c.is_lowercase() || c == '\'';
+            if word.is_empty() || !word.chars().all(spoken) {
+                return Err(PolicyError::NoWord(word.clone()));
+            }
+            for way in ways {
+                phones_named(way).map_err(|wrong| PolicyError::WordPronunciation {
+                    word: word.clone(),
+                    way: way.clone(),
+                    wrong: wrong.to_string(),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether phrase number `phrase` is watched on legs of `party`; a mixed leg holds everybody.
     pub fn watches(&self, phrase: usize, party: Party) -> bool {
         self.phrases.get(phrase).is_some_and(|p| {
             p.parties.is_empty() || party == Party::Mixed || p.parties.contains(&party)
         })
+    }
+}
+
+impl WatchedPhrase {
+    fn validate_rate(&self) -> Result<(), PolicyError> {
+        let Some(rate) = self.expected_false_alarms_per_hour else { return Ok(()) };
+        if self.threshold.is_some() {
+            return Err(PolicyError::TwoThresholds(self.id.clone()));
+        }
+        if rate > 0.0 && rate <= MOST_FALSE_ALARMS {
+            return Ok(());
+        }
+        Err(PolicyError::FalseAlarms { id: self.id.clone(), found: rate.to_string() })
     }
 }
 
@@ -306,6 +401,41 @@ mod tests {
         let twice =
             "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='x'\n[[phrase]]\nid='a'\ntext='y'";
         assert_eq!(policy(twice).validate(), Err(PolicyError::SameId("a".to_owned())));
+        let with = |own: &str| policy(&format!("name='p'\nversion='1'\n{own}")).validate();
+        let phrase = "[[phrase]]\nid='a'\ntext='x'\n";
+        for (own, said) in [
+            ("expected_false_alarms_per_hour = 0.1", ""),
+            (
+                "expected_false_alarms_per_hour = 0.1\nthreshold = -2.0",
+                "phrase \"a\" has a threshold and expected_false_alarms_per_hour: one of them decides",
+            ),
+            (
+                "expected_false_alarms_per_hour = 0.0",
+                "expected_false_alarms_per_hour of phrase \"a\" is to be above 0 and at most 100, found 0",
+            ),
+            (
+                "expected_false_alarms_per_hour = nan",
+                "expected_false_alarms_per_hour of phrase \"a\" is to be above 0 and at most 100, found NaN",
+            ),
+        ] {
+            let found = with(&format!("{phrase}{own}"));
+            assert_eq!(found.map_err(|error| error.to_string()).err().unwrap_or_default(), said);
+        }
+        for (own, said) in [
+            ("x = ['EH1 K S', 'ɛ k s']", ""),
+            (
+                "x = ['EH K Q']",
+                "the pronunciation \"EH K Q\" of \"x\" is to name phones of CMUdict or IPA with spaces between: \"Q\" is none",
+            ),
+            (
+                "x = [' ']",
+                "the pronunciation \" \" of \"x\" is to name phones of CMUdict or IPA with spaces between: it is empty",
+            ),
+            ("X = ['EH1']", "pronunciations are of single words in lower case, found \"X\""),
+        ] {
+            let found = with(&format!("[pronunciations]\n{own}"));
+            assert_eq!(found.map_err(|error| error.to_string()).err().unwrap_or_default(), said);
+        }
         let silent = "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext=' - '";
         assert_eq!(policy(silent).validate(), Err(PolicyError::NoWords("a".to_owned())));
     }

@@ -146,7 +146,8 @@ impl Ruling {
         let phrases = standing.basis.iter().map(|said| {
             let (phrase, party) = self.book.describe(*said);
             let (start_s, end_s) = (seconds(said.from), seconds(said.to));
-            Rested { phrase: phrase.to_owned(), party, start_s, end_s }
+            let sensitivity = self.book.policy().sensitivity(phrase);
+            Rested { phrase: phrase.to_owned(), sensitivity, party, start_s, end_s }
         });
         let phrases = phrases.collect();
         let rule = &self.book.policy().rules[rule];

@@ -121,6 +121,7 @@ mod tests {
             score: 0.0,
             exact: true,
             experiment: None,
+            sensitivity: crate::policy::sensitivity::Sensitivity::default(),
         }
     }
 

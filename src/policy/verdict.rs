@@ -10,6 +10,7 @@ use crate::policy::line::{LineReport, LineState};
 use crate::policy::pause::{PauseState, Trigger};
 use crate::policy::rule::Party;
 use crate::policy::rules::standing::{Reason, RuleState, Severity};
+use crate::policy::sensitivity::Sensitivity;
 use crate::speaker::verifier::Decision;
 
 /// Version of the JSON schema; a field may be added without raising it, never changed.
@@ -75,6 +76,8 @@ pub enum Finding {
     Keyword {
         /// Id of the phrase in the policy.
         phrase: String,
+        /// What class of data it is that it was said.
+        sensitivity: Sensitivity,
         /// First and last sound, in seconds of the party's audio.
         start_s: f64,
         /// See `start_s`.
@@ -144,6 +147,8 @@ pub enum Finding {
 pub struct Rested {
     /// Its id in the policy.
     pub phrase: String,
+    /// What class of data it is that it was said.
+    pub sensitivity: Sensitivity,
     /// On whose leg it was said.
     pub party: Party,
     /// First and last sound, in seconds of the conversation.
@@ -213,8 +218,98 @@ impl Finding {
 }
 
 impl Verdict {
+    /// The same without the ids of phrases that are personal, as a log may keep it.
+    #[must_use]
+    pub fn for_log(&self) -> Self {
+        let mut verdict = self.clone();
+        let hide = |phrase: &mut String, sensitivity: Sensitivity| {
+            if sensitivity == Sensitivity::Personal {
+                sensitivity.as_str().clone_into(phrase);
+            }
+        };
+        match &mut verdict.finding {
+            Finding::Keyword { phrase, sensitivity, .. } => hide(phrase, *sensitivity),
+            Finding::Rule { phrases, .. } => {
+                phrases.iter_mut().for_each(|rested| hide(&mut rested.phrase, rested.sensitivity));
+            }
+            Finding::Speaker { .. }
+            | Finding::Watchlist { .. }
+            | Finding::Line { .. }
+            | Finding::Pause { .. }
+            | Finding::Enrollment { .. } => {}
+        }
+        verdict
+    }
+
     /// The JSON document, as INFO bodies and log lines carry it.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings, numbers and enums always serialise")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(phrase: &str, sensitivity: Sensitivity) -> Verdict {
+        let phrase = phrase.to_owned();
+        let (start_s, end_s, score, exact) = (1.0, 2.0, 0.0, true);
+        Verdict {
+            version: SCHEMA_VERSION,
+            sequence: 1,
+            conversation: "c".to_owned(),
+            party: Party::Caller,
+            finding: Finding::Keyword {
+                phrase,
+                sensitivity,
+                start_s,
+                end_s,
+                score,
+                exact,
+                experiment: None,
+            },
+            since: jiff::Timestamp::UNIX_EPOCH,
+            since_s: 1.0,
+            net_speech_s: 2.0,
+            coverage: 1.0,
+            model: None,
+            policy: "p@1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_verdict_says_what_class_of_data_it_is_and_a_log_keeps_no_personal_id() {
+        let verdict = found("my-debts", Sensitivity::Personal);
+        assert!(verdict.to_json().contains(r#""phrase":"my-debts","sensitivity":"personal""#));
+        let kept = verdict.for_log().to_json();
+        assert!(kept.contains(r#""phrase":"personal""#) && !kept.contains("debts"), "{kept}");
+        let public = found("risk", Sensitivity::Internal);
+        assert_eq!(public.for_log().to_json(), public.to_json());
+    }
+
+    #[test]
+    fn a_rule_s_verdict_in_a_log_names_no_personal_phrase() {
+        let rested = |phrase: &str, sensitivity| Rested {
+            phrase: phrase.to_owned(),
+            sensitivity,
+            party: Party::Caller,
+            start_s: 0.0,
+            end_s: 1.0,
+        };
+        let mut verdict = found("", Sensitivity::Public);
+        verdict.finding = Finding::Rule {
+            rule: "r".to_owned(),
+            state: RuleState::Met,
+            severity: Severity::Info,
+            reason: Reason::Said,
+            experiment: None,
+            deadline: None,
+            phrases: vec![
+                rested("my-debts", Sensitivity::Personal),
+                rested("risk", Sensitivity::Public),
+            ],
+        };
+        let kept = verdict.for_log().to_json();
+        assert!(kept.contains("risk") && !kept.contains("debts"), "{kept}");
     }
 }

@@ -79,7 +79,7 @@ impl Signalling {
         self.pause_by_phrase(&verdict);
         line_log::log(&verdict);
         if log {
-            verdict_log::log(&verdict);
+            verdict_log::log(&verdict.for_log());
         }
         let verdict = Arc::from(verdict);
         let _ = self.observers.send(Observation::Verdict { call: key, verdict });

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use crate::config::{self, keyword::Engine};
 use crate::keyword::language::Language;
-use crate::keyword::lexicon::{Lexicon, LexiconError};
+use crate::keyword::lexicon::{Lexicon, LexiconError, phones_named};
 use crate::keyword::phrase::{Phrase, PhraseError};
 use crate::keyword::spotter::{self, Spotter};
 use crate::keyword::tokenizer::{Tokenizer, TokenizerError};
 use crate::policy::judge::Models;
+use crate::policy::phrase_check::{CommonWord, Facts};
+use crate::policy::place::Place;
 use crate::policy::rule::Policy;
 use crate::runtime::embedder_card::EmbedderCard;
 use crate::runtime::models::{Manifest, Model, Role, Status};
@@ -19,6 +21,7 @@ use crate::runtime::onnx::moonshine::MoonshineModel;
 use crate::runtime::onnx::segmentation_model::SegmentationModel;
 use crate::runtime::onnx::speaker_model::SpeakerModel;
 use crate::runtime::onnx::{OnnxError, Runtime};
+use crate::runtime::phrase_thresholds::{ThresholdError, thresholds};
 use crate::runtime::pronouncing::{PronouncingError, Pronunciations};
 use crate::runtime::sherpa::{self, SherpaError};
 use crate::runtime::voices::Voices;
@@ -95,21 +98,28 @@ pub enum InstalledError {
     #[error(transparent)]
     Sherpa(#[from] SherpaError),
     /// A phrase that the spotter cannot look for.
-    #[error("phrase {id:?}: {error}")]
+    #[error("{place}: phrase {id:?}: {error}")]
     Phrase {
+        /// Where it stands.
+        place: Place,
         /// Its id in the policy.
         id: String,
         /// What is wrong with it.
         error: PhraseError,
     },
     /// A phrase that nobody can say, or that is too short for its language.
-    #[error("phrase {id:?}: {error}")]
+    #[error("{place}: phrase {id:?}: {error}")]
     Pronouncing {
+        /// Where it stands.
+        place: Place,
         /// Its id in the policy.
         id: String,
         /// What is wrong with it.
         error: PronouncingError,
     },
+    /// A phrase that would be found too often.
+    #[error(transparent)]
+    Threshold(#[from] Box<ThresholdError>),
 }
 
 impl Installed {
@@ -244,7 +254,8 @@ impl Installed {
         let of_cards = policy.pauses.iter().filter(|pause| pause.cards);
         let languages: HashSet<Language> =
             of_cards.map(|pause| pause.language.unwrap_or_default()).collect();
-        let own = policy.phrases.iter().map(|phrase| phrase.threshold);
+        let own = thresholds(policy, &spotter, threshold)?;
+        let own = own.into_iter().map(Some);
         Ok(Arc::new(spotter.with_thresholds(own).with_digits(languages)))
     }
 
@@ -265,30 +276,76 @@ impl Installed {
         (threshold, by_phones): (f32, Option<f32>),
         phones: bool,
     ) -> Result<Spotter, InstalledError> {
-        let file = self.store.join("moonshine-tiny-en/tokenizer.bin");
-        let bytes = fs::read(&file)
-            .map_err(|error| InstalledError::Unreadable { file, reason: error.to_string() })?;
-        let tokenizer = Arc::new(Tokenizer::parse(&bytes)?);
+        let tokenizer = Arc::new(self.tokenizer()?);
         let phrase = |watched: &crate::policy::rule::WatchedPhrase| {
-            Phrase::new(&watched.text)
-                .map_err(|error| InstalledError::Phrase { id: watched.id.clone(), error })
+            Phrase::new(&watched.text).map_err(|error| InstalledError::Phrase {
+                place: watched.place.clone(),
+                id: watched.id.clone(),
+                error,
+            })
         };
         let phrases: Vec<Phrase> = policy.phrases.iter().map(phrase).collect::<Result<_, _>>()?;
-        let lexicon = if phones { self.lexicon(&phrases)? } else { Lexicon::default() };
+        let lexicon = if phones { self.lexicon(policy, &phrases)? } else { Lexicon::default() };
         let Pronunciations { own, decisions } =
-            Pronunciations::of(policy, by_phones).map_err(|(place, error)| {
-                InstalledError::Pronouncing { id: policy.phrases[place].id.clone(), error }
+            Pronunciations::of(policy, by_phones).map_err(|(nth, error)| {
+                let phrase = &policy.phrases[nth];
+                let (place, id) = (phrase.place.clone(), phrase.id.clone());
+                InstalledError::Pronouncing { place, id, error }
             })?;
         let own = if phones { own } else { Vec::new() };
         let spotter = Spotter::new(tokenizer, phrases, &lexicon, spotter::Settings { threshold });
         Ok(spotter.with_pronunciations(own).with_phones_alone(decisions))
     }
 
-    /// How the words of `phrases` are said.
-    fn lexicon(&self, phrases: &[Phrase]) -> Result<Lexicon, InstalledError> {
-        let file = self.store.join("cmudict/cmudict.dict");
-        let text = fs::read_to_string(&file)
+    /// How the words of `phrases` are said: as the policy says, else as the dictionary does.
+    fn lexicon(&self, policy: &Policy, phrases: &[Phrase]) -> Result<Lexicon, InstalledError> {
+        let mut lexicon = Lexicon::of_phrases(&self.dictionary()?, phrases)?;
+        for (word, ways) in &policy.pronunciations {
+            let ways = ways.iter().filter_map(|way| phones_named(way).ok()).collect();
+            lexicon = lexicon.with(word, ways);
+        }
+        Ok(lexicon)
+    }
+
+    /// Words that people often say, most frequent first, at most `most`, each said as usual: those of the keyword model's
+    /// vocabulary that the dictionary has.
+    pub fn common_words(&self, most: usize) -> Result<Vec<CommonWord>, InstalledError> {
+        let words: Vec<String> = self.tokenizer()?.frequent_words().take(2 * most).collect();
+        let lexicon = Lexicon::parse(&self.dictionary()?, &words.iter().cloned().collect())?;
+        let said = words.into_iter().filter_map(|word| {
+            let way = lexicon.pronunciations(&word)?.into_iter().next()?;
+            Some((word, way))
+        });
+        Ok(said.take(most).collect())
+    }
+
+    fn tokenizer(&self) -> Result<Tokenizer, InstalledError> {
+        let file = self.store.join("moonshine-tiny-en/tokenizer.bin");
+        let bytes = fs::read(&file)
             .map_err(|error| InstalledError::Unreadable { file, reason: error.to_string() })?;
-        Ok(Lexicon::of_phrases(&text, phrases)?)
+        Ok(Tokenizer::parse(&bytes)?)
+    }
+
+    /// What `spotter` makes of the phrases of `policy`, which are its own.
+    pub fn phrase_facts(
+        &self,
+        policy: &Policy,
+        spotter: &Spotter,
+    ) -> Result<Vec<Facts>, InstalledError> {
+        let lexicon = self.lexicon(policy, spotter.phrases())?;
+        let facts = |(place, phrase): (usize, &Phrase)| {
+            let ways = spotter.ways_of(place).to_vec();
+            let missing = if ways.is_empty() { lexicon.missing(phrase) } else { Vec::new() };
+            let (shape, threshold) = (spotter.shape_of(place), spotter.threshold_of(place));
+            Facts { phrase: phrase.clone(), ways, missing, shape, threshold }
+        };
+        Ok(spotter.phrases().iter().enumerate().map(facts).collect())
+    }
+
+    /// The dictionary's text.
+    fn dictionary(&self) -> Result<String, InstalledError> {
+        let file = self.store.join("cmudict/cmudict.dict");
+        fs::read_to_string(&file)
+            .map_err(|error| InstalledError::Unreadable { file, reason: error.to_string() })
     }
 }

@@ -44,6 +44,8 @@ pub enum Purpose {
         least: f32,
         /// Whether Moonshine's phones are asked first.
         phones: bool,
+        /// Whether of phrases that would have been said at once all count.
+        each_alone: bool,
     },
 }
 
@@ -59,8 +61,9 @@ impl PhraseEngine {
             Engine::Moonshine => {
                 let spotter = match purpose {
                     Purpose::Watch => installed.spotter(policy, config.threshold)?,
-                    Purpose::Evaluate { least, phones } => {
-                        Arc::new(installed.spotter_for_evaluation(policy, least, phones)?)
+                    Purpose::Evaluate { least, phones, each_alone } => {
+                        let spotter = installed.spotter_for_evaluation(policy, least, phones)?;
+                        Arc::new(if each_alone { spotter.each_alone() } else { spotter })
                     }
                 };
                 Self::Moonshine { model: Box::new(installed.moonshine()?), spotter }
@@ -72,6 +75,14 @@ impl PhraseEngine {
                 Self::Sherpa(Box::new(engine))
             }
         })
+    }
+
+    /// What drives Moonshine, if that is the engine.
+    pub fn spotter(&self) -> Option<Arc<Spotter>> {
+        match self {
+            Self::Moonshine { spotter, .. } => Some(Arc::clone(spotter)),
+            Self::Sherpa(_) => None,
+        }
     }
 
     /// By what a call's segments are searched.

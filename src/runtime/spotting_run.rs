@@ -22,10 +22,21 @@ pub struct Outcome {
     pub decoder: Vec<Detection>,
     /// By the very words in the transcript.
     pub exact: Vec<Detection>,
+    /// By phrase how often it was found, times that overlap counted once.
+    pub found: Vec<Found>,
     /// Length of the recordings.
     pub length: Duration,
     /// Speech in them.
     pub net_speech: Duration,
+}
+
+/// How often a phrase was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// In all.
+    pub times: usize,
+    /// Of these, where the transcript has the very words.
+    pub exact: usize,
 }
 
 /// Why a run stopped.
@@ -49,7 +60,8 @@ pub fn run(
     (phrases, engine): (usize, &mut PhraseEngine),
     mut progress: impl FnMut(usize),
 ) -> Result<Outcome, SpottingRunError> {
-    let mut outcome = Outcome::default();
+    let found = vec![Found::default(); phrases];
+    let mut outcome = Outcome { found, ..Outcome::default() };
     let noises = Noises { talkers: &noises.talkers, own: noises.own.as_deref() };
     for (recording, (file, said)) in list.recordings.iter().enumerate() {
         let speech = read_mono(file, SAMPLE_RATE)?;
@@ -65,12 +77,19 @@ pub fn run(
         outcome.net_speech += listener.net_speech();
         let none = vec![None; phrases];
         let [mut fused, mut decoder, mut exact] = [none.clone(), none.clone(), none];
+        // By phrase the end of the last time that it was found: segments overlap.
+        let mut told = vec![Duration::ZERO; phrases];
         let better = |best: &mut Option<f32>, score: f32| {
             *best = Some(best.map_or(score, |best| best.max(score)));
         };
         while let Some(heard) = listener.poll() {
             let Heard::Segment(segment) = heard else { continue };
             for hit in engine.search(&segment.samples)?.hits {
+                if segment.start + hit.start >= told[hit.phrase] {
+                    outcome.found[hit.phrase].times += 1;
+                    outcome.found[hit.phrase].exact += usize::from(hit.exact);
+                }
+                told[hit.phrase] = told[hit.phrase].max(segment.start + hit.end);
                 better(&mut fused[hit.phrase], hit.score);
                 better(&mut decoder[hit.phrase], hit.decoder);
                 if hit.exact {

@@ -6,25 +6,23 @@ use clap::Args;
 use serde_json::json;
 
 use crate::audio::channel::Channel;
+use crate::cli::eval::keyword_report::{self, Report};
+use crate::cli::eval::keyword_scores::ScoreFile;
 use crate::cli::eval::setup::Progress;
 use crate::cli::{Outcome, Places, Refusal, println};
 use crate::config::keyword::Engine;
 use crate::config::{self, ConfigError};
-use crate::keyword::detections::{Detection, Operating, at, curve, safe_threshold, wilson};
 use crate::policy::rule::Policy;
 use crate::runtime::phrase_engine::{PhraseEngine, Purpose};
 use crate::runtime::phrase_list::PhraseList;
+use crate::runtime::phrase_thresholds::thresholds;
 use crate::runtime::spotting_run;
 use crate::runtime::trial_run::{self, LoadedNoises};
 
-/// How far above what was not said a threshold is put that is to be safe on other recordings, nats.
-const MARGIN: f32 = 0.3;
+/// How the spotter decides.
+const OURS: &str = "phones and decoder";
 /// Threshold of the decoder alone, nats: no false alarm in 1.7 h over 25 confusable phrases.
 const DECODER_ALONE: f32 = -1.5;
-/// Scores that are looked at.
-const LEAST: f32 = -6.0;
-/// False alarms an hour that the curve is told at.
-const RATES: [f64; 4] = [0.0, 0.5, 1.0, 5.0];
 
 /// Arguments of `sidetone eval keywords`.
 #[derive(Debug, Args)]
@@ -35,7 +33,8 @@ const RATES: [f64; 4] = [0.0, 0.5, 1.0, 5.0];
     what the threshold that has no false alarm on every second recording, and a little more, does on the others, both ways.\n\n\
     Examples:\n  \
     sidetone eval keywords --policy policy.toml --list calls.csv\n  \
-    sidetone eval keywords --policy policy.toml --list calls.csv --channel mulaw --channel opus16 --by-phrase --json")]
+    sidetone eval keywords --policy policy.toml --list calls.csv --channel mulaw --channel opus16 --by-phrase --json\n  \
+    sidetone eval keywords --policy policy.toml --list calls.csv --svg curve.svg --scores scores.csv")]
 pub struct Arguments {
     #[command(flatten)]
     places: Places,
@@ -58,9 +57,21 @@ pub struct Arguments {
     /// Ask the decoder about every phrase in every segment, as if nothing were known of its phones.
     #[arg(long)]
     without_phones: bool,
-    /// A line for each phrase.
+    /// Take each phrase as if it were the only one: of two that would have been said at once, both count.
+    #[arg(long)]
+    each_alone: bool,
+    /// Lowest score that is looked at, nats; the lower, the longer it takes.
+    #[arg(long, value_name = "NATS", default_value_t = -6.0, allow_negative_numbers = true)]
+    least: f32,
+    /// A line for each phrase, with intervals of 95 %.
     #[arg(long)]
     by_phrase: bool,
+    /// Write every score into this file, as CSV: a line for each phrase and recording in which anything spoke for it.
+    #[arg(long, value_name = "FILE")]
+    scores: Option<PathBuf>,
+    /// Draw recall over false alarms an hour into this file.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
@@ -75,16 +86,29 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let ids: Vec<&str> = policy.phrases.iter().map(|phrase| phrase.id.as_str()).collect();
     let list = PhraseList::read(&arguments.list, &ids)?;
     let installed = arguments.places.installed(&config)?;
-    if arguments.without_phones && config.keyword.engine == Engine::Sherpa {
-        return Err(
-            "--without-phones is of the engine \"moonshine\", and the engine is \"sherpa\"".into(),
-        );
+    if config.keyword.engine == Engine::Sherpa {
+        let ours = [
+            ("--without-phones", arguments.without_phones),
+            ("--each-alone", arguments.each_alone),
+            ("--by-phrase", arguments.by_phrase),
+        ];
+        if let Some((option, _)) = ours.iter().find(|(_, given)| *given) {
+            let why = "is of the engine \"moonshine\", and the engine is \"sherpa\"";
+            return Err(format!("{option} {why}").into());
+        }
     }
-    let purpose = Purpose::Evaluate { least: LEAST, phones: !arguments.without_phones };
+    let purpose = Purpose::Evaluate {
+        least: arguments.least,
+        phones: !arguments.without_phones,
+        each_alone: arguments.each_alone,
+    };
     let mut engine = PhraseEngine::load(&installed, &config.keyword, &policy, purpose)?;
+    let spotter = engine.spotter();
+    let mut scores = arguments.scores.as_deref().map(ScoreFile::create).transpose()?;
     let talkers = arguments.babble.as_deref().map(trial_run::talkers).transpose()?;
     let noises = LoadedNoises { talkers: talkers.unwrap_or_default(), own: None };
-    let mut documents = Vec::new();
+    let own = own_thresholds(&engine, &policy, config.keyword.threshold)?;
+    let (mut documents, mut curves) = (Vec::new(), Vec::new());
     for &channel in &arguments.channel {
         let mut progress = Progress::new(channel.to_string(), list.recordings.len());
         let carried = (channel, &noises, arguments.seed);
@@ -93,6 +117,9 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         })?;
         progress.finish();
         let hours = outcome.length.as_secs_f64() / 3600.0;
+        if let Some(file) = &mut scores {
+            file.write(&channel, &ids, &outcome)?;
+        }
         if !arguments.json {
             println!(
                 "{channel}: {} recordings, {:.2} h, {:.2} h of speech, {} phrases",
@@ -102,130 +129,63 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
                 ids.len()
             );
         }
-        let own = own_thresholds(&engine, &policy, config.keyword.threshold);
         let systems = match engine {
             PhraseEngine::Moonshine { .. } => vec![
-                ("phones and decoder", &outcome.fused, own.clone()),
+                (OURS, &outcome.fused, own.clone()),
                 ("decoder alone", &outcome.decoder, vec![DECODER_ALONE; ids.len()]),
                 ("exact transcript", &outcome.exact, vec![0.0; ids.len()]),
             ],
             PhraseEngine::Sherpa(_) => vec![("sherpa", &outcome.fused, own.clone())],
         };
         for (system, detections, thresholds) in systems {
-            let configured = configured(detections, &thresholds);
-            let halves = halves(detections);
+            // The others stand beside it as a measure.
+            let by_phrase = spotter.as_ref().filter(|_| arguments.by_phrase && system == OURS);
+            let report = Report { system, detections, thresholds: &thresholds, hours };
             if arguments.json {
-                documents.push(json!({
-                    "channel": channel.to_string(), "system": system, "hours": hours,
-                    "configured": configured, "curve": curve(detections), "other_half": halves,
-                }));
+                let mut document = report.document();
+                document["channel"] = json!(channel.to_string());
+                document["speech_hours"] = json!(outcome.net_speech.as_secs_f64() / 3600.0);
+                if let Some(spotter) = by_phrase {
+                    document["phrases"] = json!(report.by_phrase(&policy, spotter));
+                }
+                documents.push(document);
             } else {
-                print(system, &configured, &halves, detections, hours);
+                report.print();
+                if let Some(spotter) = by_phrase {
+                    report.print_by_phrase(&policy, spotter);
+                }
+            }
+            if let Some(curve) = report.curve() {
+                curves.push((format!("{system}, {channel}"), curve));
             }
         }
-        if arguments.by_phrase && !arguments.json {
-            by_phrase(&policy, &outcome.fused, &own);
+    }
+    if let Some(file) = &arguments.svg {
+        if curves.is_empty() {
+            return Err("nothing to draw: no phrase of the policy is said in the list".into());
         }
+        std::fs::write(file, keyword_report::plot(&curves).svg())
+            .map_err(|error| format!("cannot write {}: {error}", file.display()))?;
     }
     if arguments.json {
         println!("{}", json!({ "phrases": ids, "rows": documents }));
+    } else if !curves.is_empty() {
+        println!();
+        keyword_report::plot(&curves).text().lines().for_each(|line| println!("{line}"));
     }
     Ok(Outcome::Done)
 }
 
 /// The score that each phrase needs, nats; of a probability that is 0 none is too low.
-fn own_thresholds(engine: &PhraseEngine, policy: &Policy, threshold: f32) -> Vec<f32> {
-    match engine {
-        PhraseEngine::Moonshine { .. } => {
-            policy.phrases.iter().map(|phrase| phrase.threshold_in_force(threshold)).collect()
-        }
+fn own_thresholds(
+    engine: &PhraseEngine,
+    policy: &Policy,
+    threshold: f32,
+) -> Result<Vec<f32>, Refusal> {
+    Ok(match engine {
+        PhraseEngine::Moonshine { spotter, .. } => thresholds(policy, spotter, threshold)?,
         PhraseEngine::Sherpa(engine) => {
             engine.thresholds().iter().map(|probability| probability.ln().max(f32::MIN)).collect()
         }
-    }
-}
-
-/// What a threshold for each phrase does; the first stands for all in the answer.
-fn configured(detections: &[Detection], thresholds: &[f32]) -> Operating {
-    let of_phrase = |(place, threshold): (usize, &f32)| {
-        let of: Vec<Detection> =
-            detections.iter().filter(|detection| detection.phrase == place).copied().collect();
-        at(&of, *threshold)
-    };
-    let mut points = thresholds.iter().enumerate().map(of_phrase);
-    let first = points.next().unwrap_or_else(|| at(&[], 0.0));
-    points.fold(first, |sum, point| Operating {
-        threshold: sum.threshold,
-        said: sum.said + point.said,
-        found: sum.found + point.found,
-        false_alarms: sum.false_alarms + point.false_alarms,
     })
-}
-
-/// What the safe threshold of either half does on the other.
-fn halves(detections: &[Detection]) -> [Operating; 2] {
-    let half = |odd: bool| -> Vec<Detection> {
-        detections.iter().filter(|d| (d.recording % 2 == 1) == odd).copied().collect()
-    };
-    let (even, odd) = (half(false), half(true));
-    [at(&odd, safe_threshold(&even, MARGIN)), at(&even, safe_threshold(&odd, MARGIN))]
-}
-
-fn print(
-    system: &str,
-    configured: &Operating,
-    halves: &[Operating; 2],
-    detections: &[Detection],
-    hours: f64,
-) {
-    if configured.said == 0 {
-        return println!(
-            "  {system:<18} at {:>5.2}: none was said, {} false alarms, {:.2} an hour",
-            configured.threshold,
-            configured.false_alarms,
-            configured.false_alarms as f64 / hours
-        );
-    }
-    let (low, high) = wilson(configured.recall(), configured.said);
-    println!(
-        "  {system:<18} at {:>5.2}: {:.3} [{low:.3} {high:.3}] of {}, {} false alarms, {:.2} an hour",
-        configured.threshold,
-        configured.recall(),
-        configured.said,
-        configured.false_alarms,
-        configured.false_alarms as f64 / hours
-    );
-    let both = halves.map(|half| {
-        format!(
-            "{:.3} of {} and {} false alarms at {:.2}",
-            half.recall(),
-            half.said,
-            half.false_alarms,
-            half.threshold
-        )
-    });
-    println!("  {:<18} other half: {}", "", both.join("; "));
-    let points = curve(detections);
-    let told = RATES.iter().filter_map(|rate| {
-        let within = |point: &&Operating| point.false_alarms as f64 / hours <= *rate;
-        let point = points.iter().rev().find(within)?;
-        Some(format!("{:.3} at {rate}", point.recall()))
-    });
-    println!(
-        "  {:<18} recall at false alarms an hour: {}",
-        "",
-        told.collect::<Vec<_>>().join(", ")
-    );
-}
-
-fn by_phrase(policy: &Policy, detections: &[Detection], thresholds: &[f32]) {
-    for (place, phrase) in policy.phrases.iter().enumerate() {
-        let of: Vec<Detection> =
-            detections.iter().filter(|detection| detection.phrase == place).copied().collect();
-        let point = at(&of, thresholds[place]);
-        println!(
-            "    {:<24} {:>4} of {:>4}, {} false alarms",
-            phrase.id, point.found, point.said, point.false_alarms
-        );
-    }
 }
