@@ -28,7 +28,7 @@
 //! `hickory-resolver` in [`runtime::transport::resolver`], `ort` in [`runtime::onnx`], `prometheus`
 //! in [`runtime::metrics`], `symphonia` and `rubato` in [`runtime::audio_file`], `pcap-parser` in
 //! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`],
-//! `csv` in [`runtime::trial_list`] and [`cli::eval::table`]. `ort` is named in the folder beside its file, too.
+//! `csv` in [`runtime::trial_list`], [`cli::eval::table`] and [`cli::eval::keyword_scores`]. `ort` is named in the folder beside its file, too.
 //!
 //! # Machines
 //!
@@ -49,7 +49,7 @@
 //!    is no play-out clock, since nobody listens live: what is in order leaves at once, and a gap
 //!    waits for as long as [`rtp::lateness`] has found worth it
 //! 6. [`audio::playback`] has [`audio::decoder`] decode it, and [`audio::concealment`] bridge a gap;
-//!    what is made up is marked and never scored. Keys go by [`rtp::telephone_event`]
+//!    what is made up is marked and never scored. Keys go by [`rtp::telephone_event`] to [`call::card_watch`]
 //! 7. [`audio::listener`] makes it 16 kHz of telephone bandwidth, [`audio::voice_activity`] tells
 //!    speech from silence, [`audio::speech_windows`] cuts windows of net speech for the speaker models
 //!    and [`audio::segmenter`] whole spurts for the keyword model
@@ -61,8 +61,13 @@
 //!    ([`runtime::embedder_card`]) names; [`keyword::spotter`] has [`runtime::onnx::moonshine`] hear a segment:
 //!    [`keyword::phone_search`] looks for the [`keyword::pronunciation`]s of each phrase in what the phone head heard, and
 //!    for what it does not rule out a [`keyword::search`] has the segment written down, and asks the decoder.
+//!    [`keyword::digit_search`] counts digits in a row and tells how many, never which; [`keyword::phone_decision`] decides
+//!    phrases of a language ([`keyword::language`]) that the decoder does not know, said as [`runtime::pronouncing`] found out.
 //!    [`keyword::searches`] has all that go on decoded together, a lane each ([`runtime::onnx::decoder_lanes`]), and
-//!    [`keyword::schedule`] says whether a run hears the next, goes a step on, or asks
+//!    [`keyword::schedule`] says whether a run hears the next, goes a step on, or asks. Where the configuration says so ([`runtime::phrase_engine`]),
+//!    [`runtime::sherpa`] searches with a streaming model instead: [`runtime::onnx::streaming`] gives rows, and
+//!    [`keyword::streaming::beam`] or [`keyword::streaming::ctc_beam`] finds phrases in them by [`keyword::streaming::context_graph`].
+//!    A segment carries what listens for its call ([`runtime::policy_in_force`]), whatever policy is in force by then
 //! 10. back on the media thread, `handle_answer`: [`call::voices`] knows who asked. [`call::speaker_watch`] gives
 //!     each window its turn and asks the strong embedder where the verifier wants it; [`speaker::calibration`]
 //!     makes a log-likelihood ratio of both cosines, and [`speaker::verifier`] tests it sequentially, then
@@ -73,16 +78,19 @@
 //!     [`call::enrollment_watch`] gathers a caller who is being enrolled, by [`speaker::enrollment`] and
 //!     [`speaker::gathering`]; [`call::adaptation_watch`] watches whether the call may teach its voiceprint, and
 //!     [`runtime::enrollments`] keeps what comes of both
-//!     [`call::phrase_watch`] tells of phrases, and how far they were looked for
+//!     [`call::phrase_watch`] tells of phrases, and how far they were looked for. [`policy::pause`] says when a leg is paused,
+//!     [`call::media_pause`] does it by the set in [`call::pauses`], and [`runtime::pauses`] carries words of phrases, headers
+//!     ([`sip::pause_header`]) and orders to the legs
 //! 11. `Output::Evidence` goes to [`runtime::signalling`], which owns the calls
 //!     ([`runtime::metrics`] counts what windows say, and [`speaker::score_drift`] tells whether accepted calls
 //!     still sound as the calibration expects)
 //! 12. [`call::call::Call::handle_evidence`] asks [`policy::judge`], who says `Some(Verdict)` when a
 //!     conclusion changed
 //!     [`policy::ruling`] puts evidence into the conversation's time for [`policy::rules::book`], which decides a rule
-//!     once nothing still to come can alter it, by [`runtime::rulings`]' clock; [`cli::audit`] does so again from what was kept
+//!     once nothing still to come can alter it, by [`runtime::rulings`]' clock; [`cli::audit`] does so again from what [`runtime::event_streams`] kept
 //! 13. the verdict goes out by [`sip::endpoint::Endpoint::send_info`], to standard output, into the
-//!     metrics and to whoever observes ([`runtime::observation`])
+//!     metrics and to whoever observes ([`runtime::observation`]); [`policy::signal`] says whose dialogs get it, and
+//!     [`runtime::conversations`] sends it there
 //!
 //! # One capture, from file to report
 //!
@@ -105,7 +113,8 @@
 //!    [`cli::eval`] prints and draws, [`cli::calibrate`] writes
 //!
 //! Phrases go the same way: [`runtime::phrase_list`] reads what is said where, [`runtime::spotting_run`] cuts and searches,
-//! [`keyword::detections`] counts.
+//! [`keyword::detections`] counts. [`cli::keywords::check`] tells beforehand what they are worth, by [`keyword::false_alarms`],
+//! [`keyword::phone_distance`] and [`policy::phrase_check`].
 //!
 //! # One SIP request, from socket to call
 //!
@@ -132,11 +141,12 @@
 //! One signalling thread owns the SIP sockets, the endpoint, the calls and their judges; N media
 //! threads own their parties' sockets and sessions (a voice activity detector cannot change
 //! threads); one thread per model owns it. The main thread serves HTTP and waits for signals; what
-//! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`].
+//! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`]. One thread writes kept events;
+//! a reload of the policy is prepared beside all of them ([`runtime::policy_reload`]).
 //!
 //! Every queue has a bound. What gives way, in this order: new calls (503 with Retry-After); a
 //! speaker window, to a newer one of the same party and for the same purpose; a keyword segment, to a newer one, when four
-//! wait; late RTP, which is concealed and not scored. Each is counted, and lowers the `coverage` of
+//! wait; late RTP, which is concealed and not scored; an event to be kept, when 4096 wait: its file ends there. Each is counted, and lowers the `coverage` of
 //! the verdicts that follow: overload makes them humbler, not wrong. SIP, evidence and verdicts
 //! never give way.
 //!
@@ -160,6 +170,9 @@
 //! * *Evidence*: what the audio showed. *Verdict*: what it means, numbered per conversation.
 //! * *Rule*: what is to be said, or not. *Conversation time*: since the first leg's first audio. *Gap*: speech that nobody
 //!   searched.
+//! * *In force*: the policy that new conversations are judged by. *Pause*: time in which nothing of a leg is heard or kept.
+//!   *Holder*: who wants it paused. *Experiment*: a language whose phrases are found too seldom to rest a decision on.
+//! * *Piece*: a word piece of a streaming model. *Row*: what such a model gives for 40 ms. *Path*: what may have been said.
 //! * *LLR*: natural log of how much better "the claimed speaker" explains the speech than "somebody
 //!   else".
 //! * *Coverage*: share of the speech heard that a model really worked on.
