@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::config::keyword::Keyword;
-use crate::config::rtp::Rtp;
+use crate::config::keyword::{Engine, Keyword};
+use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
+use crate::keyword::spotter;
 use crate::policy::place::Place;
 use crate::policy::rule::{Policy, PolicyError};
 
@@ -119,6 +120,32 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// An appliance for `calls` at a time that hears of nobody but this machine, on any free port: for a demonstration or a
+    /// measurement. Its policy is given when it starts.
+    pub fn on_loopback(calls: usize, voiceprints: PathBuf, models: &Path) -> Self {
+        Self {
+            sip: Sip::on_loopback(calls),
+            rtp: Rtp {
+                ports: [30_000, 30_999],
+                threads: 1,
+                silence_timeout_s: 60,
+                codecs: CodecName::all(),
+                codec_order: CodecOrder::Offer,
+            },
+            models: Models { folder: models.to_owned(), decide: None, watch: None },
+            speaker: Speaker::default(),
+            keyword: Keyword {
+                policy: PathBuf::new(),
+                threshold: spotter::Settings::default().threshold,
+                engine: Engine::Moonshine,
+                sherpa: None,
+            },
+            rules: Rules::default(),
+            store: Store { folder: voiceprints },
+            http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
+        }
+    }
+
     /// Understands the text of `file`; relative paths in it count from the file's own folder.
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let mut config: Self =

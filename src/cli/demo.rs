@@ -5,7 +5,6 @@ pub mod table;
 pub mod timeline;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +19,7 @@ use crate::cli::demo::script::{ENROLMENT, SUBJECT, Scene, scenes};
 use crate::cli::demo::timeline::Timeline;
 use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
-use crate::config::keyword::{Engine, Keyword};
-use crate::config::rtp::{CodecName, CodecOrder, Rtp};
-use crate::config::rules::Rules;
-use crate::config::sip::Sip;
-use crate::config::speaker::Speaker;
-use crate::config::{Config, Http, Models, Store};
+use crate::config::Config;
 use crate::consent::consent::Consent;
 use crate::keyword::language::Language;
 use crate::policy::place::Place;
@@ -81,7 +75,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         &recording("beckett.wav")?,
     );
     let folder = tempfile::tempdir()?;
-    let config = config(folder.path().join("voiceprints"), &arguments.models);
+    let store = folder.path().join("voiceprints");
+    let config = Config::on_loopback(16, store, &arguments.models);
 
     let say = |line: String| {
         if !arguments.json {
@@ -193,31 +188,6 @@ async fn play(
     }
     let reports = (0..scenes.len()).filter_map(|scene| reports.remove(&scene)).collect();
     Ok(Played { reports, cpu })
-}
-
-/// The appliance as the demonstration wants it: loopback, any free port, nothing left behind.
-fn config(store: PathBuf, models: &std::path::Path) -> Config {
-    Config {
-        sip: Sip::on_loopback(16),
-        rtp: Rtp {
-            ports: [30_000, 30_999],
-            threads: 1,
-            silence_timeout_s: 60,
-            codecs: CodecName::all(),
-            codec_order: CodecOrder::Offer,
-        },
-        models: Models { folder: models.to_owned(), decide: None, watch: None },
-        speaker: Speaker::default(),
-        keyword: Keyword {
-            policy: PathBuf::new(),
-            threshold: -3.9,
-            engine: Engine::Moonshine,
-            sherpa: None,
-        },
-        rules: Rules::default(),
-        store: Store { folder: store },
-        http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
-    }
 }
 
 fn policy() -> Policy {

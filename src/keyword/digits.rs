@@ -1,6 +1,7 @@
 //! Digits that were said, as a string, and whether they look like the number of a payment card.
 
 use crate::keyword::language::Language;
+use crate::keyword::phrase::{TENS, UNITS};
 
 /// First digits of the issuers' numbers, from and to, and how long these are (ISO/IEC 7812-1 registrations in use:
 /// American Express, Diners Club, JCB, Visa, Mastercard twice, Discover twice and its range, Maestro twice, UnionPay).
@@ -110,30 +111,6 @@ fn written(word: &str) -> Option<Spoken> {
 }
 
 fn english(word: &str) -> Spoken {
-    const UNITS: [&str; 20] = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ];
-    const TENS: [&str; 8] =
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
     if let Some(value) = UNITS.iter().position(|unit| *unit == word) {
         return Spoken::Digits(value.to_string());
     }

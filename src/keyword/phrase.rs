@@ -35,7 +35,7 @@ const CONTRACTIONS: &[(&str, &str)] = &[
 ];
 
 /// Number words below twenty, each at its value.
-const UNITS: [&str; 20] = [
+pub(super) const UNITS: [&str; 20] = [
     "zero",
     "one",
     "two",
@@ -58,7 +58,7 @@ const UNITS: [&str; 20] = [
     "nineteen",
 ];
 /// Number words of the tens, from twenty.
-const TENS: [&str; 8] =
+pub(super) const TENS: [&str; 8] =
     ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
 /// A phrase with its spellings.

@@ -11,18 +11,12 @@
 mod store;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
 use sidetone::audio::listener::Listener;
-use sidetone::config::keyword::{Engine, Keyword};
-use sidetone::config::rtp::{CodecName, CodecOrder, Rtp};
-use sidetone::config::rules::Rules;
-use sidetone::config::sip::Sip;
-use sidetone::config::speaker::Speaker;
-use sidetone::config::{Config, Http, Models, Store, parse_policy};
+use sidetone::config::{Config, parse_policy};
 use sidetone::runtime::appliance::Appliance;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::caller::{CallPlan, CallReport, place};
@@ -84,7 +78,7 @@ fn main() {
     let net_speech: Duration = calls.iter().map(|audio| net_speech(audio)).sum();
 
     let store = tempfile::tempdir().expect("a folder");
-    let config = config(store.path().to_owned(), &models);
+    let config = Config::on_loopback(64, store.path().to_owned(), &models);
     let reactor = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (reports, threads) = reactor.expect("a reactor").block_on(async {
         let appliance = Appliance::start(&config, policy, &installed).expect("an appliance");
@@ -205,28 +199,4 @@ fn threads() -> BTreeMap<String, f64> {
         }
     }
     threads
-}
-
-fn config(store: PathBuf, models: &Path) -> Config {
-    Config {
-        sip: Sip::on_loopback(64),
-        rtp: Rtp {
-            ports: [30_000, 30_999],
-            threads: 1,
-            silence_timeout_s: 60,
-            codecs: CodecName::all(),
-            codec_order: CodecOrder::Offer,
-        },
-        models: Models { folder: models.to_owned(), decide: None, watch: None },
-        speaker: Speaker::default(),
-        keyword: Keyword {
-            policy: PathBuf::new(),
-            threshold: -3.9,
-            engine: Engine::Moonshine,
-            sherpa: None,
-        },
-        rules: Rules::default(),
-        store: Store { folder: store },
-        http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
-    }
 }
