@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use crate::config::keyword::{Engine, Keyword};
 use crate::config::{self, ConfigError};
+use crate::policy::place::Place;
 use crate::policy::rule::Policy;
 use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::metrics::Metrics;
@@ -206,6 +207,9 @@ fn ids(policy: &Policy) -> Vec<String> {
 }
 
 fn fingerprint(policy: &Policy) -> Fingerprint {
+    let mut policy = policy.clone();
+    // Where a phrase stands in the file is not what it says.
+    policy.phrases.iter_mut().for_each(|phrase| phrase.place = Place::default());
     // What is derived shows every field, also one that is added later.
     Sha256::digest(format!("{policy:?}")).into()
 }
