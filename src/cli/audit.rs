@@ -13,10 +13,11 @@ use serde::Serialize;
 
 use crate::cli::{Outcome, Refusal, println};
 use crate::config::{self, ConfigError};
-use crate::policy::rule::{Party, Policy};
+use crate::policy::rule::Policy;
 use crate::policy::rules::book::RuleBook;
 use crate::policy::rules::event::{Event, Record, in_order};
 use crate::policy::rules::standing::{RuleState, Standing};
+use crate::policy::verdict::Rested;
 
 /// Arguments of `sidetone audit`.
 #[derive(Debug, Args)]
@@ -64,15 +65,7 @@ struct Row {
     since_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline_s: Option<f64>,
-    phrases: Vec<Said>,
-}
-
-#[derive(Debug, Serialize)]
-struct Said {
-    phrase: String,
-    party: Party,
-    start_s: f64,
-    end_s: f64,
+    phrases: Vec<Rested>,
 }
 
 /// Judges every conversation of the files.
@@ -122,7 +115,8 @@ fn judge(conversation: String, mut events: Vec<Event>, policy: &Arc<Policy>) -> 
             let said = |said| {
                 let (phrase, party) = book.describe(said);
                 let (start_s, end_s) = (seconds(said.from), seconds(said.to));
-                Said { phrase: phrase.to_owned(), party, start_s, end_s }
+                let (phrase, sensitivity) = (phrase.to_owned(), policy.sensitivity(phrase));
+                Rested { phrase, sensitivity, party, start_s, end_s }
             };
             Row {
                 rule: rule.id.clone(),
