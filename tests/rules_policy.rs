@@ -158,7 +158,7 @@ fn what_was_kept_is_judged_again() {
         { "conversation": "k1", "rules": [{
             "rule": "r", "kind": "required", "severity": "warning", "state": "met", "reason": "said",
             "since_s": 5.0, "deadline_s": 5.0,
-            "phrases": [{ "phrase": "a", "party": "caller", "start_s": 4.0, "end_s": 5.0 }] }] },
+            "phrases": [{ "phrase": "a", "sensitivity": "public", "party": "caller", "start_s": 4.0, "end_s": 5.0 }] }] },
         { "conversation": "k2", "rules": [{
             "rule": "r", "kind": "required", "severity": "warning", "state": "violated",
             "reason": "not_said", "since_s": 5.0, "deadline_s": 5.0, "phrases": [] }] },
