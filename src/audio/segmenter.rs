@@ -73,7 +73,7 @@ pub struct Segment {
     pub start: Duration,
     /// Begins with the end of the segment before.
     pub continued: bool,
-    /// Ends because it was too long, not because the speaker paused.
+    /// It was too long, or long enough for a short pause to cut it: what follows begins with its end.
     pub cut: bool,
     /// The speaker pauses. If more is said, it comes again with that; else this was all.
     pub provisional: bool,
@@ -88,10 +88,10 @@ pub struct Segment {
 pub struct Stats {
     /// Segments given out.
     pub segments: u64,
-    /// Of these, ended by their length.
+    /// Of these, cut off a spurt that went on.
     pub cut: u64,
     /// Of these, given out in a pause.
-    pub provisional: u64,
+    pub early: u64,
     /// Segments dropped for too little speech.
     pub dropped: u64,
 }
@@ -245,23 +245,30 @@ impl Segmenter {
     /// What was said up to a pause need not wait for its end.
     fn give_out_early(&mut self) {
         let Some(mut open) = self.open.take() else { return };
-        let Settings { provisional, fresh, least_speech, .. } = self.settings;
+        let Settings { provisional, fresh, least_speech, carried, .. } = self.settings;
         if open.paused == frames_in(provisional)
             && open.speech(open.given) >= frames_in(fresh)
             && open.speech(0) >= frames_in(least_speech)
         {
+            self.stats.early += 1;
+            let cut = open.frames.len() > frames_in(carried);
+            self.stats.cut += u64::from(cut);
+            self.give_out(&open, cut, true);
+            if cut {
+                // A pause is as good a place for a cut as any: what lies before is not to be heard a third time.
+                open.frames.drain(..open.frames.len() - frames_in(carried));
+                open.carried = open.frames.len();
+            }
             open.given = open.frames.len();
-            self.stats.provisional += 1;
-            self.give_out(&open, false, true);
         }
         self.open = Some(open);
     }
 
-    fn give_out(&mut self, open: &Open, cut: bool, provisional: bool) {
+    fn give_out(&mut self, open: &Open, cut: bool, early: bool) {
         let concealed = open.frames.iter().filter(|(frame, _)| frame.concealed).count();
         let mut samples: Vec<f32> =
             open.frames.iter().flat_map(|(frame, _)| frame.samples.iter().copied()).collect();
-        if provisional {
+        if early {
             // The model hears better with a silence behind the last word, so the pause is told longer than it is yet.
             let pause = &open.frames[open.frames.len() - open.paused..];
             let room = frames_in(self.settings.longest) - open.frames.len();
@@ -274,7 +281,7 @@ impl Segmenter {
             start: open.frames[0].0.start,
             continued: open.carried > 0,
             cut,
-            provisional,
+            provisional: early && !cut,
             concealed_share: concealed as f32 / open.frames.len() as f32,
             net_speech: FRAME * self.heard,
             samples,
@@ -329,7 +336,7 @@ mod tests {
         let mut bench = Bench::new();
         bench.hear(1_000, Activity::Silence, false);
         bench.spurt(2_000);
-        assert_eq!(bench.segments(), [(800, 2_620, false, false)]);
+        assert_eq!(bench.segments(), [(800, 2_620, false, true)]);
     }
 
     #[test]
@@ -356,7 +363,7 @@ mod tests {
         bench.spurt(7_100);
         assert_eq!(
             bench.segments(),
-            [(0, 4_000, false, true), (2_000, 4_000, true, true), (4_000, 3_520, true, false)]
+            [(0, 4_000, false, true), (2_000, 4_000, true, true), (4_000, 3_520, true, true)]
         );
     }
 
@@ -390,8 +397,18 @@ mod tests {
         assert_eq!(bench.segments(), [(0, 2_020, false, false)]);
         bench.spurt(1_000);
         assert_eq!(bench.segments().len(), 1, "nothing followed");
-        let Stats { segments, provisional, .. } = bench.segmenter.stats();
-        assert_eq!((segments, provisional), (3, 2));
+        let Stats { segments, early, .. } = bench.segmenter.stats();
+        assert_eq!((segments, early), (3, 2));
+    }
+
+    #[test]
+    fn a_short_pause_after_more_than_is_carried_is_a_cut() {
+        let mut bench = Bench::new();
+        bench.hear(3_000, Activity::Speech, false);
+        bench.hear(140, Activity::Hangover, false);
+        bench.spurt(1_000);
+        assert_eq!(bench.segments(), [(0, 3_420, false, true), (1_120, 3_440, true, true)]);
+        assert_eq!(bench.segmenter.stats(), Stats { segments: 2, cut: 2, early: 2, dropped: 0 });
     }
 
     #[test]
