@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn six_digits_said_in_a_row_are_enough_even_in_groups() {
+    fn eight_digits_said_in_a_row_are_enough_even_in_groups() {
         let mut watch = CardWatch::default();
         assert!(!watch.handle_digits(ms(0), &[run(4, 200, 1_800)]));
         assert!(watch.handle_digits(ms(3_000), &[run(4, 200, 1_800)]));
