@@ -13,7 +13,7 @@ use store::store;
 /// What the narrator says five seconds after the beginning, under two names at two places.
 const FIRST: &str = "name = 'p'\nversion = '1'\n\
     [[phrase]]\nid = 'risk'\ntext = 'your capital is at risk'\n\
-    [[phrase]]\nid = 'heaven'\ntext = 'going direct to heaven'\n";
+    [[phrase]]\nid = 'heaven'\ntext = 'going direct to heaven'\nsignal = { log = true }\n";
 const SECOND: &str = "name = 'p'\nversion = '2'\n\
     [[phrase]]\nid = 'paradise'\ntext = 'going direct to heaven'\n";
 
@@ -72,6 +72,8 @@ fn a_standing_conversation_keeps_its_policy_and_a_new_one_gets_the_new() {
         told.sort();
         (told.len() == 3).then_some(told)
     });
+    // Whom a phrase is signalled to is the old policy's affair as well: the new one has no log of it.
+    logged(&appliance, "phrase said");
     let wanted = [
         ["first", "agent", "heaven", "p@1"],
         ["first", "caller", "heaven", "p@1"],
