@@ -26,6 +26,8 @@ pub struct Facts {
     pub policy: Option<String>,
     /// The queue that the call came through.
     pub queue: Option<String>,
+    /// The PBX's own channel of this party, by its name or unique id: what notifiers act on.
+    pub channel: Option<String>,
     /// Whether the caller is to be enrolled.
     pub enroll: bool,
 }
@@ -66,6 +68,7 @@ impl Facts {
             consent: consent.unwrap_or_default(),
             policy: find("X-Sidetone-Policy")?.map(str::to_owned),
             queue: find("X-Sidetone-Queue")?.map(str::to_owned),
+            channel: find("X-Sidetone-Channel")?.map(str::to_owned),
             enroll: match find("X-Sidetone-Enroll")? {
                 None => false,
                 Some(no) if no.eq_ignore_ascii_case("no") => false,
@@ -108,9 +111,15 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_and_the_agent_are_told_by_their_headers() {
-        let facts = read(&[("X-Sidetone-Queue", " sales "), ("X-Sidetone-Agent", "eve")]);
-        let facts = facts.expect("both");
+    fn the_queue_the_agent_and_the_channel_are_told_by_their_headers() {
+        let channel = "PJSIP/alice-00000001";
+        let fields = [
+            ("X-Sidetone-Queue", " sales "),
+            ("X-Sidetone-Agent", "eve"),
+            ("X-Sidetone-Channel", channel),
+        ];
+        let facts = read(&fields).expect("all three");
+        assert_eq!(facts.channel.as_deref(), Some(channel));
         assert_eq!((facts.queue.as_deref(), facts.agent.as_deref()), (Some("sales"), Some("eve")));
         let facts = read(&[]).expect("none");
         assert_eq!((facts.queue, facts.agent), (None, None));

@@ -1,5 +1,6 @@
 //! What the evidence means: rules and verdicts, without IO.
 
+pub mod act;
 pub mod evidence;
 pub mod judge;
 pub mod line;

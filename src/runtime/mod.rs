@@ -32,6 +32,7 @@ pub mod media_settings;
 pub mod media_thread;
 pub mod metrics;
 pub mod models;
+pub mod notify;
 pub mod observation;
 pub mod onnx;
 pub mod orders;

@@ -1,0 +1,28 @@
+//! What may be done about a verdict, as a policy asks for it. Doing it is the notifiers' affair, and of an act on the
+//! tap our own.
+
+use serde::Deserialize;
+
+/// One thing to do.
+///
+/// None but [`Act::Redirect`] and [`Act::HangUpCall`] touches the call of the people who talk, and those only because a
+/// policy names them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// Set a variable on the party's channel.
+    Set {
+        /// Its name, as the PBX writes it.
+        variable: String,
+        /// Its value.
+        value: String,
+    },
+    /// Send the party on: `context,extension,priority` of a dialplan.
+    Redirect(String),
+    /// Warn the agent with a text.
+    Warn(String),
+    /// End our own leg of the call, and nothing else.
+    HangUpTap,
+    /// End the party's call.
+    HangUpCall,
+}
