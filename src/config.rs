@@ -205,7 +205,7 @@ impl Config {
     }
 }
 
-/// Understands the text of the policy `file`.
+/// Understands the text of the policy `file`; relative paths in it count from the file's own folder.
 pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
     let mut policy: Policy = toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
     policy.validate().map_err(|error| {
@@ -214,7 +214,9 @@ pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
         let place = table.or(word).map(|start| place(text, start)).unwrap_or_default();
         ConfigError::Policy { file: file.to_owned(), place, error: Box::new(error) }
     })?;
+    let folder = file.parent().unwrap_or(Path::new(""));
     for (nth, phrase) in policy.phrases.iter_mut().enumerate() {
+        phrase.examples = phrase.examples.take().map(|file| folder.join(file));
         let line = start_of(text, "phrase", Some(nth)).map_or(0, |start| line_of(text, start));
         phrase.place = Place { file: file.to_owned(), line };
     }

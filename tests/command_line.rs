@@ -34,6 +34,7 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["voiceprint", "migrate"], Some("sidetone voiceprint migrate --to")),
     (&["keywords"], None),
     (&["keywords", "check"], Some("sidetone keywords check --policy policy.toml --background")),
+    (&["keywords", "learn"], Some("sidetone keywords learn --phrase greeting --background calls/")),
     (&["eval"], None),
     (&["eval", "speaker"], Some("sidetone eval speaker --trials trials.csv")),
     (&["calibrate"], Some("sidetone calibrate --trials calls.csv")),

@@ -26,7 +26,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     println!("configuration  {}", arguments.places.config.display());
     let (phrases, rules) = (policy.phrases.len(), policy.rules.len());
     println!("policy         {}@{}, {phrases} phrases, {rules} rules", policy.name, policy.version);
-    if let Some(experiment) = pronouncing::experiments(&policy) {
+    for experiment in pronouncing::experiments(&policy) {
         println!("experiment     {experiment}");
     }
     println!("speaker model  {}", installed.models().speaker);

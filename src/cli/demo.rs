@@ -194,6 +194,7 @@ fn policy() -> Policy {
     let phrase = |(id, text): &(&str, &str)| WatchedPhrase {
         language: Language::default(),
         pronunciations: Vec::new(),
+        examples: None,
         threshold: None,
         expected_false_alarms_per_hour: None,
         sensitivity: Sensitivity::Public,

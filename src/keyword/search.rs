@@ -29,7 +29,7 @@ pub struct Suspects {
     pub phrases: Vec<Candidate>,
     /// Digits in a row.
     pub digits: Vec<(Language, Run)>,
-    /// Phrases that are decided already, by their phones alone.
+    /// Phrases that are decided already, by their phones or by examples alone.
     pub found: Vec<Hit>,
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::keyword::acoustic_model::{AcousticModel, SAMPLE_RATE, TokenId};
 use crate::keyword::digit_search::{DigitRun, DigitSearch, digits_by_phones};
+use crate::keyword::example_decision::ExampleDecision;
 use crate::keyword::false_alarms::Shape;
 use crate::keyword::language::Language;
 use crate::keyword::lexicon::Lexicon;
@@ -19,6 +20,7 @@ use crate::keyword::phones::{PhoneId, PhoneScores};
 use crate::keyword::phrase::Phrase;
 use crate::keyword::pronunciation::pronunciations;
 use crate::keyword::search::{Need, Search, Suspects, decode};
+use crate::keyword::segment_level::levelled;
 use crate::keyword::tokenizer::Tokenizer;
 use crate::keyword::transcript::Transcript;
 
@@ -26,10 +28,6 @@ use crate::keyword::transcript::Transcript;
 pub const LONGEST_SEGMENT: Duration = Duration::from_secs(4);
 /// Below 0.2 s the encoder has too few frames, and nobody has said a phrase.
 const SHORTEST_SEGMENT: usize = SAMPLE_RATE / 5;
-/// The level on which the thresholds were measured: the 95th percentile of the magnitude.
-const LEVEL: f32 = 0.12;
-/// At most 40 dB: silence is not to be made into speech.
-const MOST_GAIN: f32 = 100.0;
 /// By phones of a phrase: the score per phone from which on they speak for it enough to ask the decoder, nats. Shorter
 /// ones than the shortest are everywhere, and always asked about. Of 901 phrases that were said these keep .997
 /// (mu-law, 25 confusable phrases of 5 to 14 phones), and of 160 compliance phrases all.
@@ -67,7 +65,7 @@ pub struct Hit {
     /// See [`Settings::threshold`]; 0 for an exact hit, never above 0.
     pub score: f32,
     /// The decoder's part of the score: the mean natural log of the probability per token, 0 for an exact hit; negative
-    /// infinity where it was not asked, since phones alone decide.
+    /// infinity where it was not asked, since phones or examples alone decide.
     pub decoder: f32,
     /// The words stand in the model's own text.
     pub exact: bool,
@@ -127,6 +125,8 @@ pub struct Spotter {
     digits: Vec<DigitSearch>,
     /// Phrases that the decoder is not asked about.
     decisions: Vec<PhoneDecision>,
+    /// Phrases that are known by example alone, by their places.
+    taught: Vec<(usize, ExampleDecision)>,
     /// Whether of phrases that would have been said at once only the best counts.
     rivalry: bool,
 }
@@ -175,8 +175,8 @@ impl Spotter {
         let said = |phrase: &Phrase| pronunciations(phrase.spoken_forms(), lexicon);
         let ways = phrases.iter().map(said).collect();
         let thresholds = vec![settings.threshold; phrases.len()];
-        let (digits, decisions, rivalry) = (Vec::new(), Vec::new(), true);
-        Self { tokenizer, phrases, thresholds, ways, spellings, digits, decisions, rivalry }
+        let (digits, decisions, taught, rivalry) = (Vec::new(), Vec::new(), Vec::new(), true);
+        Self { tokenizer, phrases, thresholds, ways, spellings, digits, decisions, taught, rivalry }
     }
 
     /// The same, and digits in a row are looked for, in these languages.
@@ -211,6 +211,18 @@ impl Spotter {
     pub fn with_phones_alone(mut self, decisions: Vec<PhoneDecision>) -> Self {
         self.spellings.retain(|spelling| !decided(&decisions, spelling.phrase));
         self.decisions = decisions;
+        self
+    }
+
+    /// The same, where examples alone decide the phrases at these places: their words only describe them.
+    #[must_use]
+    pub fn with_examples(mut self, examples: Vec<(usize, ExampleDecision)>) -> Self {
+        for (place, decision) in &examples {
+            self.spellings.retain(|spelling| spelling.phrase != *place);
+            self.thresholds[*place] = decision.threshold();
+            self.ways[*place].clear();
+        }
+        self.taught = examples;
         self
     }
 
@@ -298,7 +310,8 @@ impl Spotter {
             return Ok(Begun::Searched(Spotting::default()));
         }
         let audio = model.encode(&levelled(samples))?;
-        let found = self.decided_by_phones(model, &audio)?;
+        let mut found = self.decided_by_phones(model, &audio)?;
+        found.extend(self.decided_by_examples(model, &audio)?);
         let phones = model.phones(&audio)?;
         let suspects = Suspects {
             phrases: self.candidates(phones.as_ref()),
@@ -326,6 +339,20 @@ impl Spotter {
             }
         }
         Ok(self.without_rivals(&hits))
+    }
+
+    /// Hits of phrases that are known by example. Their scores are of another kind again.
+    fn decided_by_examples<M: AcousticModel>(
+        &self,
+        model: &M,
+        audio: &M::Audio,
+    ) -> Result<Vec<Hit>, M::Error> {
+        if self.taught.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Some(heard) = model.encoder_frames(audio)? else { return Ok(Vec::new()) };
+        let hits = self.taught.iter().flat_map(|(phrase, decision)| decision.hits(*phrase, &heard));
+        Ok(self.without_rivals(&hits.collect::<Vec<_>>()))
     }
 
     /// Of two phrases that would have been said at once only the better: people say one thing at a time. One that is part
@@ -357,7 +384,10 @@ impl Spotter {
             let spans = search.find(ways, gate.unwrap_or(f32::NEG_INFINITY), MOST_PLACES);
             (gate.is_none() || !spans.is_empty()).then_some(Candidate { phrase, spans })
         };
-        let asked = self.ways.iter().enumerate().filter(|(n, _)| !decided(&self.decisions, *n));
+        let decided = |phrase| {
+            decided(&self.decisions, phrase) || self.taught.iter().any(|(n, _)| *n == phrase)
+        };
+        let asked = self.ways.iter().enumerate().filter(|(n, _)| !decided(*n));
         asked.filter_map(candidate).collect()
     }
 }
@@ -367,15 +397,6 @@ fn decided(decisions: &[PhoneDecision], phrase: usize) -> bool {
     decisions.iter().any(|decision| decision.places().any(|place| place == phrase))
 }
 
-/// `samples` at the level on which the thresholds were measured.
-fn levelled(samples: &[f32]) -> Vec<f32> {
-    let mut magnitudes: Vec<f32> = samples.iter().map(|sample| sample.abs()).collect();
-    let place = magnitudes.len() * 95 / 100;
-    let (_, loud, _) = magnitudes.select_nth_unstable_by(place, f32::total_cmp);
-    let gain = (LEVEL / *loud).min(MOST_GAIN);
-    samples.iter().map(|sample| sample * gain).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,6 +404,7 @@ mod tests {
     use crate::keyword::acoustic_model::{FRAME, FRAME_SAMPLES};
     use crate::keyword::ipa::phones;
     use crate::keyword::phones::tests::sure;
+    use crate::keyword::subsequence_dtw::tests::letters;
     use crate::keyword::tokenizer::tests::toy;
 
     const SECOND: f64 = SAMPLE_RATE as f64;
@@ -523,6 +545,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_phrase_by_example_the_encoder_s_frames_alone_decide() {
+        let said = "abcdefghijklmn";
+        let decision = ExampleDecision::new(&[0.0; 26], &[said; 3].map(letters), -0.3);
+        let all = sole(spotter(&["bonnet", "cat"])).with_examples(vec![(0, decision)]);
+        assert_eq!((all.threshold_of(0), all.shape_of(0)), (-0.3, None));
+        let all = Arc::new(all);
+        let mut model = Parrot::new(&spell(" bonnet"));
+        let written = all.spot(&mut model, &segment(12)).expect("a parrot does not fail");
+        assert_eq!(written.hits, [], "what the decoder writes of it says nothing");
+        model = Parrot::new(&spell(" a cat"));
+        model.encoded = Some(letters(&format!("zzzz{said}zzzzzz")));
+        let spotting = all.spot(&mut model, &segment(12)).expect("a parrot does not fail");
+        let found: Vec<_> = spotting.hits.iter().map(|hit| (hit.phrase, hit.exact)).collect();
+        assert_eq!(found, [(0, false), (1, true)]);
+        assert_eq!((spotting.hits[0].start, spotting.hits[0].end), (FRAME * 4, FRAME * 18));
+    }
+
+    #[test]
     fn a_pronunciation_of_the_phrase_s_own_goes_before_the_lexicon_s() {
         let way = phones(Language::English, "s ɚ t ə n m i θ").expect("English");
         let mut model = Parrot::new(&spell(" certain death"));
@@ -548,14 +588,5 @@ mod tests {
         ));
         let blink = all.spot(&mut model, &[0.0; 3_199]).expect("a parrot does not fail");
         assert_eq!((blink, model.runs), (Spotting::default(), 0));
-    }
-
-    #[test]
-    fn the_level_is_set_by_speech_and_silence_stays_quiet() {
-        let mut speech = vec![0.01; 100];
-        speech[7] = 1.0;
-        assert!((levelled(&speech)[0] - LEVEL).abs() < 1e-6);
-        assert_eq!(levelled(&[0.0; 100]), [0.0; 100]);
-        assert!((levelled(&[1e-5; 100])[0] - 1e-3).abs() < 1e-9);
     }
 }

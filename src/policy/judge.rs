@@ -192,7 +192,7 @@ impl Judge {
                 });
                 let watched = &self.policy.phrases[phrase.phrase];
                 let finding = Finding::Keyword {
-                    experiment: watched.language.experiment(),
+                    experiment: watched.experiment(),
                     phrase: watched.id.clone(),
                     sensitivity: watched.sensitivity,
                     start_s: seconds(phrase.start),

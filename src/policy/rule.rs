@@ -1,9 +1,11 @@
 //! The policy file: which phrases are watched, on whose leg, and the rules about them.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::keyword::example_decision::EXPERIMENT;
 use crate::keyword::ipa::{IpaError, phones};
 use crate::keyword::language::{Experiment, Language};
 use crate::keyword::lexicon::phones_named;
@@ -104,6 +106,8 @@ pub struct WatchedPhrase {
     /// How it is said, IPA: see [`phones`]. The lexicon's way, or espeak-ng's, if empty.
     #[serde(default)]
     pub pronunciations: Vec<String>,
+    /// What `sidetone keywords learn` wrote of recordings of it, from the policy's folder: it alone decides then.
+    pub examples: Option<PathBuf>,
     /// The score that it needs, nats; the configuration's, or the language's, where it says none.
     pub threshold: Option<f32>,
     /// In place of a threshold: how often it may be found in an hour of one leg's speech in which nobody says it.
@@ -127,6 +131,11 @@ impl WatchedPhrase {
     pub fn threshold_in_force(&self, decoded: f32) -> f32 {
         let by_phones = self.language.experiment().is_some();
         self.threshold.unwrap_or(if by_phones { THRESHOLD } else { decoded })
+    }
+
+    /// How well it is found, where that is not well enough to rest a decision on.
+    pub fn experiment(&self) -> Option<Experiment> {
+        if self.examples.is_some() { Some(EXPERIMENT) } else { self.language.experiment() }
     }
 
     /// The phones of [`Self::pronunciations`].
@@ -180,6 +189,16 @@ pub enum PolicyError {
     /// The one is made of the other.
     #[error("phrase {0:?} has a threshold and expected_false_alarms_per_hour: one of them decides")]
     TwoThresholds(String),
+    /// Its threshold stands in the file of its examples.
+    #[error(
+        "phrase {id:?} has examples, which `sidetone keywords learn` made a threshold for: {key} has no place beside them"
+    )]
+    BesideExamples {
+        /// Which phrase.
+        id: String,
+        /// The key that it has besides.
+        key: &'static str,
+    },
     /// A rate of false alarms that is none.
     #[error(
         "expected_false_alarms_per_hour of phrase {id:?} is to be above 0 and at most {MOST_FALSE_ALARMS}, found {found}"
@@ -238,6 +257,7 @@ impl PolicyError {
             | Self::Unheard { id, .. }
             | Self::Threshold(id)
             | Self::TwoThresholds(id)
+            | Self::BesideExamples { id, .. }
             | Self::FalseAlarms { id, .. }
             | Self::Pronunciation { id, .. }
             | Self::Short { id, .. } => last(id).map(|place| ("phrase", place)),
@@ -271,6 +291,7 @@ impl Policy {
         self.validate_pronunciations()?;
         for phrase in &self.phrases {
             let WatchedPhrase { id, text, threshold, .. } = phrase;
+            phrase.validate_examples()?;
             phrase.validate_rate()?;
             if threshold.is_some_and(|threshold| !(-10.0..=0.0).contains(&threshold)) {
                 return Err(PolicyError::Threshold(id.clone()));
@@ -303,9 +324,9 @@ impl Policy {
         pause::check(self).map_err(|(place, error)| PolicyError::Pause { place, error })
     }
 
-    /// How well any of the phrases `ids` is found, where one of them is of a language that is an experiment.
+    /// How well any of the phrases `ids` is found, where one of them is an experiment.
     pub fn experiment<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> Option<Experiment> {
-        let of = |id| self.phrases.iter().find(|phrase| phrase.id == id)?.language.experiment();
+        let of = |id| self.phrases.iter().find(|phrase| phrase.id == id)?.experiment();
         ids.into_iter().find_map(of)
     }
 
@@ -341,6 +362,19 @@ impl Policy {
 }
 
 impl WatchedPhrase {
+    fn validate_examples(&self) -> Result<(), PolicyError> {
+        let keys = [
+            ("threshold", self.threshold.is_some()),
+            ("expected_false_alarms_per_hour", self.expected_false_alarms_per_hour.is_some()),
+            ("pronunciations", !self.pronunciations.is_empty()),
+        ];
+        let beside = keys.into_iter().find(|(_, has)| *has).filter(|_| self.examples.is_some());
+        match beside {
+            Some((key, _)) => Err(PolicyError::BesideExamples { id: self.id.clone(), key }),
+            None => Ok(()),
+        }
+    }
+
     fn validate_rate(&self) -> Result<(), PolicyError> {
         let Some(rate) = self.expected_false_alarms_per_hour else { return Ok(()) };
         if self.threshold.is_some() {
@@ -394,6 +428,26 @@ mod tests {
         );
         assert_eq!(policy.experiment(["a"]), None);
         assert_eq!(policy.experiment(["a", "b"]), Language::German.experiment());
+    }
+
+    #[test]
+    fn a_phrase_by_example_is_an_experiment_and_decided_by_nothing_else() {
+        let with = |own: &str| {
+            policy(&format!(
+                "name='p'\nversion='1'\n[[phrase]]\nid='a'\ntext='x'\nexamples='a.phrase'\n{own}"
+            ))
+        };
+        assert_eq!(with("").validate(), Ok(()));
+        assert_eq!(with("").experiment(["a"]), Some(EXPERIMENT));
+        assert_eq!(with("language='de'").experiment(["a"]), Some(EXPERIMENT));
+        for (own, key) in [
+            ("threshold=-2.0", "threshold"),
+            ("expected_false_alarms_per_hour=1.0", "expected_false_alarms_per_hour"),
+            ("pronunciations=['j ɛ s']", "pronunciations"),
+        ] {
+            let wanted = PolicyError::BesideExamples { id: "a".to_owned(), key };
+            assert_eq!(with(own).validate(), Err(wanted));
+        }
     }
 
     #[test]

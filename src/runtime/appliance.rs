@@ -198,7 +198,7 @@ impl Appliance {
         let turns = installed.turns()?;
         let phrases =
             PhraseEngine::load(installed, &config.keyword, &policy, phrase_engine::Purpose::Watch)?;
-        if let Some(experiment) = pronouncing::experiments(&policy) {
+        for experiment in pronouncing::experiments(&policy) {
             warn!("{experiment}");
         }
         let policy = PolicyInForce::new(policy, phrases.listening());

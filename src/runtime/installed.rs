@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::{self, keyword::Engine};
+use crate::keyword::example_decision::ExampleDecision;
 use crate::keyword::language::Language;
 use crate::keyword::lexicon::{Lexicon, LexiconError, phones_named};
 use crate::keyword::phrase::{Phrase, PhraseError};
@@ -16,7 +17,8 @@ use crate::policy::phrase_check::{CommonWord, Facts};
 use crate::policy::place::Place;
 use crate::policy::rule::Policy;
 use crate::runtime::embedder_card::EmbedderCard;
-use crate::runtime::models::{Manifest, Model, Role, Status};
+use crate::runtime::example_file::{Encoder, ExampleFile, ExampleFileError};
+use crate::runtime::models::{Manifest, Model, ModelFile, Role, Status};
 use crate::runtime::onnx::moonshine::MoonshineModel;
 use crate::runtime::onnx::segmentation_model::SegmentationModel;
 use crate::runtime::onnx::speaker_model::SpeakerModel;
@@ -26,6 +28,9 @@ use crate::runtime::pronouncing::{PronouncingError, Pronunciations};
 use crate::runtime::sherpa::{self, SherpaError};
 use crate::runtime::voices::Voices;
 use crate::speaker::embedder::{Embedders, Purpose};
+
+/// The file whose frames phrases by example are made of.
+const ENCODER: &str = "moonshine-tiny-en/encoder_model.ort";
 
 /// The manifest that this binary was built with.
 pub const MANIFEST: &str = include_str!("../../models/manifest.toml");
@@ -116,6 +121,16 @@ pub enum InstalledError {
         id: String,
         /// What is wrong with it.
         error: PronouncingError,
+    },
+    /// A phrase whose examples cannot be used.
+    #[error("{place}: phrase {id:?}: {error}")]
+    Examples {
+        /// Where it stands.
+        place: Place,
+        /// Its id in the policy.
+        id: String,
+        /// What is wrong with them.
+        error: ExampleFileError,
     },
     /// A phrase that would be found too often.
     #[error(transparent)]
@@ -294,7 +309,38 @@ impl Installed {
             })?;
         let own = if phones { own } else { Vec::new() };
         let spotter = Spotter::new(tokenizer, phrases, &lexicon, spotter::Settings { threshold });
-        Ok(spotter.with_pronunciations(own).with_phones_alone(decisions))
+        let spotter = spotter.with_pronunciations(own).with_phones_alone(decisions);
+        Ok(spotter.with_examples(self.by_example(policy, by_phones)?))
+    }
+
+    /// What decides the phrases of `policy` that are known by example, by their places; by one `threshold` for all, or
+    /// by their own.
+    fn by_example(
+        &self,
+        policy: &Policy,
+        threshold: Option<f32>,
+    ) -> Result<Vec<(usize, ExampleDecision)>, InstalledError> {
+        let encoder = self.encoder();
+        let mut decisions = Vec::new();
+        for (nth, phrase) in policy.phrases.iter().enumerate() {
+            let Some(file) = &phrase.examples else { continue };
+            let decision = ExampleFile::decision(file, &phrase.id, &encoder, threshold);
+            let decision = decision.map_err(|error| {
+                let (place, id) = (phrase.place.clone(), phrase.id.clone());
+                InstalledError::Examples { place, id, error }
+            })?;
+            decisions.push((nth, decision));
+        }
+        Ok(decisions)
+    }
+
+    /// The encoder that phrases by example are learned with.
+    pub fn encoder(&self) -> Encoder {
+        let model = self.manifest.model(Role::AcousticModel).expect("the manifest has one");
+        let is_encoder = |file: &&ModelFile| file.path.ends_with(ENCODER);
+        let file = model.files.iter().find(is_encoder).expect("the manifest was tested");
+        let sha256 = file.sha256().expect("the manifest was tested").to_owned();
+        Encoder { name: model.versioned_name(), sha256 }
     }
 
     /// How the words of `phrases` are said: as the policy says, else as the dictionary does.

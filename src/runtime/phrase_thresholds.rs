@@ -39,6 +39,9 @@ pub fn thresholds(
     default: f32,
 ) -> Result<Vec<f32>, Box<ThresholdError>> {
     let of = |(place, watched): (usize, &crate::policy::rule::WatchedPhrase)| {
+        if watched.examples.is_some() {
+            return Ok(spotter.threshold_of(place));
+        }
         let Some(rate) = watched.expected_false_alarms_per_hour else {
             return Ok(watched.threshold_in_force(default));
         };

@@ -48,7 +48,7 @@ impl Pronunciations {
         for (place, phrase) in policy.phrases.iter().enumerate() {
             let at = |error: PronouncingError| (place, error);
             let mut ways = phrase.ways().map_err(|error| at(error.into()))?;
-            if phrase.language == decision.language() {
+            if phrase.language == decision.language() && phrase.examples.is_none() {
                 if ways.is_empty() {
                     ways.push(asked(phrase).map_err(at)?);
                 }
@@ -62,17 +62,27 @@ impl Pronunciations {
     }
 }
 
-/// A sentence about the phrases of `policy` that are an experiment, if there are any.
-pub fn experiments(policy: &Policy) -> Option<String> {
-    let of = |phrase: &WatchedPhrase| Some((phrase.language, phrase.language.experiment()?));
-    let mut all = policy.phrases.iter().filter_map(of);
-    let (language, Experiment { recall, false_alarms_per_hour, .. }) = all.next()?;
-    Some(format!(
-        "{} phrases in the language {:?} are experimental: {recall} of what strangers say is found, with \
-         {false_alarms_per_hour} false alarms an hour for each phrase",
-        1 + all.count(),
-        language.as_str()
-    ))
+/// A sentence about the phrases of `policy` that are an experiment by their language, and one about those that are by
+/// their being known by example; each if there are any.
+pub fn experiments(policy: &Policy) -> impl Iterator<Item = String> {
+    let (by_example, by_language): (Vec<_>, Vec<_>) =
+        policy.phrases.iter().partition(|phrase| phrase.examples.is_some());
+    let told = |phrases: &[&WatchedPhrase], what: &dyn Fn(&WatchedPhrase) -> String| {
+        let all = phrases.iter().filter_map(|phrase| Some((*phrase, phrase.experiment()?)));
+        let all: Vec<(&WatchedPhrase, Experiment)> = all.collect();
+        let (first, Experiment { recall, false_alarms_per_hour, .. }) = all.first()?;
+        Some(format!(
+            "{} phrases {} are experimental: {recall} of what strangers say is found, with \
+             {false_alarms_per_hour} false alarms an hour for each phrase",
+            all.len(),
+            what(first),
+        ))
+    };
+    let language =
+        |phrase: &WatchedPhrase| format!("in the language {:?}", phrase.language.as_str());
+    let sentences =
+        [told(&by_language, &language), told(&by_example, &|_| "by example".to_owned())];
+    sentences.into_iter().flatten()
 }
 
 /// How espeak-ng says a phrase.
@@ -101,11 +111,22 @@ mod tests {
         assert_eq!((said.own[0].len(), said.own[1].len()), (0, 2));
         assert_eq!(said.decisions.len(), 1);
         assert_eq!(said.decisions[0].places().collect::<Vec<_>>(), [1]);
-        let told = experiments(&policy).expect("a German phrase");
-        assert!(
-            told.starts_with("1 phrases in the language \"de\" are experimental: 0."),
-            "{told}"
+        let told: Vec<String> = experiments(&policy).collect();
+        let [german] = &told[..] else { panic!("{told:?}") };
+        let wanted = "1 phrases in the language \"de\" are experimental: 0.";
+        assert!(german.starts_with(wanted), "{german}");
+    }
+
+    #[test]
+    fn a_phrase_by_example_needs_nobody_to_say_it_and_is_told_apart() {
+        let policy = policy(
+            "[[phrase]]\nid='a'\ntext='ja'\nlanguage='de'\nexamples='a.phrase'\n[[phrase]]\nid='b'\ntext='cat'\n",
         );
+        let said = Pronunciations::of(&policy, None).expect("nothing is to be said");
+        assert_eq!((said.own, said.decisions.len()), (vec![Vec::<Vec<PhoneId>>::new(); 2], 0));
+        let told: Vec<String> = experiments(&policy).collect();
+        let [by_example] = &told[..] else { panic!("{told:?}") };
+        assert!(by_example.starts_with("1 phrases by example are experimental: 0."), "{told:?}");
     }
 
     #[test]

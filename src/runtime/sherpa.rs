@@ -81,6 +81,12 @@ pub enum SherpaError {
         /// Another's.
         other: String,
     },
+    /// Examples are of another engine's encoder.
+    #[error("phrase {id:?} has examples, which the engine \"moonshine\" alone understands")]
+    Examples {
+        /// The phrase's id.
+        id: String,
+    },
     /// A score of another engine.
     #[error(
         "phrase {id:?} has the threshold {threshold} in the policy, which is one of the engine \"moonshine\": \
@@ -185,6 +191,9 @@ fn ways(
     }
     for (place, phrase) in policy.phrases.iter().enumerate() {
         let (file, id) = (file.to_owned(), phrase.id.clone());
+        if phrase.examples.is_some() {
+            return Err(SherpaError::Examples { id });
+        }
         if let Some(threshold) = phrase.threshold {
             return Err(SherpaError::Threshold { id, threshold, file });
         }
@@ -241,6 +250,10 @@ mod tests {
             of("▁HELLO @hello\n▁WORLD @world\n", "threshold = -3.0").expect_err("a refusal"),
             "phrase \"hello\" has the threshold -3 in the policy, which is one of the engine \"moonshine\": \
             the engine \"sherpa\" wants a probability, as #0.35 in F/keywords.txt"
+        );
+        assert_eq!(
+            of("▁HELLO @hello\n▁WORLD @world\n", "examples = 'a.phrase'").expect_err("a refusal"),
+            "phrase \"hello\" has examples, which the engine \"moonshine\" alone understands"
         );
     }
 }

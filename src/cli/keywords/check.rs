@@ -84,6 +84,9 @@ struct Row {
     spellings: Vec<String>,
     /// How it is said, in IPA.
     pronunciations: Vec<String>,
+    /// The file by which alone it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    examples: Option<PathBuf>,
     /// Words of it that the policy says how to say.
     by_hand: Vec<String>,
     /// Words that nobody knows how to say.
@@ -127,7 +130,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let facts = installed.phrase_facts(&policy, &spotter)?;
     let mut warnings = check(&policy, &facts, &installed.common_words(COMMON_WORDS)?);
     // What is known of words and of false alarms is known of English.
-    warnings.retain(|warning| policy.phrases[warning.phrase].language.experiment().is_none());
+    warnings.retain(|warning| policy.phrases[warning.phrase].experiment().is_none());
     let searched =
         files.map(|files| search(files, &installed, Arc::clone(&spotter))).transpose()?;
     if let Some((background, counted)) = &searched {
@@ -210,6 +213,7 @@ impl Row {
             tokens,
             spellings: facts.phrase.spellings().to_vec(),
             pronunciations: facts.ways.iter().map(spell).collect(),
+            examples: watched.examples.clone(),
             by_hand: words
                 .filter(|word| policy.pronunciations.contains_key(*word))
                 .cloned()
@@ -223,6 +227,9 @@ impl Row {
 
     /// Where its pronunciation comes from.
     fn pronounced(&self) -> String {
+        if self.examples.is_some() {
+            return "examples".to_owned();
+        }
         let named = |words: &[String]| words.join(" ");
         match (&self.missing[..], &self.by_hand[..]) {
             ([], []) => "lexicon".to_owned(),
