@@ -63,6 +63,7 @@
 //!    for what it does not rule out a [`keyword::search`] has the segment written down, and asks the decoder.
 //!    [`keyword::digit_search`] counts digits in a row and tells how many, never which; [`keyword::phone_decision`] decides
 //!    phrases of a language ([`keyword::language`]) that the decoder does not know, said as [`runtime::pronouncing`] found out.
+//!    [`keyword::example_decision`] decides phrases known by example, which [`runtime::learning`] learned, by [`keyword::subsequence_dtw`].
 //!    [`keyword::searches`] has all that go on decoded together, a lane each ([`runtime::onnx::decoder_lanes`]), and
 //!    [`keyword::schedule`] says whether a run hears the next, goes a step on, or asks. Where the configuration says so ([`runtime::phrase_engine`]),
 //!    [`runtime::sherpa`] searches with a streaming model instead: [`runtime::onnx::streaming`] gives rows, and

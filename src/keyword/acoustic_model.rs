@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::keyword::encoder_frames::EncoderFrames;
 use crate::keyword::language::Language;
 use crate::keyword::phones::PhoneScores;
 
@@ -45,12 +44,6 @@ pub trait AcousticModel {
         _language: Language,
         _audio: &Self::Audio,
     ) -> Result<Option<PhoneScores>, Self::Error> {
-        Ok(None)
-    }
-
-    /// What the encoder itself made of a segment, for phrases that are known by example; `None` of a model that does not
-    /// tell.
-    fn encoder_frames(&self, _audio: &Self::Audio) -> Result<Option<EncoderFrames>, Self::Error> {
         Ok(None)
     }
 
@@ -119,8 +112,6 @@ pub(crate) mod tests {
         pub(crate) phones: Option<PhoneScores>,
         /// What the head of another language hears, if there is one.
         pub(crate) foreign_phones: Option<PhoneScores>,
-        /// What its encoder makes of everything, if it tells.
-        pub(crate) encoded: Option<EncoderFrames>,
     }
 
     /// Log-probability of what is not heard.
@@ -143,7 +134,6 @@ pub(crate) mod tests {
                 batches: Vec::new(),
                 phones: None,
                 foreign_phones: None,
-                encoded: None,
             }
         }
 
@@ -191,10 +181,6 @@ pub(crate) mod tests {
             _audio: &usize,
         ) -> Result<Option<PhoneScores>, Never> {
             Ok(self.foreign_phones.clone())
-        }
-
-        fn encoder_frames(&self, _audio: &usize) -> Result<Option<EncoderFrames>, Never> {
-            Ok(self.encoded.clone())
         }
 
         fn frames(&self, audio: &usize) -> usize {

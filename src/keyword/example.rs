@@ -1,9 +1,9 @@
-//! Recordings by which a phrase is known, as the encoder hears them.
+//! Recordings by which a phrase is known, as the phone head hears them.
 
 use std::ops::Range;
 
 use crate::keyword::acoustic_model::{FRAME, FRAME_SAMPLES};
-use crate::keyword::encoder_frames::EncoderFrames;
+use crate::keyword::phone_roots::PhoneRoots;
 
 /// Two of them have to agree with what is heard, and one may be bad.
 pub const FEWEST: usize = 3;
@@ -28,51 +28,31 @@ pub enum ExampleError {
         seconds(SHORTEST), seconds(LONGEST), seconds(*.0)
     )]
     Length(usize),
-    /// Of another encoder.
-    #[error("frames of {wanted} numbers were wanted, found {found}")]
-    Width {
-        /// Of the centre.
-        wanted: usize,
-        /// Of an example.
-        found: usize,
-    },
 }
 
 fn seconds(frames: usize) -> f64 {
     FRAME.as_secs_f64() * frames as f64
 }
 
-/// Examples of one phrase, and the mean of speech from which they are seen.
+/// Examples of one phrase.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Examples {
-    centre: Vec<f32>,
-    frames: Vec<EncoderFrames>,
+    all: Vec<PhoneRoots>,
 }
 
 impl Examples {
     /// Of [`FEWEST`] to [`MOST`] recordings, each the frames of the phrase alone.
-    pub fn new(centre: Vec<f32>, frames: Vec<EncoderFrames>) -> Result<Self, ExampleError> {
-        if !(FEWEST..=MOST).contains(&frames.len()) {
-            return Err(ExampleError::Number(frames.len()));
+    pub fn new(all: Vec<PhoneRoots>) -> Result<Self, ExampleError> {
+        if !(FEWEST..=MOST).contains(&all.len()) {
+            return Err(ExampleError::Number(all.len()));
         }
-        for example in &frames {
-            if example.width() != centre.len() {
-                let (wanted, found) = (centre.len(), example.width());
-                return Err(ExampleError::Width { wanted, found });
-            }
-            check_length(example.frames())?;
-        }
-        Ok(Self { centre, frames })
-    }
-
-    /// The mean of speech.
-    pub fn centre(&self) -> &[f32] {
-        &self.centre
+        all.iter().try_for_each(|example| check_length(example.frames()))?;
+        Ok(Self { all })
     }
 
     /// The recordings.
-    pub fn frames(&self) -> &[EncoderFrames] {
-        &self.frames
+    pub fn all(&self) -> &[PhoneRoots] {
+        &self.all
     }
 }
 
@@ -95,32 +75,30 @@ pub fn spoken(samples: &[f32]) -> Range<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyword::phone_roots::tests::letters;
 
-    fn frames(count: usize) -> EncoderFrames {
-        EncoderFrames::new(2, vec![0.5; 2 * count]).expect("whole frames")
+    fn frames(count: usize) -> PhoneRoots {
+        letters(&"a".repeat(count))
     }
 
-    fn refused(examples: Vec<EncoderFrames>) -> String {
-        Examples::new(vec![0.0; 2], examples).expect_err("bad examples").to_string()
+    fn refused(examples: Vec<PhoneRoots>) -> String {
+        Examples::new(examples).expect_err("bad examples").to_string()
     }
 
     #[test]
     fn too_few_and_too_many_are_refused() {
-        assert!(Examples::new(vec![0.0; 2], vec![frames(20); 3]).is_ok());
+        assert!(Examples::new(vec![frames(20); 3]).is_ok());
         let said = "a phrase is learned from 3 to 10 examples, found";
         assert_eq!(refused(vec![frames(20); 2]), format!("{said} 2"));
         assert_eq!(refused(vec![frames(20); 11]), format!("{said} 11"));
     }
 
     #[test]
-    fn too_short_too_long_and_foreign_ones_are_refused() {
+    fn too_short_and_too_long_ones_are_refused() {
         let said = "an example has 0.3 to 3.0 s of speech, found";
         let with = |count| vec![frames(20), frames(20), frames(count)];
         assert_eq!(refused(with(12)), format!("{said} 0.29 s"));
         assert_eq!(refused(with(126)), format!("{said} 3.02 s"));
-        let foreign = EncoderFrames::new(3, vec![0.0; 60]).expect("whole frames");
-        let said = "frames of 2 numbers were wanted, found 3";
-        assert_eq!(refused(vec![frames(20), frames(20), foreign]), said);
     }
 
     #[test]

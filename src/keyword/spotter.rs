@@ -15,6 +15,7 @@ use crate::keyword::false_alarms::Shape;
 use crate::keyword::language::Language;
 use crate::keyword::lexicon::Lexicon;
 use crate::keyword::phone_decision::PhoneDecision;
+use crate::keyword::phone_roots::PhoneRoots;
 use crate::keyword::phone_search::{PhoneSearch, Span};
 use crate::keyword::phones::{PhoneId, PhoneScores};
 use crate::keyword::phrase::Phrase;
@@ -310,9 +311,9 @@ impl Spotter {
             return Ok(Begun::Searched(Spotting::default()));
         }
         let audio = model.encode(&levelled(samples))?;
-        let mut found = self.decided_by_phones(model, &audio)?;
-        found.extend(self.decided_by_examples(model, &audio)?);
         let phones = model.phones(&audio)?;
+        let mut found = self.decided_by_phones(model, &audio)?;
+        found.extend(self.decided_by_examples(phones.as_ref()));
         let suspects = Suspects {
             phrases: self.candidates(phones.as_ref()),
             digits: digits_by_phones(&self.digits, phones.as_ref()),
@@ -342,17 +343,11 @@ impl Spotter {
     }
 
     /// Hits of phrases that are known by example. Their scores are of another kind again.
-    fn decided_by_examples<M: AcousticModel>(
-        &self,
-        model: &M,
-        audio: &M::Audio,
-    ) -> Result<Vec<Hit>, M::Error> {
-        if self.taught.is_empty() {
-            return Ok(Vec::new());
-        }
-        let Some(heard) = model.encoder_frames(audio)? else { return Ok(Vec::new()) };
+    fn decided_by_examples(&self, phones: Option<&PhoneScores>) -> Vec<Hit> {
+        let Some(phones) = phones.filter(|_| !self.taught.is_empty()) else { return Vec::new() };
+        let heard = PhoneRoots::of(phones);
         let hits = self.taught.iter().flat_map(|(phrase, decision)| decision.hits(*phrase, &heard));
-        Ok(self.without_rivals(&hits.collect::<Vec<_>>()))
+        self.without_rivals(&hits.collect::<Vec<_>>())
     }
 
     /// Of two phrases that would have been said at once only the better: people say one thing at a time. One that is part
@@ -404,7 +399,6 @@ mod tests {
     use crate::keyword::acoustic_model::{FRAME, FRAME_SAMPLES};
     use crate::keyword::ipa::phones;
     use crate::keyword::phones::tests::sure;
-    use crate::keyword::subsequence_dtw::tests::letters;
     use crate::keyword::tokenizer::tests::toy;
 
     const SECOND: f64 = SAMPLE_RATE as f64;
@@ -545,17 +539,19 @@ mod tests {
     }
 
     #[test]
-    fn of_a_phrase_by_example_the_encoder_s_frames_alone_decide() {
-        let said = "abcdefghijklmn";
-        let decision = ExampleDecision::new(&[0.0; 26], &[said; 3].map(letters), -0.3);
+    fn of_a_phrase_by_example_its_sound_alone_decides() {
+        let said = "k æ t _ s ɪ m n f l i ʃ w ɑ";
+        let example = PhoneRoots::of(&sure(said));
+        let decision = ExampleDecision::new(&[example.clone(), example.clone(), example], -0.05);
         let all = sole(spotter(&["bonnet", "cat"])).with_examples(vec![(0, decision)]);
-        assert_eq!((all.threshold_of(0), all.shape_of(0)), (-0.3, None));
+        assert_eq!((all.threshold_of(0), all.shape_of(0)), (-0.05, None));
         let all = Arc::new(all);
         let mut model = Parrot::new(&spell(" bonnet"));
+        model.phones = Some(sure("b b ɑ ɑ n n ɪ ɪ t t _ _ _ _ _"));
         let written = all.spot(&mut model, &segment(12)).expect("a parrot does not fail");
         assert_eq!(written.hits, [], "what the decoder writes of it says nothing");
         model = Parrot::new(&spell(" a cat"));
-        model.encoded = Some(letters(&format!("zzzz{said}zzzzzz")));
+        model.phones = Some(sure(&format!("_ _ _ _ {said} _ _ _ _ _ _")));
         let spotting = all.spot(&mut model, &segment(12)).expect("a parrot does not fail");
         let found: Vec<_> = spotting.hits.iter().map(|hit| (hit.phrase, hit.exact)).collect();
         assert_eq!(found, [(0, false), (1, true)]);

@@ -3,12 +3,12 @@
 //! A path goes one frame on in both, or two in one of them: what was heard may be said at half to twice the template's
 //! speed. Each frame of the template counts once, so the costs of all paths are of one length and can be compared.
 
-use crate::keyword::encoder_frames::EncoderFrames;
+use crate::keyword::phone_roots::PhoneRoots;
 
 /// The best path that ends in some frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ending {
-    /// Mean cosine distance of a frame of the template, 0 to 2; infinite where no path ends.
+    /// Mean distance of a frame of the template, 0 to 1; infinite where no path ends.
     pub cost: f32,
     /// The frame in which the path began.
     pub began: usize,
@@ -16,9 +16,8 @@ pub struct Ending {
 
 const NO_PATH: Ending = Ending { cost: f32::INFINITY, began: 0 };
 
-/// The best path of all of `template` that ends in each frame of `heard`. Both are
-/// [directions](EncoderFrames::directions) from one centre.
-pub fn endings(template: &EncoderFrames, heard: &EncoderFrames) -> Vec<Ending> {
+/// The best path of all of `template` that ends in each frame of `heard`.
+pub fn endings(template: &PhoneRoots, heard: &PhoneRoots) -> Vec<Ending> {
     let frames = heard.frames();
     let distances = |row: usize| -> Vec<f32> {
         let of = template.frame(row);
@@ -59,26 +58,15 @@ pub fn endings(template: &EncoderFrames, heard: &EncoderFrames) -> Vec<Ending> {
     before.into_iter().map(|end| Ending { cost: end.cost / length, began: end.began }).collect()
 }
 
-/// The cosine distance of two directions, 0 to 2.
+/// How unlike two frames are, 0 to 1.
 fn distance(one: &[f32], other: &[f32]) -> f32 {
     1.0 - one.iter().zip(other).map(|(one, other)| one * other).sum::<f32>()
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-
-    /// Frames that are as far apart as can be, by letter.
-    pub(crate) fn letters(text: &str) -> EncoderFrames {
-        let frame = |c: char| {
-            let mut frame = vec![0.0; 26];
-            if c.is_ascii_lowercase() {
-                frame[(c as u8 - b'a') as usize] = 1.0;
-            }
-            frame
-        };
-        EncoderFrames::new(26, text.chars().flat_map(frame).collect()).expect("whole frames")
-    }
+    use crate::keyword::phone_roots::tests::letters;
 
     fn best(template: &str, heard: &str) -> (usize, Ending) {
         let ends = endings(&letters(template), &letters(heard)).into_iter().enumerate();

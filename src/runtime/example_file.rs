@@ -6,14 +6,15 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::keyword::encoder_frames::EncoderFrames;
 use crate::keyword::example::{ExampleError, Examples};
 use crate::keyword::example_decision::ExampleDecision;
+use crate::keyword::phone_roots::PhoneRoots;
 
 /// The format that this reads and writes.
 const VERSION: u32 = 1;
 
-/// A phrase by example, as a file has it. It holds the encoder's frames, no audio; but what was said can be told from them.
+/// A phrase by example, as a file has it. It holds what the phone head heard, no audio; but what was said can be
+/// told from that.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExampleFile {
@@ -21,14 +22,12 @@ pub struct ExampleFile {
     version: u32,
     /// Id of the phrase in the policy.
     phrase: String,
-    /// The encoder's name, and its file's sha256: frames of another mean something else.
-    model: String,
-    model_sha256: String,
+    /// What heard the examples: another hears otherwise.
+    #[serde(flatten)]
+    ear: Ear,
     /// When it was made.
     made: jiff::Timestamp,
-    /// Mean frame of the background's speech, f32, little-endian.
-    centre: String,
-    /// The same of each example, [frames, width].
+    /// Each example, [frames, 48], f32, little-endian, base64.
     examples: Vec<String>,
     calibration: Calibrated,
 }
@@ -37,7 +36,7 @@ pub struct ExampleFile {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibrated {
-    /// The score that counts, -2 to 0.
+    /// The score that counts, -1 to 0.
     pub threshold: f32,
     /// False alarms in an hour of speech that were wanted.
     pub expected_false_alarms_per_hour: f64,
@@ -47,13 +46,13 @@ pub struct Calibrated {
     pub background_found: usize,
 }
 
-/// The encoder of the keyword model: its name, and its file's sha256.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoder {
-    /// `name@version`.
-    pub name: String,
-    /// Lower-case hex.
-    pub sha256: String,
+/// What hears phones: the keyword model's encoder and the phone head on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ear {
+    /// SHA-256 of the encoder's file, lower-case hex.
+    pub encoder_sha256: String,
+    /// The same of the phone head's.
+    pub phone_head_sha256: String,
 }
 
 /// Why a file is not used, or not written.
@@ -83,15 +82,13 @@ pub enum ExampleFileError {
         /// Its format.
         found: u32,
     },
-    /// It is for another encoder.
-    #[error("{} was learned with {found}, and {wanted} is in use: learn the phrase anew", .file.display())]
-    Model {
+    /// It is for another encoder or phone head.
+    #[error("{} was learned with another {what}: learn the phrase anew", .file.display())]
+    Ear {
         /// Which file.
         file: PathBuf,
-        /// Its model, with its digest's first digits.
-        found: String,
-        /// Ours.
-        wanted: String,
+        /// Which of the two, with the first digits of both digests.
+        what: String,
     },
     /// It is of another phrase.
     #[error("{} was learned for the phrase {found:?}", .file.display())]
@@ -119,17 +116,24 @@ pub enum ExampleFileError {
     },
 }
 
-impl Encoder {
-    fn short(&self) -> String {
-        format!("{} ({})", self.name, self.sha256.get(..12).unwrap_or(&self.sha256))
+impl Ear {
+    /// What of it is not as in `other`, for a sentence about a file.
+    fn unlike(&self, other: &Self) -> Option<String> {
+        let parts = [
+            ("encoder", &self.encoder_sha256, &other.encoder_sha256),
+            ("phone head", &self.phone_head_sha256, &other.phone_head_sha256),
+        ];
+        let (what, wanted, found) = parts.into_iter().find(|(_, one, other)| one != other)?;
+        let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
+        Some(format!("{what} ({}, and {} is in use)", short(found), short(wanted)))
     }
 }
 
 impl ExampleFile {
-    /// Of `examples` of the phrase with the id `phrase`, by `encoder`.
+    /// Of `examples` of the phrase with the id `phrase`, as `ear` heard them.
     pub fn of(
         phrase: &str,
-        encoder: Encoder,
+        ear: Ear,
         examples: &Examples,
         calibrated: Calibrated,
         made: jiff::Timestamp,
@@ -137,11 +141,9 @@ impl ExampleFile {
         Self {
             version: VERSION,
             phrase: phrase.to_owned(),
-            model: encoder.name,
-            model_sha256: encoder.sha256,
+            ear,
             made,
-            centre: coded(examples.centre()),
-            examples: examples.frames().iter().map(|frames| coded(frames.numbers())).collect(),
+            examples: examples.all().iter().map(|frames| coded(frames.numbers())).collect(),
             calibration: calibrated,
         }
     }
@@ -154,12 +156,8 @@ impl ExampleFile {
             .map_err(|error| ExampleFileError::Io { file: file.to_owned(), error })
     }
 
-    /// Reads what decides the phrase with the id `phrase`, for the `encoder` in use.
-    fn read(
-        file: &Path,
-        phrase: &str,
-        encoder: &Encoder,
-    ) -> Result<(Examples, f32), ExampleFileError> {
+    /// Reads what decides the phrase with the id `phrase`, for the `ear` in use.
+    fn read(file: &Path, phrase: &str, ear: &Ear) -> Result<(Examples, f32), ExampleFileError> {
         let place = || file.to_owned();
         let text = std::fs::read_to_string(file)
             .map_err(|error| ExampleFileError::Io { file: place(), error })?;
@@ -168,10 +166,8 @@ impl ExampleFile {
         if found.version != VERSION {
             return Err(ExampleFileError::Version { file: place(), found: found.version });
         }
-        let model = Encoder { name: found.model, sha256: found.model_sha256 };
-        if model.sha256 != encoder.sha256 {
-            let (found, wanted) = (model.short(), encoder.short());
-            return Err(ExampleFileError::Model { file: place(), found, wanted });
+        if let Some(what) = ear.unlike(&found.ear) {
+            return Err(ExampleFileError::Ear { file: place(), what });
         }
         if found.phrase != phrase {
             return Err(ExampleFileError::Phrase { file: place(), found: found.phrase });
@@ -179,15 +175,12 @@ impl ExampleFile {
         let damaged =
             |what: &str| ExampleFileError::Damaged { file: place(), what: what.to_owned() };
         let threshold = found.calibration.threshold;
-        if !(-2.0..=0.0).contains(&threshold) {
+        if !(-1.0..=0.0).contains(&threshold) {
             return Err(damaged("threshold"));
         }
-        let centre = numbers(&found.centre).filter(|centre| !centre.is_empty());
-        let centre = centre.ok_or_else(|| damaged("centre"))?;
-        let frames = |text: &String| EncoderFrames::new(centre.len(), numbers(text)?);
-        let frames: Option<Vec<EncoderFrames>> = found.examples.iter().map(frames).collect();
-        let frames = frames.ok_or_else(|| damaged("examples"))?;
-        let examples = Examples::new(centre, frames)
+        let frames = |text: &String| PhoneRoots::new(numbers(text)?);
+        let frames: Option<Vec<PhoneRoots>> = found.examples.iter().map(frames).collect();
+        let examples = Examples::new(frames.ok_or_else(|| damaged("examples"))?)
             .map_err(|error| ExampleFileError::Examples { file: place(), error })?;
         Ok((examples, threshold))
     }
@@ -196,11 +189,11 @@ impl ExampleFile {
     pub fn decision(
         file: &Path,
         phrase: &str,
-        encoder: &Encoder,
+        ear: &Ear,
         threshold: Option<f32>,
     ) -> Result<ExampleDecision, ExampleFileError> {
-        let (examples, own) = Self::read(file, phrase, encoder)?;
-        Ok(ExampleDecision::new(examples.centre(), examples.frames(), threshold.unwrap_or(own)))
+        let (examples, own) = Self::read(file, phrase, ear)?;
+        Ok(ExampleDecision::new(examples.all(), threshold.unwrap_or(own)))
     }
 }
 
@@ -209,25 +202,29 @@ fn coded(numbers: &[f32]) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
-/// `None` of what is no list of finite numbers.
+/// `None` of what is no list of numbers.
 fn numbers(text: &str) -> Option<Vec<f32>> {
     let bytes = BASE64_STANDARD.decode(text).ok()?;
     let number = |bytes: &[u8]| Some(f32::from_le_bytes(bytes.try_into().ok()?));
-    let numbers: Option<Vec<f32>> = bytes.chunks(4).map(number).collect();
-    numbers.filter(|numbers| numbers.iter().all(|number| number.is_finite()))
+    bytes.chunks(4).map(number).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyword::phone_roots::tests::letters;
 
-    fn encoder(sha256: &str) -> Encoder {
-        Encoder { name: "moonshine-tiny-en@1".to_owned(), sha256: sha256.to_owned() }
+    fn ear(encoder: &str, head: &str) -> Ear {
+        Ear { encoder_sha256: encoder.to_owned(), phone_head_sha256: head.to_owned() }
+    }
+
+    fn own_ear() -> Ear {
+        ear("0123456789abcdef", "feedfeedfeedfeed")
     }
 
     fn examples() -> Examples {
-        let frames = |number: f32| EncoderFrames::new(2, vec![number; 40]).expect("whole frames");
-        Examples::new(vec![0.25, -1.0], [0.5, 1.5, -3.0].map(frames).to_vec()).expect("three")
+        let frames = |letter: &str| letters(&letter.repeat(40));
+        Examples::new(["a", "b", "c"].map(frames).to_vec()).expect("three")
     }
 
     fn written(folder: &Path) -> PathBuf {
@@ -237,9 +234,9 @@ mod tests {
             background_hours: 1.5,
             background_found: 1,
         };
-        let (sha, made) = (encoder("0123456789abcdef"), jiff::Timestamp::UNIX_EPOCH);
+        let made = jiff::Timestamp::UNIX_EPOCH;
         let file = folder.join("greeting.phrase");
-        let example_file = ExampleFile::of("greeting", sha, &examples(), calibrated, made);
+        let example_file = ExampleFile::of("greeting", own_ear(), &examples(), calibrated, made);
         example_file.write(&file).expect("it is written");
         file
     }
@@ -248,7 +245,7 @@ mod tests {
     fn what_was_written_is_read_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = written(folder.path());
-        let read = ExampleFile::read(&file, "greeting", &encoder("0123456789abcdef"));
+        let read = ExampleFile::read(&file, "greeting", &own_ear());
         assert_eq!(read.expect("it is sound"), (examples(), -0.25));
     }
 
@@ -256,23 +253,27 @@ mod tests {
     fn a_file_of_another_model_phrase_or_format_is_refused_with_its_name() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = written(folder.path());
-        let refused = |phrase: &str, sha: &str| {
-            let error = ExampleFile::read(&file, phrase, &encoder(sha)).expect_err("another");
+        let refused = |phrase: &str, ear: &Ear| {
+            let error = ExampleFile::read(&file, phrase, ear).err().expect("another");
             error.to_string().replace(&format!("{}/", folder.path().display()), "")
         };
         assert_eq!(
-            refused("greeting", "fedcba9876543210"),
-            "greeting.phrase was learned with moonshine-tiny-en@1 (0123456789ab), and moonshine-tiny-en@1 \
-             (fedcba987654) is in use: learn the phrase anew"
+            refused("greeting", &ear("fedcba9876543210", "feedfeedfeedfeed")),
+            "greeting.phrase was learned with another encoder (0123456789ab, and fedcba987654 is in use): learn the \
+             phrase anew"
         );
         assert_eq!(
-            refused("farewell", "0123456789abcdef"),
+            refused("greeting", &ear("0123456789abcdef", "beef")),
+            "greeting.phrase was learned with another phone head (feedfeedfeed, and beef is in use): learn the phrase anew"
+        );
+        assert_eq!(
+            refused("farewell", &own_ear()),
             "greeting.phrase was learned for the phrase \"greeting\""
         );
         let text = std::fs::read_to_string(&file).expect("a text");
         let with = |from: &str, to: &str| {
             std::fs::write(&file, text.replace(from, to)).expect("it is written");
-            refused("greeting", "0123456789abcdef")
+            refused("greeting", &own_ear())
         };
         assert_eq!(
             with("version = 1", "version = 2"),
@@ -283,8 +284,8 @@ mod tests {
             "greeting.phrase: threshold is damaged: learn the phrase anew"
         );
         assert_eq!(
-            with("centre = \"", "centre = \"!"),
-            "greeting.phrase: centre is damaged: learn the phrase anew"
+            with("examples = [\"AA", "examples = [\"!A"),
+            "greeting.phrase: examples is damaged: learn the phrase anew"
         );
         assert!(with("phrase = ", "prase = ").contains("is not what `sidetone keywords learn`"));
     }

@@ -17,7 +17,7 @@ use crate::policy::phrase_check::{CommonWord, Facts};
 use crate::policy::place::Place;
 use crate::policy::rule::Policy;
 use crate::runtime::embedder_card::EmbedderCard;
-use crate::runtime::example_file::{Encoder, ExampleFile, ExampleFileError};
+use crate::runtime::example_file::{Ear, ExampleFile, ExampleFileError};
 use crate::runtime::models::{Manifest, Model, ModelFile, Role, Status};
 use crate::runtime::onnx::moonshine::MoonshineModel;
 use crate::runtime::onnx::segmentation_model::SegmentationModel;
@@ -29,8 +29,9 @@ use crate::runtime::sherpa::{self, SherpaError};
 use crate::runtime::voices::Voices;
 use crate::speaker::embedder::{Embedders, Purpose};
 
-/// The file whose frames phrases by example are made of.
+/// The files that hear phrases by example.
 const ENCODER: &str = "moonshine-tiny-en/encoder_model.ort";
+const HEAD: &str = "phone-head/phone_head.onnx";
 
 /// The manifest that this binary was built with.
 pub const MANIFEST: &str = include_str!("../../models/manifest.toml");
@@ -320,11 +321,11 @@ impl Installed {
         policy: &Policy,
         threshold: Option<f32>,
     ) -> Result<Vec<(usize, ExampleDecision)>, InstalledError> {
-        let encoder = self.encoder();
+        let ear = self.ear();
         let mut decisions = Vec::new();
         for (nth, phrase) in policy.phrases.iter().enumerate() {
             let Some(file) = &phrase.examples else { continue };
-            let decision = ExampleFile::decision(file, &phrase.id, &encoder, threshold);
+            let decision = ExampleFile::decision(file, &phrase.id, &ear, threshold);
             let decision = decision.map_err(|error| {
                 let (place, id) = (phrase.place.clone(), phrase.id.clone());
                 InstalledError::Examples { place, id, error }
@@ -334,13 +335,16 @@ impl Installed {
         Ok(decisions)
     }
 
-    /// The encoder that phrases by example are learned with.
-    pub fn encoder(&self) -> Encoder {
-        let model = self.manifest.model(Role::AcousticModel).expect("the manifest has one");
-        let is_encoder = |file: &&ModelFile| file.path.ends_with(ENCODER);
-        let file = model.files.iter().find(is_encoder).expect("the manifest was tested");
-        let sha256 = file.sha256().expect("the manifest was tested").to_owned();
-        Encoder { name: model.versioned_name(), sha256 }
+    /// What hears phrases by example.
+    pub fn ear(&self) -> Ear {
+        let digest = |role, path| {
+            let model = self.manifest.model(role).expect("the manifest has one");
+            let is_it = |file: &&ModelFile| file.path.ends_with(path);
+            let file = model.files.iter().find(is_it).expect("the manifest was tested");
+            file.sha256().expect("the manifest was tested").to_owned()
+        };
+        let (encoder, head) = (digest(Role::AcousticModel, ENCODER), digest(Role::PhoneHead, HEAD));
+        Ear { encoder_sha256: encoder, phone_head_sha256: head }
     }
 
     /// How the words of `phrases` are said: as the policy says, else as the dictionary does.

@@ -9,9 +9,9 @@ use crate::audio::channel::{Channel, Noises};
 use crate::audio::listener::{Heard, Listener};
 use crate::audio::pcm::SAMPLE_RATE;
 use crate::keyword::acoustic_model::{AcousticModel, FRAME};
-use crate::keyword::encoder_frames::EncoderFrames;
 use crate::keyword::example::{ExampleError, Examples, check_length, spoken};
 use crate::keyword::example_decision::{ExampleDecision, apart};
+use crate::keyword::phone_roots::PhoneRoots;
 use crate::keyword::phone_search::Span;
 use crate::keyword::score_tail::{ScoreTail, TooFew};
 use crate::keyword::segment_level::levelled;
@@ -19,10 +19,8 @@ use crate::runtime::audio_file::{AudioFileError, read_mono};
 use crate::runtime::onnx::OnnxError;
 use crate::runtime::onnx::moonshine::MoonshineModel;
 
-/// Recordings that the mean of speech is taken of: it is one of thousands of frames then.
-const MEAN_OF: usize = 40;
 /// No score is lower, so that every place counts.
-const ALL: f32 = -2.0;
+const ALL: f32 = -1.0;
 
 /// Why a phrase cannot be learned.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +54,9 @@ pub enum LearningError {
 #[derive(Debug)]
 pub struct Recorded {
     /// The segment in which it was said.
-    pub heard: EncoderFrames,
+    pub heard: PhoneRoots,
     /// Its own frames.
-    pub phrase: EncoderFrames,
+    pub phrase: PhoneRoots,
 }
 
 /// A segment of a recording: its samples at 16 kHz, and the stream time of the first.
@@ -85,10 +83,10 @@ fn segments(file: &Path) -> Result<(Vec<Spoken>, Duration), LearningError> {
     Ok((segments, listener.net_speech()))
 }
 
-fn encode(model: &mut MoonshineModel, samples: &[f32]) -> Result<EncoderFrames, OnnxError> {
+fn encode(model: &mut MoonshineModel, samples: &[f32]) -> Result<PhoneRoots, OnnxError> {
     let audio = model.encode(samples)?;
-    let frames = model.encoder_frames(&audio)?;
-    frames.ok_or_else(|| OnnxError::NoOutput("last_hidden_state".into()))
+    let phones = model.phones(&audio)?;
+    Ok(PhoneRoots::of(&phones.ok_or_else(|| OnnxError::NoOutput("logp".into()))?))
 }
 
 /// What was said in an example: its longest spurt.
@@ -103,23 +101,6 @@ pub fn record(model: &mut MoonshineModel, file: &Path) -> Result<Recorded, Learn
     Ok(Recorded { phrase: heard.part(frames), heard })
 }
 
-/// The mean frame of the speech in `background`.
-pub fn centre(
-    model: &mut MoonshineModel,
-    background: &[PathBuf],
-    mut progress: impl FnMut(usize),
-) -> Result<Vec<f32>, LearningError> {
-    let mut frames = Vec::new();
-    let step = background.len().div_ceil(MEAN_OF).max(1);
-    for (done, file) in background.iter().step_by(step).enumerate() {
-        for segment in segments(file)?.0 {
-            frames.push(encode(model, &segment.samples)?);
-        }
-        progress(((done + 1) * step).min(background.len()));
-    }
-    Ok(EncoderFrames::mean(&frames).ok_or(TooFew(0))?)
-}
-
 /// How well `examples` would have been found anywhere in `background`.
 pub fn tail(
     model: &mut MoonshineModel,
@@ -127,7 +108,7 @@ pub fn tail(
     background: &[PathBuf],
     mut progress: impl FnMut(usize),
 ) -> Result<ScoreTail, LearningError> {
-    let decision = ExampleDecision::new(examples.centre(), examples.frames(), ALL);
+    let decision = ExampleDecision::new(examples.all(), ALL);
     let (mut scores, mut speech) = (Vec::new(), Duration::ZERO);
     for (done, file) in background.iter().enumerate() {
         let (segments, net_speech) = segments(file)?;
@@ -149,11 +130,11 @@ pub fn tail(
 }
 
 /// By example whether the others find it from the score `threshold` on.
-pub fn found_by_the_others(recorded: &[Recorded], centre: &[f32], threshold: f32) -> Vec<bool> {
+pub fn found_by_the_others(recorded: &[Recorded], threshold: f32) -> Vec<bool> {
     let found = |(place, one): (usize, &Recorded)| {
         let others = recorded.iter().enumerate().filter(|(other, _)| *other != place);
         let others = others.map(|(_, other)| &other.phrase);
-        !ExampleDecision::new(centre, others, threshold).places(&one.heard).is_empty()
+        !ExampleDecision::new(others, threshold).places(&one.heard).is_empty()
     };
     recorded.iter().enumerate().map(found).collect()
 }

@@ -93,11 +93,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let mut model = installed.moonshine()?;
     let recorded: Vec<Recorded> =
         files.iter().map(|file| learning::record(&mut model, file)).collect::<Result<_, _>>()?;
-    let mut progress = Progress::new("mean of speech".to_owned(), background.len());
-    let centre = learning::centre(&mut model, &background, |done| progress.show(done))?;
-    progress.finish();
-    let frames = recorded.iter().map(|recorded| recorded.phrase.clone()).collect();
-    let examples = Examples::new(centre, frames)?;
+    let said = recorded.iter().map(|recorded| recorded.phrase.clone()).collect();
+    let examples = Examples::new(said)?;
     let mut progress = Progress::new("background".to_owned(), background.len());
     let tail = learning::tail(&mut model, &examples, &background, |done| progress.show(done))?;
     progress.finish();
@@ -117,10 +114,9 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         background_hours: tail.hours(),
         background_found: tail.count(threshold),
     };
-    let found = learning::found_by_the_others(&recorded, examples.centre(), threshold);
+    let found = learning::found_by_the_others(&recorded, threshold);
     let made = jiff::Timestamp::now();
-    let encoder = installed.encoder();
-    ExampleFile::of(&arguments.phrase, encoder, &examples, calibrated, made)
+    ExampleFile::of(&arguments.phrase, installed.ear(), &examples, calibrated, made)
         .write(&arguments.into)?;
     let (low, high) = poisson(calibrated.background_found);
     let row = |((file, recorded), found): ((&PathBuf, &Recorded), &bool)| Row {

@@ -7,7 +7,6 @@ use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions, Session, Sess
 use ort::value::{DynValue, Tensor};
 
 use crate::keyword::acoustic_model::{AcousticModel, Lane, Query, TokenId};
-use crate::keyword::encoder_frames::EncoderFrames;
 use crate::keyword::language::Language;
 use crate::keyword::phones::{PhoneScores, SYMBOLS};
 use crate::runtime::onnx::decoder_lanes::{DecoderLanes, LAYERS};
@@ -152,17 +151,6 @@ impl AcousticModel for MoonshineModel {
     ) -> Result<Option<PhoneScores>, OnnxError> {
         let head = self.other_heads.iter_mut().find(|(known, _)| *known == language);
         head.map(|(_, head)| hear(head, audio)).transpose()
-    }
-
-    fn encoder_frames(&self, audio: &Heard) -> Result<Option<EncoderFrames>, OnnxError> {
-        let (shape, numbers) = audio.hidden.try_extract_tensor::<f32>()?;
-        let width = numbers.len() / audio.frames.max(1);
-        let frames = EncoderFrames::new(width, numbers.to_vec());
-        frames.map(Some).ok_or_else(|| OnnxError::Output {
-            model: "moonshine-tiny-en".to_owned(),
-            output: "last_hidden_state".to_owned(),
-            reason: format!("has shape {}, or holds what is no number", spelt(shape)),
-        })
     }
 
     fn frames(&self, audio: &Heard) -> usize {
