@@ -211,6 +211,7 @@ fn policy() -> Policy {
         phrases: [script::SPOKEN, script::UNSPOKEN].iter().map(phrase).collect(),
         rules: Vec::new(),
         pauses: Vec::new(),
+        actions: Vec::new(),
         pronunciations: BTreeMap::new(),
     }
 }

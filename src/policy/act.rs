@@ -26,3 +26,24 @@ pub enum Act {
     /// End the party's call.
     HangUpCall,
 }
+
+impl Act {
+    /// Whether the people who talk notice it.
+    pub fn touches_the_call(&self) -> bool {
+        match self {
+            Self::Redirect(_) | Self::HangUpCall => true,
+            Self::Set { .. } | Self::Warn(_) | Self::HangUpTap => false,
+        }
+    }
+
+    /// The word in the log and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Set { .. } => "set",
+            Self::Redirect(_) => "redirect",
+            Self::Warn(_) => "warn",
+            Self::HangUpTap => "hang_up_tap",
+            Self::HangUpCall => "hang_up_call",
+        }
+    }
+}

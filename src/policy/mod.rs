@@ -1,6 +1,8 @@
 //! What the evidence means: rules and verdicts, without IO.
 
 pub mod act;
+pub mod action;
+pub mod action_book;
 pub mod evidence;
 pub mod judge;
 pub mod line;

@@ -12,6 +12,7 @@ use crate::keyword::lexicon::phones_named;
 use crate::keyword::phone_decision::{THRESHOLD, TooFewPhones, enough};
 use crate::keyword::phones::PhoneId;
 use crate::keyword::phrase::{Phrase, PhraseError};
+use crate::policy::action::{self, Action, ActionError};
 use crate::policy::pause::{self, Pause, PauseError};
 use crate::policy::place::Place;
 use crate::policy::rules::check::{RulesError, check};
@@ -86,6 +87,9 @@ pub struct Policy {
     /// When legs are paused.
     #[serde(default, rename = "pause")]
     pub pauses: Vec<Pause>,
+    /// What is done about verdicts.
+    #[serde(default, rename = "action")]
+    pub actions: Vec<Action>,
     /// How words are said that no dictionary has, or that are said otherwise here: by word (lower case) the ways, each the
     /// phones with spaces between, as CMUdict or IPA names them.
     #[serde(default)]
@@ -235,6 +239,14 @@ pub enum PolicyError {
         /// What is wrong with it.
         error: RulesError,
     },
+    /// An action that does not fit the phrases and rules or makes no sense.
+    #[error("{error}")]
+    Action {
+        /// Its place among the actions.
+        place: usize,
+        /// What is wrong with it.
+        error: ActionError,
+    },
     /// A pause that does not fit the phrases or makes no sense.
     #[error("{error}")]
     Pause {
@@ -264,6 +276,7 @@ impl PolicyError {
             Self::TooMany(_) | Self::WordPronunciation { .. } | Self::NoWord(_) => None,
             Self::Rules { place, .. } => Some(("rule", *place)),
             Self::Pause { place, .. } => Some(("pause", *place)),
+            Self::Action { place, .. } => Some(("action", *place)),
         }
     }
 
@@ -321,7 +334,13 @@ impl Policy {
             }
         }
         check(self).map_err(|(place, error)| PolicyError::Rules { place, error })?;
-        pause::check(self).map_err(|(place, error)| PolicyError::Pause { place, error })
+        pause::check(self).map_err(|(place, error)| PolicyError::Pause { place, error })?;
+        action::check(self).map_err(|(place, error)| PolicyError::Action { place, error })
+    }
+
+    /// The place of the phrase `id` in the list.
+    pub fn place_of_phrase(&self, id: &str) -> Option<usize> {
+        self.phrases.iter().position(|phrase| phrase.id == id)
     }
 
     /// How well any of the phrases `ids` is found, where one of them is an experiment.

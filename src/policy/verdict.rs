@@ -2,7 +2,7 @@
 //!
 //! The schema is documented in the README as the package definition of RFC 6086 §10.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::keyword::language::Experiment;
 use crate::policy::evidence::{EnrollmentState, Obstacle};
@@ -158,7 +158,7 @@ pub struct Rested {
 }
 
 /// The decision about a claimed identity, as told to the PBX.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpeakerDecision {
     /// Too little evidence either way.

@@ -491,6 +491,7 @@ fn nothing_watched() -> Policy {
         phrases: Vec::new(),
         rules: Vec::new(),
         pauses: Vec::new(),
+        actions: Vec::new(),
         pronunciations: std::collections::BTreeMap::new(),
     }
 }
