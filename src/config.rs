@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::config::keyword::{Engine, Keyword};
-use crate::config::notify::Notify;
+use crate::config::notify::{DoerError, Notify};
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
@@ -112,6 +112,9 @@ pub enum ConfigError {
         /// What it is.
         found: String,
     },
+    /// An action that nobody does.
+    #[error(transparent)]
+    Doer(#[from] DoerError),
     /// A policy that is no policy.
     #[error("{}{place}: {error}", .file.display())]
     Policy {
@@ -227,6 +230,10 @@ pub fn parse_policy(file: &Path, text: &str) -> Result<Policy, ConfigError> {
         phrase.examples = phrase.examples.take().map(|file| folder.join(file));
         let line = start_of(text, "phrase", Some(nth)).map_or(0, |start| line_of(text, start));
         phrase.place = Place { file: file.to_owned(), line };
+    }
+    for (nth, action) in policy.actions.iter_mut().enumerate() {
+        let line = start_of(text, "action", Some(nth)).map_or(0, |start| line_of(text, start));
+        action.place = Place { file: file.to_owned(), line };
     }
     Ok(policy)
 }

@@ -26,6 +26,78 @@ fn say(bad: &[(&str, &str)]) {
 }
 
 #[test]
+fn a_bad_action_is_a_sentence_with_its_file_line_and_name() {
+    let of = |rest: &str| says(&format!("[[action]]\nid = 'x'\n{rest}\n"));
+    let at_action = |sentence: &str| format!("policy.toml, line 10 ([[action]]): {sentence}");
+    let asks = |act: &str| format!("speaker = ['rejected']\nby = 'pbx'\ndo = [{act}]");
+    for (rest, sentence) in [
+        (
+            "by = 'pbx'\ndo = ['hang_up_call']".to_owned(),
+            "the action \"x\" needs speaker, phrases or rules, and with rules their states",
+        ),
+        (
+            "rules = ['r']\nby = 'pbx'\ndo = ['hang_up_call']".to_owned(),
+            "the action \"x\" names the rule \"r\", which the policy does not have",
+        ),
+        (
+            "phrases = ['c']\nby = 'pbx'\ndo = ['hang_up_call']".to_owned(),
+            "the action \"x\" names the phrase \"c\", which the policy does not have",
+        ),
+        (
+            "speaker = ['rejected']\ndo = ['hang_up_tap', 'hang_up_call']".to_owned(),
+            "the action \"x\" needs by, the name of the receiver in sidetone.toml that does it",
+        ),
+        (asks(""), "the action \"x\" needs do, what is done"),
+        (
+            asks("{ redirect = 'step-up' }"),
+            "the action \"x\" redirects to \"step-up\": context,extension,priority is wanted",
+        ),
+        (
+            asks("{ redirect = 'step up,s,1' }"),
+            "the action \"x\" redirects to \"step up,s,1\": context,extension,priority is wanted",
+        ),
+        (
+            asks("{ set = { variable = '1A', value = '' } }"),
+            "the action \"x\" sets the variable \"1A\": letters, digits and '_' are wanted, not a digit first",
+        ),
+        (
+            asks("{ warn = 'call {desicion}' }"),
+            "the action \"x\" names {desicion}; a text may name conversation, sequence, party, ",
+        ),
+        (
+            format!("{}\nparty = 'mixed'", asks("'hang_up_call'")),
+            "the action \"x\" is to be done to the caller or the agent",
+        ),
+        (
+            format!("{}\n[[action]]\nid = 'x'\n{0}", asks("'hang_up_call'")),
+            "two actions have the id \"x\"",
+        ),
+    ] {
+        let (said, at) = (of(&rest), at_action(sentence));
+        let twice = sentence.starts_with("two");
+        let fits = if twice { said.ends_with(sentence) } else { said.starts_with(&at) };
+        assert!(fits, "{rest}\nsaid {said}\nwanted {at}");
+    }
+    assert!(of(&asks("'ring_a_bell'")).contains("unknown variant `ring_a_bell`"));
+}
+
+#[test]
+fn what_touches_a_call_may_not_rest_on_an_experiment() {
+    let german = "[[phrase]]\nid = 'g'\ntext = 'das gespräch wird aufgezeichnet'\nlanguage = 'de'\n\
+        [[rule]]\nid = 'r'\nkind = 'forbidden'\nphrases = ['g']\n";
+    let with = |cause: &str, act: &str| {
+        format!("{german}[[action]]\nid = 'x'\n{cause}\nby = 'pbx'\ndo = [{act}]\n")
+    };
+    for cause in ["phrases = ['g']", "rules = ['r']"] {
+        let said = says(&with(cause, "{ redirect = 'a,s,1' }"));
+        let wanted = "which rests on an experiment: it may set and warn";
+        assert!(said.ends_with(wanted), "{said}");
+        let fine = format!("{PHRASES}{}", with(cause, "{ warn = '{rule}' }"));
+        assert!(parse_policy(Path::new("policy.toml"), &fine).is_ok());
+    }
+}
+
+#[test]
 fn a_bad_pause_is_a_sentence_with_its_file_line_and_name() {
     let of = |rest: &str| says(&format!("[[pause]]\nid = 'p'\n{rest}\n"));
     let at_pause = |sentence: &str| format!("policy.toml, line 10 ([[pause]]): {sentence}");

@@ -106,6 +106,7 @@ impl Places {
             config.models.folder.clone_from(folder);
         }
         let policy = config::parse_policy(&config.keyword.policy, &read(&config.keyword.policy)?)?;
+        config.notify.check_doers(&policy)?;
         Ok((config, policy))
     }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::config::sip::{SYSTEM_AUTHORITIES, Senseless};
+use crate::policy::place::Place;
+use crate::policy::rule::Policy;
 use crate::policy::verdict::Finding;
 
 /// `[notify]`
@@ -48,6 +50,35 @@ impl Default for Notify {
             applications: Vec::new(),
         }
     }
+}
+
+/// Why an action of a policy is done by nobody: one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DoerError {
+    /// No such receiver.
+    #[error(
+        "{place}: the action {action:?} is by {by:?}, which is the name of no [[notify.*]] in sidetone.toml"
+    )]
+    Nobody {
+        /// Where it stands.
+        place: Place,
+        /// Its id.
+        action: String,
+        /// Who was to do it.
+        by: String,
+    },
+    /// A receiver that can do nothing.
+    #[error(
+        "{place}: the action {action:?} is by {by:?}, a webhook, which is told of verdicts and does nothing else"
+    )]
+    TellsOnly {
+        /// Where it stands.
+        place: Place,
+        /// Its id.
+        action: String,
+        /// Who was to do it.
+        by: String,
+    },
 }
 
 /// What every receiver's table says: its name and what it is told of.
@@ -289,6 +320,23 @@ impl Notify {
         let webhooks = self.webhooks.iter().map(Webhook::told);
         let managers = self.managers.iter().map(Ami::told);
         webhooks.chain(managers).chain(self.applications.iter().map(Ari::told)).collect()
+    }
+
+    /// Whether somebody does every action of `policy`.
+    pub fn check_doers(&self, policy: &Policy) -> Result<(), DoerError> {
+        let can_act: Vec<String> = (self.managers.iter().map(|ami| ami.name.clone()))
+            .chain(self.applications.iter().map(|ari| ari.name.clone()))
+            .collect();
+        for action in &policy.actions {
+            let Some(by) = action.by.as_ref().filter(|by| !can_act.contains(by)) else { continue };
+            let (place, action, by) = (action.place.clone(), action.id.clone(), by.clone());
+            return Err(if self.told().iter().any(|told| told.name == by) {
+                DoerError::TellsOnly { place, action, by }
+            } else {
+                DoerError::Nobody { place, action, by }
+            });
+        }
+        Ok(())
     }
 
     /// Every file that it names.

@@ -36,6 +36,14 @@ impl Act {
         }
     }
 
+    /// Whether it is done to a channel of the PBX.
+    pub fn wants_channel(&self) -> bool {
+        match self {
+            Self::Set { .. } | Self::Redirect(_) | Self::HangUpCall => true,
+            Self::Warn(_) | Self::HangUpTap => false,
+        }
+    }
+
     /// The word in the log and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {

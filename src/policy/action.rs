@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use crate::policy::act::Act;
+use crate::policy::place::Place;
 use crate::policy::rule::{Party, Policy};
 use crate::policy::rules::standing::RuleState;
 use crate::policy::verdict::{Finding, SpeakerDecision};
@@ -52,6 +53,9 @@ pub struct Action {
     /// What is done, in this order.
     #[serde(rename = "do")]
     pub acts: Vec<Act>,
+    /// Where in the policy file it stands.
+    #[serde(skip)]
+    pub place: Place,
 }
 
 fn violated() -> Vec<RuleState> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::call::notice::notice;
+use crate::policy::action_book::ActionBook;
 use crate::policy::judge::Judge;
 use crate::policy::rule::Party;
 use crate::policy::verdict::Verdict;
@@ -26,6 +27,8 @@ pub(super) struct Conversation {
     /// The PBX's channel of each party that has one, also of those who have left: what is concluded at the end is still
     /// told with it.
     channels: Vec<(Party, String)>,
+    /// What was done about its verdicts.
+    pub(super) actions: ActionBook,
     /// Where its events are kept, if they are.
     stream: Option<EventStream>,
 }
@@ -36,7 +39,8 @@ impl Conversation {
         let stream = events.map(|events| events.begin(&id, jiff::Timestamp::now()));
         let judge = Judge::new(id, Arc::clone(policy.policy()));
         let judge = if stream.is_some() { judge.keeping() } else { judge };
-        Self { judge, policy: policy.clone(), calls: 0, channels: Vec::new(), stream }
+        let actions = ActionBook::default();
+        Self { judge, policy: policy.clone(), calls: 0, channels: Vec::new(), actions, stream }
     }
 
     /// A party joins, on the PBX's channel of that name.
@@ -48,7 +52,7 @@ impl Conversation {
     }
 
     /// The channel of `party`, or of all who share a leg.
-    fn channel(&self, party: Party) -> Option<&str> {
+    pub(super) fn channel(&self, party: Party) -> Option<&str> {
         let of = |wanted| self.channels.iter().find(|(known, _)| *known == wanted);
         of(party).or_else(|| of(Party::Mixed)).map(|(_, channel)| channel.as_str())
     }
@@ -100,9 +104,10 @@ impl Signalling {
             verdict_log::log(&verdict.for_log());
         }
         let verdict: Arc<Verdict> = Arc::from(verdict);
+        let deeds = self.act(&verdict);
         let conversation = self.conversations.get(&verdict.conversation);
         let channel = |party| conversation.and_then(|conversation| conversation.channel(party));
-        self.notifiers.tell(&verdict, channel(verdict.party), channel(Party::Agent));
+        self.notifiers.tell(&verdict, channel(verdict.party), channel(Party::Agent), &deeds);
         let _ = self.observers.send(Observation::Verdict { call: key, verdict });
     }
 

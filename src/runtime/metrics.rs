@@ -2,6 +2,7 @@
 //!
 //! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people.
 
+mod actions;
 mod media;
 mod notify;
 mod pauses;
@@ -21,6 +22,7 @@ use crate::policy::evidence::SpeakerEvidence;
 use crate::policy::line::LineState;
 use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::health::{Health, Model};
+use crate::runtime::metrics::actions::ActionMetrics;
 use crate::runtime::metrics::media::MediaMetrics;
 use crate::runtime::metrics::notify::NotifyMetrics;
 use crate::runtime::metrics::pauses::PauseMetrics;
@@ -68,6 +70,8 @@ pub struct Metrics {
     pub pauses: PauseMetrics,
     /// What becomes of verdicts for receivers beside SIP.
     pub notify: NotifyMetrics,
+    /// Of actions.
+    pub actions: ActionMetrics,
     ready: IntGauge,
     health: Arc<Health>,
     /// What of the endpoint was published.
@@ -204,6 +208,7 @@ impl Metrics {
                 &["model"],
             ),
             pauses: PauseMetrics::new(&registry),
+            actions: ActionMetrics::new(&registry),
             notify: NotifyMetrics::new(&registry),
             ready: gauge("sidetone_ready", "1 while /ready says so."),
             health,

@@ -4,6 +4,7 @@
     reason = "this is the floor that reads clocks and opens things"
 )]
 
+pub mod actions;
 pub mod analyst;
 pub mod api;
 pub mod appliance;

@@ -11,7 +11,8 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
 use crate::config::keyword::{Engine, Keyword};
-use crate::config::{self, ConfigError};
+use crate::config::notify::Notify;
+use crate::config::{self, Config, ConfigError};
 use crate::policy::place::Place;
 use crate::policy::rule::Policy;
 use crate::runtime::installed::{Installed, InstalledError};
@@ -104,15 +105,16 @@ pub struct Reloader {
 struct Source {
     file: PathBuf,
     keyword: Keyword,
+    notify: Notify,
     /// Ids of the phrases that were listened for at the start.
     phrases: Vec<String>,
     installed: Installed,
 }
 
 impl Reloader {
-    /// For the file of `keyword`, where `policy` is in force; what is good is given to the signalling thread at `desk`.
+    /// For the policy file of `config`, where `policy` is in force; what is good is given to the signalling thread at `desk`.
     pub fn new(
-        keyword: &Keyword,
+        config: &Config,
         installed: Installed,
         policy: &Policy,
         desk: Desk,
@@ -120,8 +122,9 @@ impl Reloader {
     ) -> (Self, Reloads) {
         let (sender, asked) = mpsc::channel(ASKING);
         let phrases = ids(policy);
-        let (file, keyword) = (keyword.policy.clone(), keyword.clone());
-        let source = Arc::new(Source { file, keyword, phrases, installed });
+        let (file, keyword) = (config.keyword.policy.clone(), config.keyword.clone());
+        let notify = config.notify.clone();
+        let source = Arc::new(Source { file, keyword, notify, phrases, installed });
         let in_force = policy.versioned_name();
         let known = HashMap::from([(in_force.clone(), fingerprint(policy))]);
         (Self { source, desk, metrics, known, in_force, asked }, Reloads { asked: sender })
@@ -172,6 +175,7 @@ impl Source {
         let text = std::fs::read_to_string(&self.file)
             .map_err(|error| ConfigError::Unreadable { file: file(), error })?;
         let policy = config::parse_policy(&self.file, &text)?;
+        self.notify.check_doers(&policy).map_err(ConfigError::from)?;
         let (name, print) = (policy.versioned_name(), fingerprint(&policy));
         if known.get(&name).is_some_and(|before| *before != print) {
             let place = config::place_of(&text, "version", None);
@@ -208,8 +212,9 @@ fn ids(policy: &Policy) -> Vec<String> {
 
 fn fingerprint(policy: &Policy) -> Fingerprint {
     let mut policy = policy.clone();
-    // Where a phrase stands in the file is not what it says.
+    // Where something stands in the file is not what it says.
     policy.phrases.iter_mut().for_each(|phrase| phrase.place = Place::default());
+    policy.actions.iter_mut().for_each(|action| action.place = Place::default());
     // What is derived shows every field, also one that is added later.
     Sha256::digest(format!("{policy:?}")).into()
 }

@@ -14,7 +14,7 @@ use crate::policy::act::Act;
 use crate::runtime::notify::ami_client::{AmiClient, AmiError};
 use crate::runtime::notify::fields::{VERDICT, WARNING, fields, one_line, variables};
 use crate::runtime::notify::http_client::unreachable;
-use crate::runtime::notify::notice::Notice;
+use crate::runtime::notify::notice::{Deed, Notice};
 use crate::runtime::notify::notifiers::NotifyError;
 use crate::runtime::notify::receiver::{Failure, Receiver};
 use crate::runtime::notify::tls_client;
@@ -143,7 +143,8 @@ fn steps(notice: &Notice, with_variables: bool) -> Result<Vec<Step>, Failure> {
             steps.push(step("Setvar", &headers, false));
         }
     }
-    for act in &notice.acts {
+    for Deed { act, channel } in &notice.acts {
+        let channel = channel.as_ref().filter(is_name).map(|channel| one_line(channel));
         let channel = || {
             channel
                 .as_ref()

@@ -17,7 +17,7 @@ use crate::config::notify;
 use crate::policy::act::Act;
 use crate::runtime::notify::fields::{VERDICT, WARNING, fields, variables};
 use crate::runtime::notify::http_client::{Answer, HttpClient, unreachable};
-use crate::runtime::notify::notice::Notice;
+use crate::runtime::notify::notice::{Deed, Notice};
 use crate::runtime::notify::notifiers::NotifyError;
 use crate::runtime::notify::receiver::{Failure, Receiver};
 use crate::runtime::sip_settings::secret;
@@ -152,7 +152,8 @@ fn steps(notice: &Notice, application: &str, with_variables: bool) -> Result<Vec
             steps.push(set(channel, &variable, &value, StepKind::Variable));
         }
     }
-    for act in &notice.acts {
+    for Deed { act, channel } in &notice.acts {
+        let channel = channel.as_deref().map(encoded);
         let channel = || {
             channel
                 .as_ref()

@@ -17,5 +17,14 @@ pub struct Notice {
     /// The agent's, where the conversation has one.
     pub agent: Option<String>,
     /// What the policy wants done by this receiver, beside telling the verdict.
-    pub acts: Vec<Act>,
+    pub acts: Vec<Deed>,
+}
+
+/// An act, and to what it is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deed {
+    /// What.
+    pub act: Act,
+    /// The PBX's channel, by its name or unique id; there for every act that wants one.
+    pub channel: Option<String>,
 }

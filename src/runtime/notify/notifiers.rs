@@ -11,7 +11,7 @@ use crate::runtime::metrics::Metrics;
 use crate::runtime::notify::ami::Ami;
 use crate::runtime::notify::ari::Ari;
 use crate::runtime::notify::http_client::HttpClientError;
-use crate::runtime::notify::notice::Notice;
+use crate::runtime::notify::notice::{Deed, Notice};
 use crate::runtime::notify::notifier::Notifier;
 use crate::runtime::notify::receiver::Receiver;
 use crate::runtime::notify::webhook::{Webhook, WebhookError};
@@ -82,12 +82,23 @@ impl Notifiers {
         Ok((Self { run, told: 0, all }, threads))
     }
 
-    /// Has `verdict` told to all who want it; never waits. `channel` and `agent` are the PBX's own names of the party's
-    /// and the agent's channel.
-    pub fn tell(&mut self, verdict: &Arc<Verdict>, channel: Option<&str>, agent: Option<&str>) {
+    /// Has `verdict` told to all who want it, and all who are to do something about it; never waits. `channel` and `agent`
+    /// are the PBX's own names of the party's and the agent's channel; `deeds` come with the name of their receiver.
+    pub fn tell(
+        &mut self,
+        verdict: &Arc<Verdict>,
+        channel: Option<&str>,
+        agent: Option<&str>,
+        deeds: &[(String, Deed)],
+    ) {
         self.told += 1;
         let mut hidden = None;
-        for notifier in self.all.iter_mut().filter(|one| one.wants(&verdict.finding)) {
+        for notifier in &mut self.all {
+            let own = deeds.iter().filter(|(receiver, _)| receiver == notifier.name());
+            let acts: Vec<Deed> = own.map(|(_, deed)| deed.clone()).collect();
+            if acts.is_empty() && !notifier.wants(&verdict.finding) {
+                continue;
+            }
             let verdict = if notifier.may_know_personal() {
                 verdict
             } else {
@@ -98,7 +109,7 @@ impl Notifiers {
                 verdict: Arc::clone(verdict),
                 channel: channel.map(str::to_owned),
                 agent: agent.map(str::to_owned),
-                acts: Vec::new(),
+                acts,
             });
         }
     }
