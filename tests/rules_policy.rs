@@ -277,4 +277,6 @@ fn the_examples_in_the_shipped_policy_are_good() {
     assert_eq!(ids, ["recording-consent", "notice-at-once"]);
     let ids: Vec<&str> = policy.pauses.iter().map(|pause| pause.id.as_str()).collect();
     assert_eq!(ids, ["card", "karte"]);
+    let ids: Vec<&str> = policy.actions.iter().map(|action| action.id.as_str()).collect();
+    assert_eq!(ids, ["step-up", "remind"]);
 }
