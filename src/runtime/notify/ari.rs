@@ -125,8 +125,9 @@ impl Receiver for Ari {
     }
 
     fn idle(&mut self) -> Result<(), Failure> {
-        let path = "/asterisk/ping".to_owned();
-        self.act(&Step { method: Method::GET, path, body: None, kind: StepKind::Act })
+        // Nobody but the application hears of a verdict, so it is its presence that counts.
+        let path = format!("/applications/{}", encoded(&self.application));
+        self.act(&Step { method: Method::GET, path, body: None, kind: StepKind::Event })
     }
 }
 
