@@ -15,7 +15,7 @@ use ureq::http::{Method, Request};
 
 use crate::config::notify;
 use crate::policy::act::Act;
-use crate::runtime::notify::fields::{VERDICT, WARNING, fields, variables};
+use crate::runtime::notify::fields::{VERDICT, WARNING, fields, one_line, variables};
 use crate::runtime::notify::http_client::{Answer, HttpClient, unreachable};
 use crate::runtime::notify::notice::Notice;
 use crate::runtime::notify::notifiers::NotifyError;
@@ -91,15 +91,16 @@ impl Ari {
                 let (method, body) = (step.method.clone(), step.body.clone());
                 self.act(&Step { path: bare, method, body, kind: StepKind::Event })
             }
+            // It may be back; what it then finds out of date is for it to say.
             (StepKind::Event, 404) => {
-                let application = &self.application;
-                Err(unreachable(format!("no application {application:?} is connected")))
+                let (application, said) = (&self.application, said(&answer));
+                Err(unreachable(format!(
+                    "the application {application:?} is not connected: {said}"
+                )))
             }
             (StepKind::Variable, 404 | 409) => Ok(()),
-            (StepKind::Act, 404) => Err(Failure::Refused("the channel is gone".to_owned())),
-            (StepKind::Act, 409) => {
-                let why = "the channel is in no application, and ARI leaves it alone: AMI does not";
-                Err(Failure::Refused(why.to_owned()))
+            (StepKind::Act, 404 | 409) => {
+                Err(Failure::Refused(format!("ARI says: {}", said(&answer))))
             }
             _ => answer.outcome(),
         }
@@ -135,6 +136,13 @@ impl fmt::Debug for Ari {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ari").field("root", &self.root).finish_non_exhaustive()
     }
+}
+
+/// What ARI says of an error, a sentence.
+fn said(answer: &Answer) -> String {
+    let body: Option<Value> = serde_json::from_str(&answer.body).ok();
+    let message = body.as_ref().and_then(|body| body["message"].as_str());
+    message.map_or_else(|| answer.status.to_string(), one_line)
 }
 
 /// What precedes an event's source in its path.
