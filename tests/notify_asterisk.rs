@@ -10,13 +10,10 @@ mod peers;
 mod store;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::thread;
 
-use notify::{Office, accepted, logged, notice, verdict, wait_for};
+use notify::listeners::{Application, Listener, document, of};
+use notify::{Notifying, accepted, logged, notice, verdict, wait_for};
 use peers::asterisk::{Asterisk, Release};
 use peers::free_port;
 use serde_json::Value;
@@ -71,17 +68,17 @@ impl Bench {
         self.asterisk.cli("core show channels concise")
     }
 
-    fn ami(&self, name: &str, user: &str, password: &str, more: &str) -> Office {
+    fn ami(&self, name: &str, user: &str, password: &str, more: &str) -> Notifying {
         let text = format!(
             "[[ami]]\nname = '{name}'\naddress = '127.0.0.1:{}'\nuser = '{user}'\n\
              password_file = '@FOLDER@/password'\n{more}\n",
             self.ami
         );
-        Office::open(&text, &[("password", password)])
+        Notifying::start(&text, &[("password", password)])
     }
 
-    fn ari(&self, name: &str, password: &str) -> Office {
-        Office::open(&self.ari_table(name), &[("password", password)])
+    fn ari(&self, name: &str, password: &str) -> Notifying {
+        Notifying::start(&self.ari_table(name), &[("password", password)])
     }
 
     fn ari_table(&self, name: &str) -> String {
@@ -115,83 +112,6 @@ impl Bench {
         self.receiver(&self.ari_table("a"), |settings| {
             Ari::new(&settings.applications[0], settings.timeout()).expect("a password")
         })
-    }
-}
-
-/// One user event, its headers by name; of a name that comes twice, both.
-type Event = Vec<(String, String)>;
-
-fn of<'a>(event: &'a Event, name: &str) -> Option<&'a str> {
-    event.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-}
-
-/// The document of an event, whose pieces are put together again.
-fn document(event: &Event) -> Value {
-    let pieces = event.iter().filter(|(name, _)| name.starts_with("Json"));
-    let text: String = pieces.map(|(_, piece)| piece.as_str()).collect();
-    serde_json::from_str(&text).expect("JSON")
-}
-
-/// Somebody who listens at the manager interface.
-struct Listener(Arc<Mutex<Vec<Event>>>);
-
-impl Listener {
-    fn new(port: u16) -> Self {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        let login = "Action: Login\r\nUsername: listener\r\nSecret: right\r\nEvents: user\r\n\r\n";
-        stream.write_all(login.as_bytes()).expect("a login");
-        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-        assert!(lines.any(|line| line == "Message: Authentication accepted"), "a login");
-        let events = Arc::<Mutex<Vec<Event>>>::default();
-        let kept = Arc::clone(&events);
-        thread::spawn(move || {
-            let mut event = Event::new();
-            for line in lines {
-                match line.split_once(": ") {
-                    Some((name, value)) => event.push((name.to_owned(), value.to_owned())),
-                    None if line.is_empty() => {
-                        let event = std::mem::take(&mut event);
-                        if of(&event, "Event") == Some("UserEvent") {
-                            kept.lock().expect("no panic holds it").push(event);
-                        }
-                    }
-                    None => {}
-                }
-            }
-        });
-        Self(events)
-    }
-
-    fn wait_for(&self, count: usize) -> Vec<Event> {
-        wait_for(&format!("{count} events"), || {
-            let events = self.0.lock().expect("no panic holds it").clone();
-            (events.len() >= count).then_some(events)
-        })
-    }
-}
-
-/// The application `office`, connected until it is dropped.
-struct Application {
-    socket: tungstenite::WebSocket<tungstenite::stream::MaybeTlsStream<TcpStream>>,
-}
-
-impl Application {
-    fn connect(http: u16) -> Self {
-        let url = format!("ws://127.0.0.1:{http}/ari/events?app=office&api_key=sidetone:right");
-        let (socket, _) = tungstenite::connect(url).expect("it takes applications");
-        Self { socket }
-    }
-
-    /// The next event of that type.
-    fn next(&mut self, kind: &str) -> Value {
-        loop {
-            let message = self.socket.read().expect("an event");
-            let Ok(text) = message.to_text() else { continue };
-            let Ok(event) = serde_json::from_str::<Value>(text) else { continue };
-            if event["type"] == kind {
-                return event;
-            }
-        }
     }
 }
 
@@ -391,7 +311,7 @@ fn an_asterisk_that_comes_back_is_told_all_in_order() {
 fn an_application_gets_an_event_by_ari_with_the_channel_or_without() {
     let Some(bench) = Bench::new() else { return };
     let (_, id) = bench.talk("talk");
-    let mut application = Application::connect(bench.http);
+    let mut application = Application::connect(bench.http, "right", "office");
     let mut office = bench.ari("ari", "right\n");
     office.tell(accepted("4711", 3), Some(&id));
     let event = application.next("ChannelUserevent");
@@ -414,7 +334,7 @@ fn an_application_gets_an_event_by_ari_with_the_channel_or_without() {
 #[test]
 fn what_ari_cannot_do_to_a_dialplan_s_channel_it_refuses_and_to_an_application_s_it_does() {
     let Some(bench) = Bench::new() else { return };
-    let mut application = Application::connect(bench.http);
+    let mut application = Application::connect(bench.http, "right", "office");
     let mut ari = bench.ari_alone();
     let (_, talking) = bench.talk("talk");
     let redirect = || Act::Redirect("step-up,s,1".to_owned());
@@ -457,7 +377,7 @@ fn without_its_application_or_with_a_wrong_password_ari_s_verdicts_wait() {
         log[0].contains("the application \"office\" is not connected: Application not found"),
         "{log:#?}"
     );
-    let mut application = Application::connect(bench.http);
+    let mut application = Application::connect(bench.http, "right", "office");
     let event = application.next("ChannelUserevent");
     assert_eq!(event["userevent"]["Sequence"], "1");
     office.close();

@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use notify::{Office, accepted, logged, said, wait_for};
+use notify::{Notifying, accepted, logged, said, wait_for};
 use serde_json::Value;
 use sidetone::policy::sensitivity::Sensitivity;
 
@@ -85,12 +85,12 @@ impl Server {
     }
 
     /// An appliance's end, that tells this server as `name`.
-    fn office(&self, name: &str, more: &str) -> Office {
+    fn told_by(&self, name: &str, more: &str) -> Notifying {
         let text = format!(
             "{more}\n[[webhook]]\nname = '{name}'\nurl = 'http://{}/in'\nsecret_file = '@FOLDER@/secret'\n",
             self.address
         );
-        Office::open(&text, &[("secret", SECRET)])
+        Notifying::start(&text, &[("secret", SECRET)])
     }
 }
 
@@ -119,7 +119,7 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 fn a_verdict_is_a_signed_cloud_event() {
     use base64::Engine as _;
     let server = Server::start();
-    let mut office = server.office("signed", "");
+    let mut office = server.told_by("signed", "");
     office.tell(accepted("4711", 3), Some("PJSIP/alice-00000001"));
     let request = server.wait_for(1).remove(0);
     assert_eq!(request.header("content-type"), "application/cloudevents+json; charset=utf-8");
@@ -148,7 +148,7 @@ fn a_verdict_is_a_signed_cloud_event() {
 #[test]
 fn while_it_answers_500_verdicts_wait_in_order_and_then_each_comes_once() {
     let server = Server::start();
-    let mut office = server.office("broken", "");
+    let mut office = server.told_by("broken", "");
     server.answers(500, None);
     for sequence in 1..=20 {
         office.tell(accepted(if sequence % 2 == 0 { "even" } else { "odd" }, sequence), None);
@@ -185,7 +185,7 @@ fn while_it_answers_500_verdicts_wait_in_order_and_then_each_comes_once() {
 #[test]
 fn what_it_refuses_is_not_tried_again_and_holds_up_nothing() {
     let server = Server::start();
-    let mut office = server.office("picky", "");
+    let mut office = server.told_by("picky", "");
     server.answers(422, None);
     office.tell(accepted("a", 1), None);
     office.wait_for_metric("sidetone_notify_total{receiver=\"picky\",result=\"refused\"}", 1.0);
@@ -200,7 +200,7 @@ fn what_it_refuses_is_not_tried_again_and_holds_up_nothing() {
 #[test]
 fn a_redirect_is_not_followed_and_a_wait_that_is_asked_for_is_kept() {
     let server = Server::start();
-    let mut office = server.office("busy", "");
+    let mut office = server.told_by("busy", "");
     server.answers(429, Some("2"));
     let start = Instant::now();
     office.tell(accepted("a", 1), None);
@@ -218,7 +218,7 @@ fn a_redirect_is_not_followed_and_a_wait_that_is_asked_for_is_kept() {
 #[test]
 fn it_is_told_what_it_wants_and_no_personal_phrase() {
     let server = Server::start();
-    let mut office = server.office("modest", "");
+    let mut office = server.told_by("modest", "");
     office.tell(said("my-debts", Sensitivity::Personal), None);
     office.tell(said("risk", Sensitivity::Public), None);
     let requests = server.wait_for(2);
@@ -235,7 +235,7 @@ fn it_is_told_what_it_wants_and_no_personal_phrase() {
          kinds = ['keyword']\npersonal = true\n",
         server.address
     );
-    let mut trusted = Office::open(&text, &[("secret", SECRET)]);
+    let mut trusted = Notifying::start(&text, &[("secret", SECRET)]);
     trusted.tell(notify::verdict("c", 1, line), None);
     trusted.tell(said("my-debts", Sensitivity::Personal), None);
     let requests = server.wait_for(3);
@@ -248,7 +248,7 @@ fn it_is_told_what_it_wants_and_no_personal_phrase() {
 #[test]
 fn at_the_stop_what_waits_is_tried_once_more_and_a_dead_receiver_costs_two_seconds_at_most() {
     let server = Server::start();
-    let mut office = server.office("late", "");
+    let mut office = server.told_by("late", "");
     server.answers(503, Some("60"));
     office.tell(accepted("a", 1), None);
     office.tell(accepted("b", 1), None);
@@ -257,7 +257,7 @@ fn at_the_stop_what_waits_is_tried_once_more_and_a_dead_receiver_costs_two_secon
     office.close();
     let taken = server.requests().iter().filter(|request| request.status == 200).count();
     assert_eq!(taken, 2);
-    let mut office = server.office("dead", "");
+    let mut office = server.told_by("dead", "");
     server.answers(503, Some("60"));
     office.tell(accepted("a", 1), None);
     server.wait_for(4);
@@ -273,7 +273,7 @@ fn a_receiver_that_nobody_listens_at_holds_up_no_teller() {
     let text = format!(
         "waiting = 10\n[[webhook]]\nname = 'gone'\nurl = 'http://{gone}/in'\nsecret_file = '@FOLDER@/secret'\n"
     );
-    let mut office = Office::open(&text, &[("secret", SECRET)]);
+    let mut office = Notifying::start(&text, &[("secret", SECRET)]);
     let start = Instant::now();
     for sequence in 0..5_000 {
         office.tell(accepted("a", sequence), None);

@@ -1,8 +1,9 @@
 //! Verdicts to Asterisk over its REST interface (ARI): a user event for an application, and what a policy wants done as
 //! far as ARI can.
 //!
-//! Events and variables want the channel's unique id, which `X-Sidetone-Channel` has to give then; variables and
-//! redirections want the channel to be in an application, since ARI leaves the dialplan's alone.
+//! As Asterisk 22 was found to be: an event bears its channel where `X-Sidetone-Channel` gives its unique id, and comes
+//! without it where that is a name (422); variables and redirections want the channel to be in an application, since ARI
+//! leaves the dialplan's alone (409); anybody's is hung up, by name or by id.
 
 use std::fmt;
 use std::time::Duration;
