@@ -15,6 +15,7 @@ use std::path::Path;
 use notify::listeners::{Application, Listener, document, of};
 use notify::{Notifying, accepted, logged, notice, verdict, wait_for};
 use peers::asterisk::{Asterisk, Release};
+use peers::authority::Authority;
 use peers::free_port;
 use serde_json::Value;
 use sidetone::config::notify::Notify;
@@ -33,22 +34,34 @@ struct Bench {
     asterisk: Asterisk,
     ami: u16,
     http: u16,
+    tls: u16,
+    /// Of the authority that stands behind its certificate.
+    authority: tempfile::TempDir,
 }
 
 impl Bench {
     fn new() -> Option<Self> {
-        let (ami, http) = (free_port(), free_port());
+        let (ami, http, tls) = (free_port(), free_port(), free_port());
+        let authority = tempfile::tempdir().expect("a folder");
+        Authority::new(authority.path()).issue("asterisk", "localhost", 2100);
+        let certificate = fs::read(authority.path().join("asterisk.pem")).expect("issued");
         let folder = Path::new("tests/pbx/asterisk/notify");
         let files = fs::read_dir(folder).expect("tests run at the package root").map(|file| {
             let name = file.expect("an entry").file_name().into_string().expect("UTF-8");
             let text = fs::read_to_string(folder.join(&name)).expect("readable");
             let text = text.replace("@AMI@", &ami.to_string());
+            let text = text.replace("@TLS@", &tls.to_string());
             (name, text.replace("@HTTP@", &http.to_string()))
         });
         let files: Vec<_> = files.collect();
         // It speaks no SIP.
-        let asterisk = Asterisk::start_with(Release::Current, 0, &files, &[])?;
-        Some(Self { asterisk, ami, http })
+        let asterisk = Asterisk::start_with(
+            Release::Current,
+            0,
+            &files,
+            &[("asterisk.pem".to_owned(), certificate)],
+        )?;
+        Some(Self { asterisk, ami, http, tls, authority })
     }
 
     /// Puts somebody on a call; name and unique id of the channel.
@@ -192,6 +205,31 @@ fn a_document_longer_than_a_line_comes_in_pieces() {
     assert!(told.to_json().len() > 3_000);
     bench.ami_alone("").deliver(&notice("n-1", told, None)).expect("it takes it");
     assert_eq!(document(&listener.wait_for(1)[0]), wanted);
+}
+
+#[test]
+fn over_tls_it_is_told_where_its_authority_is_trusted() {
+    let Some(bench) = Bench::new() else { return };
+    let listener = Listener::new(bench.ami);
+    let tls = |name: &str, host: &str| {
+        let text = format!(
+            "[[ami]]\nname = '{name}'\naddress = '{host}:{}'\ntls = true\nauthorities = '{}/authorities.pem'\n\
+             user = 'sidetone'\npassword_file = '@FOLDER@/password'\n",
+            bench.tls,
+            bench.authority.path().display()
+        );
+        Notifying::start(&text, &[("password", "right\n")])
+    };
+    let mut notifying = tls("encrypted", "localhost");
+    notifying.tell(accepted("c", 1), None);
+    assert_eq!(of(&listener.wait_for(1)[0], "Sequence"), Some("1"));
+    notifying.close();
+    let notifying = tls("elsewhere", "127.0.0.1");
+    let failures = "sidetone_notify_failures_total{receiver=\"elsewhere\",why=\"unreachable\"}";
+    notifying.wait_for_metric(failures, 1.0);
+    let log = logged("elsewhere");
+    assert!(log[0].contains("invalid peer certificate"), "{log:#?}");
+    notifying.close();
 }
 
 #[test]

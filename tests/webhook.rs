@@ -1,14 +1,19 @@
 //! Verdicts to a webhook: what it gets, how it is signed, and what happens while it is of no use.
 #![expect(clippy::disallowed_methods, reason = "a test serves HTTP and reads a clock")]
 
+#[path = "peers/authority.rs"]
+mod authority;
 mod notify;
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use authority::Authority;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -16,8 +21,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use notify::{Notifying, accepted, logged, said, wait_for};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use sidetone::policy::sensitivity::Sensitivity;
+use sidetone::runtime::notify::notifiers::prepare;
 
 /// 32 bytes, all of them 7, as a secret says it.
 const SECRET: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n";
@@ -265,6 +274,97 @@ fn at_the_stop_what_waits_is_tried_once_more_and_a_dead_receiver_costs_two_secon
     assert!(took < Duration::from_secs(3), "{took:?}");
     let log = logged("dead");
     assert!(log.iter().any(|line| line.contains("lost=1")), "{log:#?}");
+}
+
+/// A server over TLS by a certificate of `authority`, that takes whatever comes; where it is, and what came.
+fn over_tls(folder: &Path) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    let read = |name: &str| std::fs::read(folder.join(name)).expect("issued");
+    let chain = CertificateDer::from_pem_slice(&read("hook.crt")).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(&read("hook.key")).expect("a key");
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![chain], key)
+            .expect("they belong together");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    let address = listener.local_addr().expect("bound");
+    let (config, came) = (Arc::new(config), Arc::<Mutex<Vec<u8>>>::default());
+    let kept = Arc::clone(&came);
+    thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            let session = ServerConnection::new(Arc::clone(&config)).expect("a session");
+            let mut stream = StreamOwned::new(session, socket);
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut bytes) {
+                let mut kept = kept.lock().expect("no panic holds it");
+                kept.extend_from_slice(&bytes[..count]);
+                if kept.ends_with(b"}") {
+                    let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+                }
+            }
+        }
+    });
+    (address, came)
+}
+
+#[test]
+fn over_tls_it_is_told_only_where_a_trusted_authority_stands_behind_its_name() {
+    let (own, other) =
+        (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    Authority::new(own.path()).issue("hook", "localhost", 2100);
+    Authority::new(other.path());
+    let (address, came) = over_tls(own.path());
+    let told_by = |name: &str, host: &str, authorities: &Path| {
+        let text = format!(
+            "[[webhook]]\nname = '{name}'\nurl = 'https://{host}:{}/in'\nsecret_file = '@FOLDER@/secret'\n\
+             authorities = '{}/authorities.pem'\n",
+            address.port(),
+            authorities.display()
+        );
+        let mut notifying = Notifying::start(&text, &[("secret", SECRET)]);
+        notifying.tell(accepted("a", 1), None);
+        notifying
+    };
+    for (name, host, authorities) in
+        [("stranger", "localhost", other.path()), ("misnamed", "127.0.0.1", own.path())]
+    {
+        let notifying = told_by(name, host, authorities);
+        wait_for("a failure", || logged(name).into_iter().next());
+        let log = logged(name);
+        assert!(log[0].contains("invalid peer certificate"), "{log:#?}");
+        notifying.close();
+        assert!(came.lock().expect("no panic holds it").is_empty(), "{name}");
+    }
+    let notifying = told_by("trusted", "localhost", own.path());
+    let delivered = "sidetone_notify_total{receiver=\"trusted\",result=\"delivered\"}";
+    notifying.wait_for_metric(delivered, 1.0);
+    notifying.close();
+    let came = String::from_utf8(came.lock().expect("no panic holds it").clone()).expect("UTF-8");
+    assert!(came.starts_with("POST /in HTTP/1.1\r\n"), "{came}");
+}
+
+#[test]
+fn a_secret_that_is_none_is_refused_by_its_file() {
+    for (secret, wanted) in [
+        ("hunter2", "found no whsec_ before it"),
+        ("whsec_c2hvcnQ=", "found 5 bytes"),
+        ("whsec_!", "found Invalid symbol"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("secret");
+        std::fs::write(&file, secret).expect("a writable folder");
+        let text = format!(
+            "[[webhook]]\nname = 'w'\nurl = 'http://127.0.0.1/in'\nsecret_file = '{}'\n",
+            file.display()
+        );
+        let settings = toml::from_str(&text).expect("good settings");
+        let error = prepare(&settings).map(|_| ()).expect_err(secret).to_string();
+        let start =
+            format!("the secret in {} (notify.webhook.secret_file) must be whsec_", file.display());
+        assert!(error.starts_with(&start) && error.contains(wanted), "{error}");
+    }
 }
 
 #[test]
