@@ -260,7 +260,7 @@ impl Notify {
         within("notify.keep_s", "must be 1 to 86400", self.keep_s, 1, 86_400)?;
         let longest = self.retry_longest_s;
         within("notify.retry_longest_s", "must be 1 to 3600", longest, 1, 3_600)?;
-        within("notify.timeout_s", "must be 1 to 30", self.timeout_s, 1, 30)?;
+        within("notify.timeout_s", "must be 1 to 20", self.timeout_s, 1, 20)?;
         within("notify.act_within_s", "must be 1 to 3600", self.act_within_s, 1, 3_600)?;
         self.webhooks.iter().try_for_each(Webhook::validate)?;
         self.managers.iter().try_for_each(Ami::validate)?;
@@ -359,7 +359,7 @@ mod tests {
     fn what_makes_no_sense_is_told_by_key_wanted_and_found() {
         for (text, wanted) in [
             ("waiting = 0".to_owned(), "notify.waiting must be 1 to 10000, found 0"),
-            ("timeout_s = 31".to_owned(), "notify.timeout_s must be 1 to 30, found 31"),
+            ("timeout_s = 21".to_owned(), "notify.timeout_s must be 1 to 20, found 21"),
             (WEBHOOK.repeat(2), "notify.*.name must be one receiver's alone, found \"crm\" twice"),
             (
                 WEBHOOK.replace("'crm'", "'c r m'"),

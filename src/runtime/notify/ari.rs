@@ -155,7 +155,7 @@ fn steps(notice: &Notice, application: &str, with_variables: bool) -> Result<Vec
         .map(|(name, value)| (name.to_owned(), Value::String(value)))
         .collect();
     told.insert("Json".to_owned(), Value::String(notice.verdict.to_json()));
-    let mut steps = vec![event(VERDICT, application, notice.channel.as_deref(), told)];
+    let mut steps = vec![event(VERDICT, application, notice.channel.as_deref(), &told)];
     let channel = notice.channel.as_deref().map(encoded);
     if let (true, Some(channel)) = (with_variables, &channel) {
         for (variable, value) in variables(&notice.verdict) {
@@ -189,8 +189,8 @@ fn steps(notice: &Notice, application: &str, with_variables: bool) -> Result<Vec
                     ("Text", text.clone()),
                 ];
                 let warning = warning.map(|(name, value)| (name.to_owned(), Value::String(value)));
-                let warning = warning.into_iter().collect();
-                steps.push(event(WARNING, application, notice.agent.as_deref(), warning));
+                let warning: Map<_, _> = warning.into_iter().collect();
+                steps.push(event(WARNING, application, notice.agent.as_deref(), &warning));
             }
             Act::HangUpCall => {
                 let path = format!("/channels/{}", channel()?);
@@ -203,7 +203,7 @@ fn steps(notice: &Notice, application: &str, with_variables: bool) -> Result<Vec
     Ok(steps)
 }
 
-fn event(name: &str, application: &str, channel: Option<&str>, told: Map<String, Value>) -> Step {
+fn event(name: &str, application: &str, channel: Option<&str>, told: &Map<String, Value>) -> Step {
     let application = encoded(application);
     let source = channel.map(|channel| format!("{SOURCE}{}", encoded(channel))).unwrap_or_default();
     let path = format!("/events/user/{name}?application={application}{source}");
