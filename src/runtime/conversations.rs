@@ -67,8 +67,9 @@ impl Signalling {
         if addressed.is_empty() && signal.info.is_some_and(|parties| !parties.is_empty()) {
             self.metrics.info("nobody");
         }
+        let channel = self.calls.get(&key).and_then(|entry| entry.facts.channel.clone());
         for key in addressed {
-            self.endpoint.send_info(Instant::now(), key, notice(&verdict));
+            self.endpoint.send_info(Instant::now(), key, notice(&verdict, channel.as_deref()));
         }
         self.publish_verdict(key, verdict, signal.log);
     }

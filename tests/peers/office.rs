@@ -6,15 +6,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::asterisk::{Asterisk, Release};
-use super::baresip::{self, Phone};
+use super::baresip::{self, Keys, Phone};
 use super::{Running, free_port};
-use crate::appliance::{Appliance, SUBJECT, Site, wait_for, write_wav};
+use crate::appliance::{Appliance, RATE, SUBJECT, Site, wait_for, write_wav};
 use crate::store::{skip, store};
 
 /// The recipes.
 const RECIPES: &str = "config/pbx/asterisk";
 /// What of Asterisk is not in them.
 const BARE: &str = "tests/pbx/asterisk/office";
+
+/// Name of a second of silence.
+const QUIET: &str = "quiet";
+/// Length of a call that nobody ends, seconds: above what any test waits.
+const CALL_S: usize = 120;
 
 /// How an office differs from the recipes as they stand.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +110,14 @@ impl Office {
             assert!(is_there, "the recipes have {from}");
             files.iter_mut().for_each(|(_, text)| *text = text.replace(from, to));
         }
-        let asterisk = Asterisk::start_with(plan.release, port, &files, &[])?;
+        // What is said to callers: a second of silence, in the place of recordings that no test has.
+        for said in ["vm-password", "sidetone-consent"] {
+            let quiet = format!(",@FOLDER@/{QUIET},");
+            let said = format!(",{said},");
+            files.iter_mut().for_each(|(_, text)| *text = text.replace(&said, &quiet));
+        }
+        let quiet = (format!("{QUIET}.ulaw"), vec![0xff; RATE as usize]);
+        let asterisk = Asterisk::start_with(plan.release, port, &files, &[quiet])?;
         Some(Self { site, appliance, asterisk, agent })
     }
 
@@ -119,6 +131,12 @@ impl Office {
         self.telephone("caller", extension, recording).call(&self.site.path(""))
     }
 
+    /// The same by a telephone whose keys can be pressed.
+    pub(crate) fn call_with_keys(&self, extension: &str, recording: &Path) -> (Running, Keys) {
+        let folder = self.site.path("");
+        self.telephone("caller", extension, recording).call_with_keys(&folder)
+    }
+
     fn telephone<'a>(&self, name: &'a str, user: &'a str, recording: &'a Path) -> Phone<'a> {
         let target = SocketAddr::from(([127, 0, 0, 1], self.asterisk.port));
         let (transport, codec) = ("udp", "PCMU/8000/1");
@@ -128,17 +146,20 @@ impl Office {
 
     /// A recording of the store as a WAV at 8 kHz that a telephone plays.
     pub(crate) fn recording(&self, name: &str) -> PathBuf {
-        let file = self.site.recording(name);
-        let played = self.site.path(&format!("{name}-8k.wav"));
-        write_wav(&played, &file);
-        played
+        self.played(name, self.site.recording(name))
     }
 
     /// The rest of what the narrator reads, which is not enrolled.
     pub(crate) fn narrator(&self) -> PathBuf {
-        let played = self.site.path("narrator-8k.wav");
-        write_wav(&played, &self.site.narrator());
-        played
+        self.played("narrator", self.site.narrator())
+    }
+
+    fn played(&self, name: &str, mut audio: Vec<f32>) -> PathBuf {
+        // baresip hangs up when its recording is over.
+        audio.resize(CALL_S * RATE as usize, 0.0);
+        let file = self.site.path(&format!("{name}-8k.wav"));
+        write_wav(&file, &audio);
+        file
     }
 
     /// Waits until no channel is left in Asterisk and no call at sidetone.
@@ -155,7 +176,10 @@ impl Drop for Office {
     #[expect(clippy::print_stderr, reason = "a failed test says why")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("sidetone: {:#?}\nAsterisk: {}", self.appliance.log(), self.asterisk.log());
+            let log = self.asterisk.log();
+            // Asking its command line is an event, too.
+            let lines: Vec<_> = log.lines().filter(|line| !line.contains("UNIX conn")).collect();
+            eprintln!("sidetone: {:#?}\nAsterisk: {lines:#?}", self.appliance.log());
         }
     }
 }

@@ -1,0 +1,200 @@
+//! The other ways of `config/pbx/asterisk` into a call, with a real Asterisk: one tap of both parties, a conference, a
+//! queue, an IVR that asks for consent, TLS with SRTP, an endpoint that registers; and no sidetone at all.
+//!
+//! Without the models, baresip or Asterisk these tests say so and pass.
+
+mod appliance;
+mod peers;
+mod store;
+
+use appliance::{Site, wait_for};
+use peers::authority::Authority;
+use peers::installed;
+use peers::office::{Office, Plan};
+use serde_json::Value;
+use store::store;
+
+/// Watched on every leg; the agent says it after eight seconds.
+const POLICY: &str = "name = 'ways'\nversion = '1'\n\
+    [[phrase]]\nid = 'fail-better'\ntext = 'fail better'\n";
+/// A year whose certificates are good.
+const LATER: i32 = 2100;
+
+/// Waits for the first verdict of `kind`.
+fn first(office: &Office, kind: &str) -> Value {
+    wait_for(kind, || {
+        office.appliance.verdicts().into_iter().find(|verdict| verdict["kind"] == kind)
+    })
+}
+
+#[test]
+fn one_tap_of_both_parties_is_a_mixed_leg() {
+    let Some(office) = Office::open(&Plan::new(POLICY)) else { return };
+    let agent = office.agent(&office.recording("beckett"));
+    let caller = office.call("603", &office.narrator());
+    let said = first(&office, "keyword");
+    assert_eq!((&said["phrase"], &said["party"]), (&"fail-better".into(), &"mixed".into()));
+    assert_eq!(office.appliance.metric("sidetone_calls_active"), 1.0);
+    caller.end();
+    office.wait_until_empty();
+    drop(agent);
+}
+
+#[test]
+fn a_conference_is_empty_once_the_humans_have_left() {
+    let Some(office) = Office::open(&Plan::new(POLICY)) else { return };
+    let first_human = office.call("604", &office.recording("beckett"));
+    office.appliance.wait_for_metric("sidetone_calls_active", 1.0);
+    let second_human = office.call("604", &office.narrator());
+    let parties = |wanted: &str| {
+        wait_for(&format!("{wanted} parties"), || {
+            let rooms = office.asterisk.cli("confbridge list");
+            let room = rooms.lines().find(|line| line.starts_with("604"))?.to_owned();
+            room.split_whitespace().any(|word| word == wanted).then_some(())
+        });
+    };
+    parties("3");
+    let said = first(&office, "keyword");
+    assert_eq!((&said["phrase"], &said["party"]), (&"fail-better".into(), &"mixed".into()));
+    first_human.end();
+    parties("2");
+    assert_eq!(office.appliance.metric("sidetone_calls_active"), 1.0, "one human is left");
+    second_human.end();
+    office.wait_until_empty();
+    assert!(!office.asterisk.cli("confbridge list").contains("604"), "the room is left behind");
+    let ended = office.appliance.metric("sidetone_calls_ended_total{end=\"by_peer\"}");
+    assert_eq!(ended, 1.0);
+}
+
+#[test]
+fn a_queue_lets_sidetone_hear_the_agent_who_answers() {
+    let queue = [
+        (
+            "same => n,Dial(PJSIP/agent,20,U(sidetone-tap^agent))",
+            "same => n,Queue(sales,,,,,,,sidetone-tap-agent)",
+        ),
+        ("; The office has no queue.", "[sales]\nstrategy = ringall\nmember => PJSIP/agent"),
+    ];
+    let Some(office) = Office::open(&Plan { asterisk: &queue, ..Plan::new(POLICY) }) else {
+        return;
+    };
+    let agent = office.agent(&office.recording("beckett"));
+    let caller = office.call("601", &office.narrator());
+    let said = first(&office, "keyword");
+    assert_eq!((&said["phrase"], &said["party"]), (&"fail-better".into(), &"agent".into()));
+    assert_eq!(first(&office, "speaker")["conversation"], said["conversation"]);
+    caller.end();
+    office.wait_until_empty();
+    drop(agent);
+}
+
+#[test]
+fn who_agrees_by_a_key_is_compared_and_who_does_not_is_not() {
+    let Some(office) = Office::open(&Plan::new(POLICY)) else { return };
+    let agent = office.agent(&office.recording("beckett"));
+    for (key, decision, reason) in
+        [(Some('1'), "accepted", Value::Null), (None, "inconclusive", "no_consent".into())]
+    {
+        let before = office.appliance.verdicts().len();
+        let (caller, keys) = office.call_with_keys("602", &office.narrator());
+        if let Some(key) = key {
+            let asked =
+                |log: String| log.lines().filter(|l| l.contains("Read(\"PJSIP/caller")).count();
+            wait_for("the question", || (asked(office.asterisk.log()) == 1).then_some(()));
+            keys.press(key);
+        }
+        let verdict = wait_for("a decision", || {
+            let verdicts = office.appliance.verdicts().split_off(before);
+            verdicts.into_iter().find(|verdict| verdict["kind"] == "speaker")
+        });
+        assert_eq!((&verdict["decision"], &verdict["reason"]), (&decision.into(), &reason));
+        caller.end();
+        office.wait_until_empty();
+    }
+    drop(agent);
+}
+
+#[test]
+fn the_same_taps_are_encrypted_where_sidetone_requires_it() {
+    let Some(store) = store() else { return };
+    if !installed("openssl", "openssl") {
+        return;
+    }
+    let site = Site::new(&store);
+    let authority = Authority::new(&site.path(""));
+    authority.issue("ours", "127.0.0.1", LATER);
+    authority.issue("asterisk", "127.0.0.1", LATER);
+    let sidetone = [
+        ("\"tcp:127.0.0.1:0\"]", "\"tcp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]"),
+        ("name = \"asterisk\"", "name = \"asterisk\"\nsrtp = \"require\""),
+        (
+            "[rtp]\n",
+            "[sip.tls]\ncertificate = \"ours.crt\"\nkey = \"ours.key\"\n\
+            authorities = \"authorities.pem\"\nclient_certificates = \"off\"\n\n[rtp]\n",
+        ),
+    ];
+    let asterisk = [("PJSIP/sidetone,", "PJSIP/sidetone-tls,")];
+    let plan = Plan {
+        endpoint: "pjsip_sidetone_tls",
+        sidetone: &sidetone,
+        asterisk: &asterisk,
+        ..Plan::new(POLICY)
+    };
+    let Some(office) = Office::open_at(site, &plan) else { return };
+    let agent = office.agent(&office.recording("beckett"));
+    let caller = office.call("601", &office.narrator());
+    let accepted = first(&office, "speaker");
+    assert_eq!(accepted["decision"], "accepted");
+    assert_eq!(first(&office, "keyword")["party"], "agent");
+    caller.end();
+    office.wait_until_empty();
+    drop(agent);
+    let answered = office.appliance.metric("sidetone_info_total{result=\"answered\"}");
+    assert_eq!(answered, 1.0, "the key for accepted");
+    let lines = office.appliance.lines();
+    let closed: Vec<_> = lines.iter().filter(|line| line["state"] == "closed").collect();
+    assert!(
+        closed.len() == 2 && closed.iter().all(|line| line["encryption"] == "sdes"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn the_same_taps_reach_a_sidetone_that_registered() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    site.write("asterisk.password", "change-this-password\n");
+    let account = "[[sip.account]]\nname = \"asterisk\"\nregistrar = \"sip:127.0.0.1:5060\"\n\
+        address = \"sip:sidetone@127.0.0.1:5060\"\npassword_file = \"asterisk.password\"\n\n[rtp]\n";
+    let sidetone = [("[rtp]\n", account)];
+    let endpoint = "pjsip_sidetone_registered";
+    let plan = Plan { endpoint, sidetone: &sidetone, ..Plan::new(POLICY) };
+    let Some(office) = Office::open_at(site, &plan) else { return };
+    office.appliance.wait_for_metric("sidetone_sip_registered{account=\"asterisk\"}", 1.0);
+    let agent = office.agent(&office.recording("beckett"));
+    let caller = office.call("601", &office.narrator());
+    assert_eq!(first(&office, "speaker")["decision"], "accepted");
+    assert_eq!(first(&office, "keyword")["party"], "agent");
+    caller.end();
+    office.wait_until_empty();
+    drop(agent);
+}
+
+#[test]
+fn a_sidetone_that_is_not_there_costs_no_call() {
+    let away = [("contact = sip:sidetone@", "contact = sip:sidetone@127.0.0.1:9;was=")];
+    let Some(office) = Office::open(&Plan { asterisk: &away, ..Plan::new(POLICY) }) else { return };
+    let agent = office.agent(&office.recording("beckett"));
+    let caller = office.call("601", &office.narrator());
+    wait_for("the call without us", || {
+        office.asterisk.cli("core show channels").contains("2 active channels").then_some(())
+    });
+    wait_for("audio to the caller", || {
+        let stats = office.asterisk.cli("core show channels concise");
+        (stats.matches("!Up!").count() == 2).then_some(())
+    });
+    assert_eq!(office.appliance.metric("sidetone_calls_active"), 0.0);
+    caller.end();
+    office.wait_until_empty();
+    drop(agent);
+}
