@@ -43,9 +43,9 @@ fn one_tap_of_both_parties_is_a_mixed_leg() {
 #[test]
 fn a_conference_is_empty_once_the_humans_have_left() {
     let Some(office) = Office::open(&Plan::new(POLICY)) else { return };
-    let first_human = office.call("604", &office.recording("beckett"));
+    let first_human = office.call("604", &office.narrator());
     office.appliance.wait_for_metric("sidetone_calls_active", 1.0);
-    let second_human = office.call("604", &office.narrator());
+    let second_human = office.call("604", &office.silence());
     let parties = |wanted: &str| {
         wait_for(&format!("{wanted} parties"), || {
             let rooms = office.asterisk.cli("confbridge list");
@@ -54,8 +54,12 @@ fn a_conference_is_empty_once_the_humans_have_left() {
         });
     };
     parties("3");
-    let said = first(&office, "keyword");
-    assert_eq!((&said["phrase"], &said["party"]), (&"fail-better".into(), &"mixed".into()));
+    let accepted = first(&office, "speaker");
+    assert_eq!((&accepted["decision"], &accepted["party"]), (&"accepted".into(), &"mixed".into()));
+    wait_for("the key's event", || {
+        let log = office.asterisk.log();
+        log.contains("Sidetone,Outcome: accepted,Party: mixed,Room: 604").then_some(())
+    });
     first_human.end();
     parties("2");
     assert_eq!(office.appliance.metric("sidetone_calls_active"), 1.0, "one human is left");
@@ -71,7 +75,7 @@ fn a_queue_lets_sidetone_hear_the_agent_who_answers() {
     let queue = [
         (
             "same => n,Dial(PJSIP/agent,20,U(sidetone-tap^agent))",
-            "same => n,Queue(sales,,,,,,,sidetone-tap-agent)",
+            "same => n,Queue(sales,,,,,,sidetone-tap-agent)",
         ),
         ("; The office has no queue.", "[sales]\nstrategy = ringall\nmember => PJSIP/agent"),
     ];
@@ -126,7 +130,7 @@ fn the_same_taps_are_encrypted_where_sidetone_requires_it() {
     authority.issue("asterisk", "127.0.0.1", LATER);
     let sidetone = [
         ("\"tcp:127.0.0.1:0\"]", "\"tcp:127.0.0.1:0\", \"tls:127.0.0.1:0\"]"),
-        ("name = \"asterisk\"", "name = \"asterisk\"\nsrtp = \"require\""),
+        ("networks = [\"127.0.0.0/8\"]", "networks = [\"127.0.0.0/8\"]\nsrtp = \"require\""),
         (
             "[rtp]\n",
             "[sip.tls]\ncertificate = \"ours.crt\"\nkey = \"ours.key\"\n\
@@ -164,9 +168,15 @@ fn the_same_taps_reach_a_sidetone_that_registered() {
     let Some(store) = store() else { return };
     let site = Site::new(&store);
     site.write("asterisk.password", "change-this-password\n");
-    let account = "[[sip.account]]\nname = \"asterisk\"\nregistrar = \"sip:127.0.0.1:5060\"\n\
-        address = \"sip:sidetone@127.0.0.1:5060\"\npassword_file = \"asterisk.password\"\n\n[rtp]\n";
-    let sidetone = [("[rtp]\n", account)];
+    // As the recipe says, in its comment.
+    let recipe = include_str!("../config/pbx/asterisk/pjsip_sidetone_registered.conf");
+    let account: String = recipe
+        .lines()
+        .filter_map(|line| line.strip_prefix(";   "))
+        .fold(String::new(), |text, line| text + line + "\n");
+    assert!(account.starts_with("[[sip.account]]\n"), "{account}");
+    let account = format!("{account}\n[rtp]\n");
+    let sidetone = [("[rtp]\n", account.as_str())];
     let endpoint = "pjsip_sidetone_registered";
     let plan = Plan { endpoint, sidetone: &sidetone, ..Plan::new(POLICY) };
     let Some(office) = Office::open_at(site, &plan) else { return };

@@ -154,6 +154,11 @@ impl Office {
         self.played("narrator", self.site.narrator())
     }
 
+    /// Nobody.
+    pub(crate) fn silence(&self) -> PathBuf {
+        self.played("silence", Vec::new())
+    }
+
     fn played(&self, name: &str, mut audio: Vec<f32>) -> PathBuf {
         // baresip hangs up when its recording is over.
         audio.resize(CALL_S * RATE as usize, 0.0);
