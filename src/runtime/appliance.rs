@@ -278,6 +278,7 @@ impl Appliance {
             random: fastrand::Rng::new(),
             calls: std::collections::HashMap::new(),
             conversations: std::collections::HashMap::new(),
+            rejoin: Duration::from_secs(config.rules.rejoin_s.into()),
             events: streams,
             publish: Instant::now(),
         };

@@ -11,10 +11,11 @@ use crate::runtime::line_log;
 use crate::runtime::observation::Observation;
 use crate::runtime::policy_in_force::PolicyInForce;
 use crate::runtime::signalling::{Entry, Signalling};
+use crate::runtime::standing_pauses::StandingPauses;
 use crate::runtime::verdict_log;
 use crate::sip::event::CallKey;
 
-/// One conversation, for as long as it has a call.
+/// One conversation, for as long as it has a call, and a while longer.
 #[derive(Debug)]
 pub(super) struct Conversation {
     pub(super) judge: Judge,
@@ -24,6 +25,21 @@ pub(super) struct Conversation {
     pub(super) calls: usize,
     /// Where its events are kept, if they are.
     stream: Option<EventStream>,
+    /// What is paused of it, whoever joins.
+    pub(super) pauses: StandingPauses,
+    /// Its last call, and when that was over, while it has none.
+    pub(super) left: Option<Left>,
+}
+
+/// That a conversation has no call any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    /// The last that it had.
+    pub(super) call: CallKey,
+    /// When that was over.
+    pub(super) at: jiff::Timestamp,
+    /// When nobody is waited for any longer.
+    pub(super) until: Instant,
 }
 
 impl Conversation {
@@ -32,7 +48,8 @@ impl Conversation {
         let stream = events.map(|events| events.begin(&id, jiff::Timestamp::now()));
         let judge = Judge::new(id, Arc::clone(policy.policy()));
         let judge = if stream.is_some() { judge.keeping() } else { judge };
-        Self { judge, policy: policy.clone(), calls: 0, stream }
+        let (policy, pauses) = (policy.clone(), StandingPauses::default());
+        Self { judge, policy, calls: 0, stream, pauses, left: None }
     }
 
     /// Hands on the events that are to be kept; after every call of the judge.
@@ -95,10 +112,10 @@ impl Signalling {
         self.metrics.pauses.moved(entry.paused, false);
         if let Some(conversation) = self.conversations.get_mut(&entry.facts.conversation) {
             conversation.calls -= 1;
-            if conversation.calls > 0 {
-                return;
+            if conversation.calls == 0 {
+                let (at, until) = (jiff::Timestamp::now(), Instant::now() + self.rejoin);
+                conversation.left = Some(Left { call: key, at, until });
             }
         }
-        self.conclude_rules(key, &entry.facts.conversation);
     }
 }

@@ -1,9 +1,10 @@
 //! What the signalling thread does about the rules of a conversation: their time, holds, and its end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::policy::evidence::Evidence;
 use crate::policy::rules::event::Suspension;
+use crate::runtime::conversations::{Conversation, Left};
 use crate::runtime::signalling::{Entry, Signalling};
 use crate::sip::event::CallKey;
 
@@ -29,20 +30,36 @@ impl Signalling {
         if std::mem::replace(&mut entry.held, held) == held {
             return;
         }
-        let since = jiff::Timestamp::now().duration_since(entry.started);
+        let since = jiff::Timestamp::now().duration_since(entry.call.started());
         let at = Duration::try_from(since).unwrap_or_default();
         self.weigh(key, Evidence::Suspended { why: Suspension::Hold, begins: held, at });
     }
 
-    /// The last call of a conversation, `key`, is over: what is open is decided.
-    pub(super) fn conclude_rules(&mut self, key: CallKey, conversation: &str) {
-        let Some(mut conversation) = self.conversations.remove(conversation) else { return };
-        conversation.judge.finish(jiff::Timestamp::now());
+    /// Concludes the conversations that nobody has come back to.
+    pub(super) fn conclude(&mut self, now: Instant) {
+        let is_over = |_: &String, conversation: &mut Conversation| {
+            conversation.left.is_some_and(|left| left.until <= now)
+        };
+        let over: Vec<_> = self.conversations.extract_if(is_over).collect();
+        over.into_iter().for_each(|(_, conversation)| self.conclude_rules(conversation));
+    }
+
+    /// Concludes all that have no call, since nobody can come back any more.
+    pub(super) fn conclude_all(&mut self) {
+        let left = |_: &String, conversation: &mut Conversation| conversation.left.is_some();
+        let left: Vec<_> = self.conversations.extract_if(left).collect();
+        left.into_iter().for_each(|(_, conversation)| self.conclude_rules(conversation));
+    }
+
+    /// A conversation was over when its last call was: what is open is decided.
+    fn conclude_rules(&mut self, mut conversation: Conversation) {
+        let Some(Left { call, at, .. }) = conversation.left else { return };
+        conversation.judge.finish(at);
         conversation.keep_events();
         // No dialog is left to tell it in.
         while let Some(verdict) = conversation.judge.poll_verdict() {
             let log = conversation.policy.policy().signal(&verdict.finding).log;
-            self.publish_verdict(key, Box::new(verdict), log);
+            self.publish_verdict(call, Box::new(verdict), log);
         }
     }
 }

@@ -101,6 +101,8 @@ pub struct Signalling {
     pub(super) random: fastrand::Rng,
     pub(super) calls: HashMap<CallKey, Entry>,
     pub(super) conversations: HashMap<String, Conversation>,
+    /// How long a conversation without a call waits for another.
+    pub(super) rejoin: Duration,
     /// Where their events are kept, if they are.
     pub(super) events: Option<EventStreams>,
     /// When counters are published next.
@@ -169,6 +171,7 @@ impl Signalling {
                 break;
             }
         }
+        self.conclude_all();
         self.metrics.publish_sip(&self.endpoint.stats());
         self.calls.clear();
         drop(events);
@@ -208,6 +211,7 @@ impl Signalling {
             self.metrics.publish_sip(&self.endpoint.stats());
             self.metrics.publish_transports(&self.transports.stats());
             self.time_rules();
+            self.conclude(now);
         }
         true
     }
@@ -232,6 +236,9 @@ impl Signalling {
 
     fn handle_media(&mut self, event: MediaEvent) {
         match event {
+            MediaEvent::Began(key, at) => {
+                self.with(key, |call, judge| call.handle_began(judge, at))
+            }
             MediaEvent::Evidence(key, evidence) => self.weigh(key, evidence),
             MediaEvent::Enrollment(key, progress) => self.handle_progress(key, progress),
             MediaEvent::Adapt(key, step) => self.handle_step(key, &step),
@@ -423,6 +430,7 @@ impl Signalling {
             .entry(id.clone())
             .or_insert_with(|| Conversation::new(id, &self.policy, self.events.as_ref()));
         conversation.calls += 1;
+        conversation.left = None;
         let entry = Entry {
             call,
             facts,
@@ -541,6 +549,8 @@ impl Signalling {
         let Some(sockets) = entry.sockets.take() else { return };
         let Some(orders) = entry.orders.inbox.take() else { return };
         let party = entry.facts.party;
+        self.pause_joiner(key);
+        let entry = self.calls.get_mut(&key).expect("it was just looked at");
         let (sender, receiver) = watch::channel(plan);
         let opening = Opening {
             call: key,
