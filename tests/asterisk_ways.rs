@@ -2,12 +2,15 @@
 //! queue, an IVR that asks for consent, TLS with SRTP, an endpoint that registers; and no sidetone at all.
 //!
 //! Without the models, baresip or Asterisk these tests say so and pass.
+#![expect(clippy::disallowed_methods, reason = "a test runs a program")]
 
 mod appliance;
 mod peers;
 mod store;
 
-use appliance::{Site, wait_for};
+use std::process::Command;
+
+use appliance::{SUBJECT, Site, wait_for};
 use peers::authority::Authority;
 use peers::installed;
 use peers::office::{Office, Plan};
@@ -20,11 +23,15 @@ const POLICY: &str = "name = 'ways'\nversion = '1'\n\
 /// A year whose certificates are good.
 const LATER: i32 = 2100;
 
+/// The verdicts of `kind` so far.
+fn told(office: &Office, kind: &str) -> Vec<Value> {
+    let verdicts = office.appliance.verdicts();
+    verdicts.into_iter().filter(|verdict| verdict["kind"] == kind).collect()
+}
+
 /// Waits for the first verdict of `kind`.
 fn first(office: &Office, kind: &str) -> Value {
-    wait_for(kind, || {
-        office.appliance.verdicts().into_iter().find(|verdict| verdict["kind"] == kind)
-    })
+    wait_for(kind, || told(office, kind).into_iter().next())
 }
 
 #[test]
@@ -188,6 +195,49 @@ fn the_same_taps_reach_a_sidetone_that_registered() {
     caller.end();
     office.wait_until_empty();
     drop(agent);
+}
+
+#[test]
+fn a_channel_that_knows_nothing_of_sidetone_is_tapped_by_ari() {
+    let Some(office) = Office::open(&Plan::new(POLICY)) else { return };
+    let agent = office.agent(&office.recording("beckett"));
+    let caller = office.call("600", &office.narrator());
+    let unique_id = wait_for("the caller's channel", || {
+        let channels = office.asterisk.cli("core show channels concise");
+        let of_caller = |line: &&str| line.starts_with("PJSIP/caller-") && line.contains("!Up!");
+        channels.lines().find(of_caller)?.rsplit('!').next().map(str::to_owned)
+    });
+    let password = office.site.write("ari.password", "change-this-password\n");
+    let mut tap = Command::new("config/pbx/asterisk/ari_tap.py");
+    tap.args(["--channel", &unique_id, "--party", "caller", "--subject", SUBJECT]);
+    tap.args(["--consent", "customer-file", "--queue", "sales"]);
+    tap.args(["--ari", &office.ari.to_string(), "--password-file"]).arg(password);
+    let mut tap = tap.spawn().expect("it runs");
+    let accepted = first(&office, "speaker");
+    assert_eq!((&accepted["decision"], &accepted["party"]), (&"accepted".into(), &"caller".into()));
+    assert_eq!(accepted["conversation"], unique_id.as_str(), "the first channel gives its name");
+    assert!(told(&office, "keyword").is_empty(), "the agent was not heard");
+    caller.end();
+    office.wait_until_empty();
+    let status = wait_for("the end of the tap", || tap.try_wait().expect("a child"));
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(office.asterisk.cli("bridge show all").lines().count(), 1, "a bridge is left");
+    drop(agent);
+}
+
+#[test]
+fn a_channel_that_is_not_there_is_said_to_be_so_by_the_ari_tap() {
+    let Some(office) = Office::open(&Plan::new(POLICY)) else { return };
+    let password = office.site.write("ari.password", "change-this-password\n");
+    let tap = Command::new("config/pbx/asterisk/ari_tap.py")
+        .args(["--channel", "1.2", "--party", "caller", "--ari", &office.ari.to_string()])
+        .arg("--password-file")
+        .arg(password)
+        .output()
+        .expect("it runs");
+    assert_eq!(tap.status.code(), Some(1), "{tap:?}");
+    let said = String::from_utf8_lossy(&tap.stderr);
+    assert!(said.contains("1.2 cannot be tapped: HTTP Error 404"), "{said}");
 }
 
 #[test]

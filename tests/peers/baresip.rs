@@ -70,7 +70,7 @@ impl Phone<'_> {
             .certificate
             .map_or(String::new(), |file| format!("sip_certificate {}\n", file.display()));
         let config = format!(
-            "poll_method epoll\ncall_local_timeout 120\ncall_max_calls 4\n\
+            "poll_method epoll\ncall_local_timeout 120\ncall_max_calls 16\n\
              audio_player aufile,{heard}\naudio_source aufile,{recording}\n\
              audio_alert aufile,/dev/null\n\
              ausrc_srate 0\nauplay_srate 0\nsip_listen 127.0.0.1:{port}\n{shown}\

@@ -49,6 +49,9 @@ pub(crate) struct Office {
     pub(crate) site: Site,
     pub(crate) appliance: Appliance,
     pub(crate) asterisk: Asterisk,
+    /// Where Asterisk answers AMI, and ARI.
+    pub(crate) manager: SocketAddr,
+    pub(crate) ari: SocketAddr,
     /// Where the agent's telephone is called.
     agent: u16,
 }
@@ -81,12 +84,13 @@ impl Office {
         site.write("sidetone.toml", text.replace("127.0.0.1:5060", &format!("127.0.0.1:{port}")));
         site.enroll();
         let appliance = Appliance::start(&site);
+        let [manager, ari] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
         let ports = [
             ("127.0.0.1:5090", appliance.sip.to_string()),
             ("127.0.0.1:5091", appliance.tls.unwrap_or(appliance.sip).to_string()),
             ("127.0.0.1:5061", format!("127.0.0.1:{}", free_port())),
-            ("port = 5038", format!("port = {}", free_port())),
-            ("bindport = 8088", format!("bindport = {}", free_port())),
+            ("port = 5038", format!("port = {}", manager.port())),
+            ("bindport = 8088", format!("bindport = {}", ari.port())),
             ("/etc/asterisk/keys/", site.path("").display().to_string()),
             ("@PORT@", port.to_string()),
             ("@AGENT@", agent.to_string()),
@@ -118,7 +122,7 @@ impl Office {
         }
         let quiet = (format!("{QUIET}.ulaw"), vec![0xff; RATE as usize]);
         let asterisk = Asterisk::start_with(plan.release, port, &files, &[quiet])?;
-        Some(Self { site, appliance, asterisk, agent })
+        Some(Self { site, appliance, asterisk, manager, ari, agent })
     }
 
     /// The agent's telephone, which answers and plays `recording`.
