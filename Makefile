@@ -6,6 +6,11 @@
 BUILD_PACKAGES = cmake make gcc g++ python3-pip
 TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus
 
+# The tests against real PBXs that load the recipes of config/pbx; `make test` runs them, too.
+PBX_TESTS = asterisk asterisk_taps asterisk_verdicts asterisk_ways kamailio
+# How long `make pbx-soak` calls.
+SOAK_MINUTES ?= 60
+
 MODELS = models/store
 export SIDETONE_MODELS = $(CURDIR)/$(MODELS)
 
@@ -20,11 +25,13 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo test bench quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
+.PHONY: demo test test-pbx pbx-soak bench quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
 	@echo 'make test    format, lints, tests, and the demo at speed'
+	@echo 'make test-pbx the tests against real Asterisk and Kamailio alone: the recipes of config/pbx (three minutes)'
+	@echo 'make pbx-soak twenty calls a minute through Asterisk for an hour (SOAK_MINUTES=60)'
 	@echo 'make bench   what a packet, a window and a second of speech cost'
 	@echo 'make quality what loss and jitter cost: speaker score, phrases found, spectrum (some minutes)'
 	@echo 'make speaker-eval how good the speaker decision is, beside plain Resemblyzer, and what a call costs (half an hour)'
@@ -46,6 +53,13 @@ test: lint test-packages models
 	@if command -v cargo-nextest >/dev/null; \
 	then cargo nextest run --locked; \
 	else cargo test --locked --lib --bins --tests; fi
+
+test-pbx: test-packages models
+	cargo test --locked $(addprefix --test ,$(PBX_TESTS)) -- --test-threads=2
+
+pbx-soak: build test-packages models
+	SIDETONE_BINARY=$(CURDIR)/target/release/sidetone SOAK_MINUTES=$(SOAK_MINUTES) \
+	cargo test --locked --test asterisk_soak -- --ignored --nocapture
 
 lint: build-packages
 	cargo fmt --check

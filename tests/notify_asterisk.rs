@@ -26,6 +26,7 @@ use sidetone::policy::sensitivity::Sensitivity;
 use sidetone::policy::verdict::{Finding, Rested};
 use sidetone::runtime::notify::ami::Ami;
 use sidetone::runtime::notify::ari::Ari;
+use sidetone::runtime::notify::notice::Notice;
 use sidetone::runtime::notify::receiver::{Failure, Receiver};
 
 /// An Asterisk with both interfaces, and nobody on the telephone.

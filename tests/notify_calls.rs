@@ -43,8 +43,8 @@ fn verdicts_of_a_call_are_events_and_a_variable_of_the_caller_s_channel() {
     let receivers = [("[notify]\n", RECEIVERS)];
     let plan = Plan { sidetone: &receivers, asterisk: &[LISTENER], ..Plan::new(POLICY) };
     let Some(office) = Office::open_at(site, &plan) else { return };
-    let listener = Listener::new(office.ami);
-    let mut application = Application::connect(office.http, PASSWORD, "office");
+    let listener = Listener::new(office.manager.port());
+    let mut application = Application::connect(office.ari.port(), PASSWORD, "office");
     for receiver in ["ami", "ari"] {
         office
             .appliance

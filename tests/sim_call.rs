@@ -124,7 +124,7 @@ impl Sidecar {
                 Output::Verdict(verdict) => {
                     let inform = standing.call.stands();
                     if inform {
-                        endpoint.send_info(now, key, notice(&verdict));
+                        endpoint.send_info(now, key, notice(&verdict, None));
                     }
                     self.verdicts.push((*verdict, inform));
                 }

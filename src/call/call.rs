@@ -175,6 +175,17 @@ impl Call {
         }
     }
 
+    /// The first audio came at `started`; `judge` hears of it.
+    pub fn handle_began(&mut self, judge: &mut Judge, started: jiff::Timestamp) {
+        judge.begin(&mut self.leg, started);
+        self.tell_rules(judge);
+    }
+
+    /// When the first audio came; until then, when the call was answered.
+    pub fn started(&self) -> jiff::Timestamp {
+        self.leg.started
+    }
+
     /// Weighs what the audio showed.
     pub fn handle_evidence(&mut self, judge: &mut Judge, evidence: &Evidence) {
         if let Some(verdict) = judge.weigh(&mut self.leg, evidence) {

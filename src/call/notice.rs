@@ -3,8 +3,9 @@
 use crate::policy::verdict::{Finding, Verdict};
 use crate::sip::info::Notice;
 
-/// `verdict` for the peer of its leg: of two decisions about a speaker only the newer one matters.
-pub fn notice(verdict: &Verdict) -> Notice {
+/// `verdict` for a peer: of two decisions about a speaker only the newer one matters. `channel` is the peer's own of
+/// the leg that showed it, where the peer told it: a MESSAGE has nothing else to say whom to act on.
+pub fn notice(verdict: &Verdict, channel: Option<&str>) -> Notice {
     let party = verdict.party.as_str();
     let (subject, outcome) = match &verdict.finding {
         Finding::Speaker { decision, .. } => {
@@ -29,9 +30,10 @@ pub fn notice(verdict: &Verdict) -> Notice {
             (format!("pause {party} {whose}"), state.as_str().to_owned())
         }
     };
-    let headers = vec![
+    let mut headers = vec![
         ("X-Sidetone-Conversation".to_owned(), verdict.conversation.clone()),
         ("X-Sidetone-Party".to_owned(), party.to_owned()),
     ];
+    headers.extend(channel.map(|channel| ("X-Sidetone-Channel".to_owned(), channel.to_owned())));
     Notice { subject, outcome, json: verdict.to_json().into_bytes(), headers }
 }

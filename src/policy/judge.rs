@@ -33,7 +33,7 @@ pub struct Leg {
     pub party: Party,
     /// The claimed identity, if one is claimed.
     pub subject: Option<String>,
-    /// When the leg's first audio came.
+    /// When the leg's first audio came; when it was answered, until then.
     pub started: jiff::Timestamp,
     /// Models in use, `name@version`.
     pub models: Models,
@@ -135,7 +135,7 @@ impl Judge {
     /// Takes one piece of evidence about `leg`; returns a verdict if a conclusion changed. Those about rules
     /// have to be asked for: [`Self::poll_verdict`].
     pub fn weigh(&mut self, leg: &mut Leg, evidence: &Evidence) -> Option<Verdict> {
-        let (number, started) = (self.number(leg), leg.started);
+        let started = leg.started;
         match evidence {
             Evidence::Speaker(speaker) => {
                 let decision = SpeakerDecision::from(speaker.decision);
@@ -182,6 +182,7 @@ impl Judge {
                 }
                 leg.phrases.retain(|earlier| earlier.end + REMEMBERED > phrase.start);
                 leg.phrases.push(*phrase);
+                let number = self.number(leg);
                 self.ruling.heard(number, (phrase.net_speech, phrase.coverage));
                 let id = self.policy.phrases[phrase.phrase].id.clone();
                 self.ruling.tell(started, |time| Event::Phrase {
@@ -222,17 +223,18 @@ impl Judge {
                 Some(self.verdict(leg, finding, enrollment.at, heard, model))
             }
             Evidence::Talk { talking, at } => {
-                let (leg, talking) = (number, *talking);
+                let (leg, talking) = (self.number(leg), *talking);
                 self.ruling.tell(started, |time| Event::Talk { leg, talking, at: time(*at) });
                 None
             }
             Evidence::Analysed { until, net_speech, coverage } => {
-                let leg = number;
+                let leg = self.number(leg);
                 self.ruling.heard(leg, (*net_speech, *coverage));
                 self.ruling.tell(started, |time| Event::Analysed { leg, until: time(*until) });
                 None
             }
             Evidence::Gap { from, to } => {
+                let number = self.number(leg);
                 self.ruling.tell(started, |time| Event::Gap {
                     leg: number,
                     from: time(*from),
@@ -241,7 +243,7 @@ impl Judge {
                 None
             }
             Evidence::Suspended { why, begins, at } => {
-                let (leg, why, begins) = (number, *why, *begins);
+                let (leg, why, begins) = (self.number(leg), *why, *begins);
                 let suspended = |at| Event::Suspended { leg, why, begins, at };
                 self.ruling.tell(started, |time| suspended(time(*at)));
                 None
@@ -259,6 +261,13 @@ impl Judge {
         }
     }
 
+    /// The first audio of `leg` came at `started`: it takes part from now on, and its time counts from there. What the
+    /// INVITE was answered with long before, as where a telephone rings, is no time of it.
+    pub fn begin(&mut self, leg: &mut Leg, started: jiff::Timestamp) {
+        leg.started = started;
+        self.number(leg);
+    }
+
     /// The policy in force.
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -271,7 +280,7 @@ impl Judge {
         self.ruling.tell(leg.started, |time| Event::Left { leg: number, at: time(at) });
     }
 
-    /// The number of `leg`, which joins now if this is the first that is heard of it.
+    /// The number of `leg`, which joins now if this is the first that is heard of it. That it cannot be compared is not.
     fn number(&mut self, leg: &mut Leg) -> u32 {
         *leg.number.get_or_insert_with(|| {
             let model = &leg.models.keyword;

@@ -287,6 +287,7 @@ impl Appliance {
             random: fastrand::Rng::new(),
             calls: std::collections::HashMap::new(),
             conversations: std::collections::HashMap::new(),
+            rejoin: Duration::from_secs(config.rules.rejoin_s.into()),
             events: streams,
             notifiers,
             publish: Instant::now(),

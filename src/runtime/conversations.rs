@@ -13,10 +13,11 @@ use crate::runtime::line_log;
 use crate::runtime::observation::Observation;
 use crate::runtime::policy_in_force::PolicyInForce;
 use crate::runtime::signalling::{Entry, Signalling};
+use crate::runtime::standing_pauses::StandingPauses;
 use crate::runtime::verdict_log;
 use crate::sip::event::CallKey;
 
-/// One conversation, for as long as it has a call.
+/// One conversation, for as long as it has a call, and a while longer.
 #[derive(Debug)]
 pub(super) struct Conversation {
     pub(super) judge: Judge,
@@ -31,6 +32,21 @@ pub(super) struct Conversation {
     pub(super) actions: ActionBook,
     /// Where its events are kept, if they are.
     stream: Option<EventStream>,
+    /// What is paused of it, whoever joins.
+    pub(super) pauses: StandingPauses,
+    /// Its last call, and when that was over, while it has none.
+    pub(super) left: Option<Left>,
+}
+
+/// That a conversation has no call any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    /// The last that it had.
+    pub(super) call: CallKey,
+    /// When that was over.
+    pub(super) at: jiff::Timestamp,
+    /// When nobody is waited for any longer.
+    pub(super) until: Instant,
 }
 
 impl Conversation {
@@ -39,13 +55,15 @@ impl Conversation {
         let stream = events.map(|events| events.begin(&id, jiff::Timestamp::now()));
         let judge = Judge::new(id, Arc::clone(policy.policy()));
         let judge = if stream.is_some() { judge.keeping() } else { judge };
-        let actions = ActionBook::default();
-        Self { judge, policy: policy.clone(), calls: 0, channels: Vec::new(), actions, stream }
+        let (policy, pauses) = (policy.clone(), StandingPauses::default());
+        let (channels, actions) = (Vec::new(), ActionBook::default());
+        Self { judge, policy, calls: 0, channels, actions, stream, pauses, left: None }
     }
 
     /// A party joins, on the PBX's channel of that name.
     pub(super) fn joined(&mut self, party: Party, channel: Option<&str>) {
         self.calls += 1;
+        self.left = None;
         let Some(channel) = channel else { return };
         self.channels.retain(|(known, _)| *known != party);
         self.channels.push((party, channel.to_owned()));
@@ -95,8 +113,9 @@ impl Signalling {
         if addressed.is_empty() && signal.info.is_some_and(|parties| !parties.is_empty()) {
             self.metrics.info("nobody");
         }
+        let channel = self.calls.get(&key).and_then(|entry| entry.facts.channel.clone());
         for key in addressed {
-            self.endpoint.send_info(Instant::now(), key, notice(&verdict));
+            self.endpoint.send_info(Instant::now(), key, notice(&verdict, channel.as_deref()));
         }
         self.publish_verdict(key, verdict, signal.log);
     }
@@ -127,10 +146,10 @@ impl Signalling {
         self.metrics.pauses.moved(entry.paused, false);
         if let Some(conversation) = self.conversations.get_mut(&entry.facts.conversation) {
             conversation.calls -= 1;
-            if conversation.calls > 0 {
-                return;
+            if conversation.calls == 0 {
+                let (at, until) = (jiff::Timestamp::now(), Instant::now() + self.rejoin);
+                conversation.left = Some(Left { call: key, at, until });
             }
         }
-        self.conclude_rules(key, &entry.facts.conversation);
     }
 }

@@ -77,6 +77,8 @@ pub struct Opening {
 /// What a session tells the signalling thread.
 #[derive(Debug)]
 pub enum MediaEvent {
+    /// The first audio came then.
+    Began(CallKey, jiff::Timestamp),
     /// Something was learnt.
     Evidence(CallKey, Evidence),
     /// The party's enrolment has come to something.
@@ -173,6 +175,8 @@ struct Party {
     metrics: Arc<Metrics>,
     published: MediaStats,
     events: mpsc::Sender<MediaEvent>,
+    /// Whether its first audio has come.
+    began: bool,
 }
 
 impl Party {
@@ -207,12 +211,17 @@ impl Party {
             metrics: Arc::clone(metrics),
             published: MediaStats::default(),
             events: events.clone(),
+            began: false,
         })
     }
 
     async fn run(mut self) -> MediaStats {
         let (mut datagram, mut control) = ([0; LARGEST_DATAGRAM], [0; LARGEST_DATAGRAM]);
         let mut publish = tokio::time::interval(PUBLISH_EVERY);
+        // What was paused before it began is heard in no word.
+        while let Ok(pausing) = self.orders.pauses.try_recv() {
+            self.session.handle_pausing(Instant::now(), pausing);
+        }
         loop {
             let due = self.session.poll_timeout().into();
             tokio::select! {
@@ -261,6 +270,13 @@ impl Party {
     }
 
     async fn drain(&mut self) {
+        if !self.began && self.session.stats().packets > 0 {
+            self.began = true;
+            let event = MediaEvent::Began(self.key, jiff::Timestamp::now());
+            if self.events.send(event).await.is_err() {
+                return;
+            }
+        }
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Infer(work) => self.submit(work),

@@ -57,6 +57,7 @@ pub mod signalling;
 pub mod sip_settings;
 pub mod site_calibration;
 pub mod spotting_run;
+pub mod standing_pauses;
 pub mod store;
 pub mod transport;
 pub mod trial_list;

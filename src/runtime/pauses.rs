@@ -91,7 +91,19 @@ impl Signalling {
 
     /// The PBX asks in the dialog of a call for its leg's pause, or for its end.
     pub(super) fn pause_by_header(&mut self, key: CallKey, begins: bool) {
-        self.pause_leg(key, wish(begins, Holder::Header, Trigger::Header));
+        self.pause_one(key, wish(begins, Holder::Header, Trigger::Header));
+    }
+
+    /// One leg alone: who joins for its party is not paused by that, but what is ended here is over for them, too.
+    fn pause_one(&mut self, key: CallKey, pausing: Pausing) {
+        let entry = self.calls.get(&key);
+        let facts = entry.map(|entry| (entry.facts.conversation.as_str(), entry.facts.party));
+        if let (Some((id, party)), Pausing::End { .. }) = (facts, &pausing)
+            && let Some(conversation) = self.conversations.get_mut(id)
+        {
+            conversation.pauses.handle(Instant::now(), party, &pausing);
+        }
+        self.pause_leg(key, pausing);
     }
 
     /// Does what was asked for at the desk; `None` if no call stands there.
@@ -101,7 +113,7 @@ impl Signalling {
             Whose::Call(id) => {
                 let key = self.placed.key(*id)?;
                 let conversation = self.calls.get(&key)?.facts.conversation.clone();
-                self.pause_leg(key, pausing);
+                self.pause_one(key, pausing);
                 (conversation, 1)
             }
             Whose::Conversation(conversation, party) => {
@@ -131,13 +143,28 @@ impl Signalling {
         }
     }
 
-    /// Tells the legs of a conversation whose party is `meant`; returns how many there are.
+    /// A leg that joins what is paused is paused from its first word.
+    pub(super) fn pause_joiner(&mut self, key: CallKey) {
+        let Some(entry) = self.calls.get(&key) else { return };
+        let party = entry.facts.party;
+        let conversation = self.conversations.get(&entry.facts.conversation);
+        let standing = conversation.map(|known| known.pauses.of(Instant::now(), party));
+        standing.unwrap_or_default().into_iter().for_each(|pausing| self.pause_leg(key, pausing));
+    }
+
+    /// Tells the legs of a conversation whose party is `meant`, and those that will join; returns how many there are.
     fn pause_legs(
         &mut self,
         conversation: &str,
         meant: impl Fn(Party) -> bool,
         pausing: &Pausing,
     ) -> usize {
+        if let Some(conversation) = self.conversations.get_mut(conversation) {
+            let parties = [Party::Caller, Party::Agent, Party::Mixed].into_iter();
+            parties.filter(|party| meant(*party)).for_each(|party| {
+                conversation.pauses.handle(Instant::now(), party, pausing);
+            });
+        }
         let legs = self.calls.iter().filter(|(_, entry)| {
             let facts = &entry.facts;
             facts.conversation == conversation && meant(facts.party) && !entry.ended

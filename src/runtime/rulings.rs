@@ -1,9 +1,10 @@
 //! What the signalling thread does about the rules of a conversation: their time, holds, and its end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::policy::evidence::Evidence;
 use crate::policy::rules::event::Suspension;
+use crate::runtime::conversations::Left;
 use crate::runtime::signalling::{Entry, Signalling};
 use crate::sip::event::CallKey;
 
@@ -29,15 +30,35 @@ impl Signalling {
         if std::mem::replace(&mut entry.held, held) == held {
             return;
         }
-        let since = jiff::Timestamp::now().duration_since(entry.started);
+        let since = jiff::Timestamp::now().duration_since(entry.call.started());
         let at = Duration::try_from(since).unwrap_or_default();
         self.weigh(key, Evidence::Suspended { why: Suspension::Hold, begins: held, at });
     }
 
-    /// The last call of a conversation, `key`, is over: what is open is decided.
-    pub(super) fn conclude_rules(&mut self, key: CallKey, conversation: &str) {
-        let Some(ending) = self.conversations.get_mut(conversation) else { return };
-        ending.judge.finish(jiff::Timestamp::now());
+    /// Concludes the conversations that nobody has come back to.
+    pub(super) fn conclude(&mut self, now: Instant) {
+        self.conclude_where(|left| left.until <= now);
+    }
+
+    /// Concludes all that have no call, since nobody can come back any more.
+    pub(super) fn conclude_all(&mut self) {
+        self.conclude_where(|_| true);
+    }
+
+    fn conclude_where(&mut self, is_over: impl Fn(Left) -> bool) {
+        let all = self.conversations.iter();
+        let over = all.filter(|(_, conversation)| conversation.left.is_some_and(&is_over));
+        let mut over: Vec<String> = over.map(|(id, _)| id.clone()).collect();
+        // The same run, the same order of what is told.
+        over.sort();
+        over.iter().for_each(|id| self.conclude_rules(id));
+    }
+
+    /// A conversation was over when its last call was: what is open is decided.
+    fn conclude_rules(&mut self, id: &str) {
+        let Some(ending) = self.conversations.get_mut(id) else { return };
+        let Some(Left { call, at, .. }) = ending.left else { return };
+        ending.judge.finish(at);
         ending.keep_events();
         // No dialog is left to tell it in.
         let mut last = Vec::new();
@@ -45,8 +66,8 @@ impl Signalling {
             last.push((ending.policy.policy().signal(&verdict.finding).log, verdict));
         }
         for (log, verdict) in last {
-            self.publish_verdict(key, Box::new(verdict), log);
+            self.publish_verdict(call, Box::new(verdict), log);
         }
-        self.conversations.remove(conversation);
+        self.conversations.remove(id);
     }
 }

@@ -102,6 +102,8 @@ pub struct Signalling {
     pub(super) random: fastrand::Rng,
     pub(super) calls: HashMap<CallKey, Entry>,
     pub(super) conversations: HashMap<String, Conversation>,
+    /// How long a conversation without a call waits for another.
+    pub(super) rejoin: Duration,
     /// Where their events are kept, if they are.
     pub(super) events: Option<EventStreams>,
     /// Who else is told of verdicts.
@@ -172,6 +174,7 @@ impl Signalling {
                 break;
             }
         }
+        self.conclude_all();
         self.metrics.publish_sip(&self.endpoint.stats());
         self.calls.clear();
         drop(events);
@@ -211,6 +214,7 @@ impl Signalling {
             self.metrics.publish_sip(&self.endpoint.stats());
             self.metrics.publish_transports(&self.transports.stats());
             self.time_rules();
+            self.conclude(now);
         }
         true
     }
@@ -235,6 +239,9 @@ impl Signalling {
 
     fn handle_media(&mut self, event: MediaEvent) {
         match event {
+            MediaEvent::Began(key, at) => {
+                self.with(key, |call, judge| call.handle_began(judge, at))
+            }
             MediaEvent::Evidence(key, evidence) => self.weigh(key, evidence),
             MediaEvent::Enrollment(key, progress) => self.handle_progress(key, progress),
             MediaEvent::Adapt(key, step) => self.handle_step(key, &step),
@@ -544,6 +551,8 @@ impl Signalling {
         let Some(sockets) = entry.sockets.take() else { return };
         let Some(orders) = entry.orders.inbox.take() else { return };
         let party = entry.facts.party;
+        self.pause_joiner(key);
+        let entry = self.calls.get_mut(&key).expect("it was just looked at");
         let (sender, receiver) = watch::channel(plan);
         let opening = Opening {
             call: key,

@@ -128,6 +128,11 @@ impl Asterisk {
         self.wait_until_ready();
     }
 
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Calls an endpoint's binding and lets it hear the extension `narrator`.
     pub(crate) fn call(&self, endpoint: &str) {
         self.cli(&format!("channel originate PJSIP/{endpoint} extension narrator@from-sidecar"));

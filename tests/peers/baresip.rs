@@ -1,7 +1,8 @@
 //! baresip: a telephone that plays a recording.
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -42,6 +43,20 @@ impl Phone<'_> {
         Running::start(self.phone(folder, free_port()).args(["-e", &dial]))
     }
 
+    /// The same with keys that can be pressed.
+    pub(crate) fn call_with_keys(&self, folder: &Path) -> (Running, Keys) {
+        let Self { user, target, transport, .. } = self;
+        let (control, dial) =
+            (free_port(), format!("/dial sip:{user}@{target};transport={transport}"));
+        let mut command = self.phone(folder, free_port());
+        let own = command.get_args().nth(1).map(Path::new).expect("its folder");
+        let config = own.join("config");
+        let text = fs::read_to_string(&config).expect("just written");
+        let more = format!("{text}module_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n");
+        fs::write(&config, more).expect("a writable folder");
+        (Running::start(command.args(["-e", &dial])), Keys(control))
+    }
+
     /// Answers whoever calls it on `port`, and plays the recording to them.
     pub(crate) fn answer(&self, folder: &Path, port: u16) -> Running {
         Running::start(&mut self.phone(folder, port))
@@ -55,7 +70,7 @@ impl Phone<'_> {
             .certificate
             .map_or(String::new(), |file| format!("sip_certificate {}\n", file.display()));
         let config = format!(
-            "poll_method epoll\ncall_local_timeout 120\ncall_max_calls 4\n\
+            "poll_method epoll\ncall_local_timeout 120\ncall_max_calls 16\n\
              audio_player aufile,{heard}\naudio_source aufile,{recording}\n\
              audio_alert aufile,/dev/null\n\
              ausrc_srate 0\nauplay_srate 0\nsip_listen 127.0.0.1:{port}\n{shown}\
@@ -77,6 +92,23 @@ impl Phone<'_> {
         let mut command = Command::new("baresip");
         command.arg("-f").arg(&own);
         command
+    }
+}
+
+/// The keys of a telephone, by the port where it takes commands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keys(u16);
+
+impl Keys {
+    /// Presses one, during a call.
+    pub(crate) fn press(self, key: char) {
+        let command = format!("{{\"command\":\"sndcode\",\"params\":\"{key}\"}}");
+        let mut stream = TcpStream::connect(("127.0.0.1", self.0)).expect("it takes commands");
+        // A netstring.
+        write!(stream, "{}:{command},", command.len()).expect("it takes commands");
+        let mut answer = [0; 64];
+        let length = stream.read(&mut answer).expect("an answer");
+        assert!(length > 0, "it answers");
     }
 }
 

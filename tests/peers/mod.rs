@@ -8,6 +8,7 @@
 pub(crate) mod asterisk;
 pub(crate) mod authority;
 pub(crate) mod baresip;
+pub(crate) mod kamailio;
 pub(crate) mod office;
 
 use std::collections::HashMap;
@@ -50,6 +51,14 @@ pub(crate) fn cpu_seconds(process: u32) -> f64 {
     };
     // utime and stime, 14th and 15th of all fields; the kernel tells them in hundredths (USER_HZ).
     (ticks(11) + ticks(12)) / 100.0
+}
+
+/// Memory of a process that is in use and in place, MiB.
+pub(crate) fn resident_mib(process: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib / 1024.0
 }
 
 /// A program that runs beside the test and ends with it.

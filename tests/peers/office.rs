@@ -6,15 +6,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::asterisk::{Asterisk, Release};
-use super::baresip::{self, Phone};
+use super::baresip::{self, Keys, Phone};
 use super::{Running, free_port};
-use crate::appliance::{Appliance, SUBJECT, Site, wait_for, write_wav};
+use crate::appliance::{Appliance, RATE, SUBJECT, Site, wait_for, write_wav};
 use crate::store::{skip, store};
 
 /// The recipes.
 const RECIPES: &str = "config/pbx/asterisk";
 /// What of Asterisk is not in them.
 const BARE: &str = "tests/pbx/asterisk/office";
+
+/// Name of a second of silence.
+const QUIET: &str = "quiet";
+/// Length of a call that nobody ends, seconds: above what any test waits.
+const CALL_S: usize = 120;
 
 /// How an office differs from the recipes as they stand.
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +49,11 @@ pub(crate) struct Office {
     pub(crate) site: Site,
     pub(crate) appliance: Appliance,
     pub(crate) asterisk: Asterisk,
+    /// Where Asterisk answers AMI, and ARI.
+    pub(crate) manager: SocketAddr,
+    pub(crate) ari: SocketAddr,
     /// Where the agent's telephone is called.
     agent: u16,
-    /// Where Asterisk answers AMI.
-    pub(crate) ami: u16,
-    /// Where Asterisk answers ARI.
-    pub(crate) http: u16,
 }
 
 impl Office {
@@ -70,7 +74,7 @@ impl Office {
     /// The same at a site that was prepared.
     pub(crate) fn open_at(site: Site, plan: &Plan<'_>) -> Option<Self> {
         let (port, agent) = (free_port(), free_port());
-        let (ami, http) = (free_port(), free_port());
+        let [manager, ari] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
         site.write("policy.toml", plan.policy);
         let peer = recipe("sidetone_peer.toml");
         let text =
@@ -78,10 +82,10 @@ impl Office {
                 assert!(text.contains(from), "sidetone's configuration has {from}");
                 text.replace(from, to)
             });
-        let text =
-            [(5060, port), (5038, ami), (8088, http)].iter().fold(text, |text, (from, to)| {
-                text.replace(&format!("127.0.0.1:{from}"), &format!("127.0.0.1:{to}"))
-            });
+        let own = [(5060, port), (5038, manager.port()), (8088, ari.port())];
+        let text = own.iter().fold(text, |text, (from, to)| {
+            text.replace(&format!("127.0.0.1:{from}"), &format!("127.0.0.1:{to}"))
+        });
         site.write("sidetone.toml", text);
         site.enroll();
         let appliance = Appliance::start(&site);
@@ -89,8 +93,8 @@ impl Office {
             ("127.0.0.1:5090", appliance.sip.to_string()),
             ("127.0.0.1:5091", appliance.tls.unwrap_or(appliance.sip).to_string()),
             ("127.0.0.1:5061", format!("127.0.0.1:{}", free_port())),
-            ("port = 5038", format!("port = {ami}")),
-            ("bindport = 8088", format!("bindport = {http}")),
+            ("port = 5038", format!("port = {}", manager.port())),
+            ("bindport = 8088", format!("bindport = {}", ari.port())),
             ("/etc/asterisk/keys/", site.path("").display().to_string()),
             ("@PORT@", port.to_string()),
             ("@AGENT@", agent.to_string()),
@@ -114,8 +118,15 @@ impl Office {
             assert!(is_there, "the recipes have {from}");
             files.iter_mut().for_each(|(_, text)| *text = text.replace(from, to));
         }
-        let asterisk = Asterisk::start_with(plan.release, port, &files, &[])?;
-        Some(Self { site, appliance, asterisk, agent, ami, http })
+        // What is said to callers: a second of silence, in the place of recordings that no test has.
+        for said in ["vm-password", "sidetone-consent"] {
+            let quiet = format!(",@FOLDER@/{QUIET},");
+            let said = format!(",{said},");
+            files.iter_mut().for_each(|(_, text)| *text = text.replace(&said, &quiet));
+        }
+        let quiet = (format!("{QUIET}.ulaw"), vec![0xff; RATE as usize]);
+        let asterisk = Asterisk::start_with(plan.release, port, &files, &[quiet])?;
+        Some(Self { site, appliance, asterisk, manager, ari, agent })
     }
 
     /// The agent's telephone, which answers and plays `recording`.
@@ -128,6 +139,12 @@ impl Office {
         self.telephone("caller", extension, recording).call(&self.site.path(""))
     }
 
+    /// The same by a telephone whose keys can be pressed.
+    pub(crate) fn call_with_keys(&self, extension: &str, recording: &Path) -> (Running, Keys) {
+        let folder = self.site.path("");
+        self.telephone("caller", extension, recording).call_with_keys(&folder)
+    }
+
     fn telephone<'a>(&self, name: &'a str, user: &'a str, recording: &'a Path) -> Phone<'a> {
         let target = SocketAddr::from(([127, 0, 0, 1], self.asterisk.port));
         let (transport, codec) = ("udp", "PCMU/8000/1");
@@ -137,17 +154,25 @@ impl Office {
 
     /// A recording of the store as a WAV at 8 kHz that a telephone plays.
     pub(crate) fn recording(&self, name: &str) -> PathBuf {
-        let file = self.site.recording(name);
-        let played = self.site.path(&format!("{name}-8k.wav"));
-        write_wav(&played, &file);
-        played
+        self.played(name, self.site.recording(name))
     }
 
     /// The rest of what the narrator reads, which is not enrolled.
     pub(crate) fn narrator(&self) -> PathBuf {
-        let played = self.site.path("narrator-8k.wav");
-        write_wav(&played, &self.site.narrator());
-        played
+        self.played("narrator", self.site.narrator())
+    }
+
+    /// Nobody.
+    pub(crate) fn silence(&self) -> PathBuf {
+        self.played("silence", Vec::new())
+    }
+
+    fn played(&self, name: &str, mut audio: Vec<f32>) -> PathBuf {
+        // baresip hangs up when its recording is over.
+        audio.resize(CALL_S * RATE as usize, 0.0);
+        let file = self.site.path(&format!("{name}-8k.wav"));
+        write_wav(&file, &audio);
+        file
     }
 
     /// Waits until no channel is left in Asterisk and no call at sidetone.
@@ -164,7 +189,10 @@ impl Drop for Office {
     #[expect(clippy::print_stderr, reason = "a failed test says why")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("sidetone: {:#?}\nAsterisk: {}", self.appliance.log(), self.asterisk.log());
+            let log = self.asterisk.log();
+            // Asking its command line is an event, too.
+            let lines: Vec<_> = log.lines().filter(|line| !line.contains("UNIX conn")).collect();
+            eprintln!("sidetone: {:#?}\nAsterisk: {lines:#?}", self.appliance.log());
         }
     }
 }

@@ -14,6 +14,11 @@ use crate::policy::rules::suspension::Suspensions;
 /// 10 000: one a second for three hours. What is beyond makes the rules humbler: it counts as a gap.
 const MOST: usize = 10_000;
 
+/// Shorter than this nothing is missed of somebody who joins: no watched phrase is said in it.
+///
+/// 1 s: two legs of a call are set up within some hundred milliseconds of one another, in any order.
+const SHORTEST_PHRASE: Duration = Duration::from_secs(1);
+
 /// The facts, in no order but that of time.
 #[derive(Debug)]
 pub struct Ledger {
@@ -32,6 +37,7 @@ pub struct Ledger {
 struct Leg {
     party: Party,
     queue: Option<String>,
+    joined: Duration,
     /// All phrases that end by then are known.
     analysed: Duration,
     /// When it last began or ceased to talk, and which of them.
@@ -89,6 +95,7 @@ impl Ledger {
                 self.legs.entry(*leg).or_insert_with(|| Leg {
                     party: *party,
                     queue: queue.clone(),
+                    joined: *at,
                     analysed: *at,
                     talk: (*at, false),
                     left: None,
@@ -207,6 +214,21 @@ impl Ledger {
         View { ledger: self, until }
     }
 
+    /// The time before `leg` joined in which its party was there without being heard, if it is long enough for a
+    /// phrase. Who calls was there from the beginning; an agent, as of `answered`, is there once their audio begins;
+    /// and whoever comes back has been away for us alone.
+    fn missed(&self, leg: &Leg) -> Option<(Duration, Duration)> {
+        let is_same = |other: &&Leg| other.party == leg.party && other.joined < leg.joined;
+        let earlier = self.legs.values().filter(is_same);
+        let since = earlier.map(|other| other.left.unwrap_or(Duration::MAX)).max();
+        let since = match (since, leg.party) {
+            (Some(left), _) => left,
+            (None, Party::Caller | Party::Mixed) => Duration::ZERO,
+            (None, Party::Agent) => return None,
+        };
+        (since.saturating_add(SHORTEST_PHRASE) <= leg.joined).then_some((since, leg.joined))
+    }
+
     /// The queue that the conversation came through, by its first leg that tells.
     pub fn queue(&self) -> Option<&str> {
         self.legs.values().find_map(|leg| leg.queue.as_deref())
@@ -251,10 +273,13 @@ impl<'a> View<'a> {
 
     /// Whether a stretch of what `parties` said between `from` and `to` was not analysed.
     pub fn gap(self, parties: &[Party], from: Duration, to: Duration) -> bool {
-        self.ledger.gaps.iter().any(|gap| {
-            let party = self.ledger.party(gap.leg);
-            gap.from < to && from < gap.to && party.is_some_and(|party| belongs(party, parties))
-        })
+        let is_there = |gap: (Duration, Duration)| gap.0 < to && from < gap.1;
+        let theirs = |party: Party| belongs(party, parties);
+        let mut gaps = self.ledger.gaps.iter();
+        let mut legs = self.ledger.legs.values().filter(|leg| theirs(leg.party));
+        gaps.any(|gap| {
+            is_there((gap.from, gap.to)) && self.ledger.party(gap.leg).is_some_and(theirs)
+        }) || legs.any(|leg| self.ledger.missed(leg).is_some_and(is_there))
     }
 
     /// Whether all that ended by `time` is known, and the conversation had come that far.
