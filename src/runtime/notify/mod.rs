@@ -1,4 +1,7 @@
 //! Verdicts where SIP INFO does not reach: each receiver has a thread of its own, so that none can hold up a call.
 
+pub mod esl;
+pub mod esl_commands;
+pub mod esl_frames;
 pub mod notice;
 pub mod receiver;
