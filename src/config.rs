@@ -1,6 +1,7 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
 pub mod keyword;
+pub mod notify;
 pub mod rtp;
 pub mod rules;
 pub mod sip;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::config::keyword::{Engine, Keyword};
+use crate::config::notify::Notify;
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
@@ -38,6 +40,9 @@ pub struct Config {
     /// What is kept for the rules.
     #[serde(default)]
     pub rules: Rules,
+    /// Who is told of verdicts beside the dialogs.
+    #[serde(default)]
+    pub notify: Notify,
     /// Where voiceprints are kept.
     pub store: Store,
     /// Metrics and health.
@@ -141,6 +146,7 @@ impl Config {
                 sherpa: None,
             },
             rules: Rules::default(),
+            notify: Notify::default(),
             store: Store { folder: voiceprints },
             http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
         }
@@ -152,7 +158,7 @@ impl Config {
             toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
         config.validate(file)?;
         let folder = file.parent().unwrap_or(Path::new(""));
-        let Self { models, keyword, rules, store, sip, http, speaker, .. } = &mut config;
+        let Self { models, keyword, rules, notify, store, sip, http, speaker, .. } = &mut config;
         let tls = sip.tls.iter_mut();
         let tls = tls.flat_map(|tls| [&mut tls.certificate, &mut tls.key, &mut tls.authorities]);
         let accounts = sip.accounts.iter_mut().filter_map(|account| account.password_file.as_mut());
@@ -164,6 +170,7 @@ impl Config {
             .chain(users)
             .chain(http.token_file.as_mut())
             .chain(rules.events_folder.as_mut())
+            .chain(notify.files())
             .chain(speaker.calibration.as_mut())
             .chain(speaker.watchlist.folder.as_mut())
             .chain(keyword.sherpa.as_mut().map(|sherpa| &mut sherpa.folder))
@@ -200,6 +207,7 @@ impl Config {
         }
         self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.rules.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
+        self.notify.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.sip.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.keyword.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))
     }

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::cli::{Outcome, Places, Refusal, println};
+use crate::runtime::notify::notifiers;
 use crate::runtime::phrase_engine::{PhraseEngine, Purpose};
 use crate::runtime::pronouncing;
 use crate::runtime::sip_settings::{self, secret};
@@ -22,6 +23,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     PhraseEngine::load(&installed, &config.keyword, &policy, Purpose::Watch)?;
     sip_settings::read(&config, &[])?;
     config.sip.tls.as_ref().map(Tls::load).transpose()?;
+    let receivers = notifiers::prepare(&config.notify)?;
     config.http.token_file.as_ref().map(|f| secret(f, "http.token_file")).transpose()?;
     println!("configuration  {}", arguments.places.config.display());
     let (phrases, rules) = (policy.phrases.len(), policy.rules.len());
@@ -31,6 +33,9 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     }
     println!("speaker model  {}", installed.models().speaker);
     println!("keyword model  {}", installed.models().keyword);
+    for (told, _) in receivers {
+        println!("verdicts to    {}", told.name);
+    }
     let sockets: Vec<_> = config.sip.listen.iter().map(ToString::to_string).collect();
     println!("good: `sidetone serve` would listen on {}", sockets.join(", "));
     Ok(Outcome::Done)

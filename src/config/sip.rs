@@ -16,7 +16,7 @@ use crate::sip::transport::Transport;
 use crate::sip::uri::UriParts;
 
 /// Where Debian, Ubuntu and Alpine keep the authorities that browsers know too.
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+pub(super) const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// `[sip]`
 #[derive(Clone, Debug, Deserialize)]

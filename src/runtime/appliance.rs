@@ -26,6 +26,7 @@ use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::notify::notifiers::{self, Notifiers, NotifyError};
 use crate::runtime::observation::Observation;
 use crate::runtime::phrase_engine::{self, PhraseEngine};
 use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
@@ -73,6 +74,9 @@ pub enum StartError {
     /// Events cannot be kept.
     #[error(transparent)]
     Events(#[from] EventStreamsError),
+    /// A receiver of verdicts can never be told anything.
+    #[error(transparent)]
+    Notify(#[from] NotifyError),
     /// There is no certificate for DTLS.
     #[error(transparent)]
     Dtls(#[from] CertificateError),
@@ -136,6 +140,8 @@ pub struct Appliance {
     inference: Vec<JoinHandle<()>>,
     /// Writes the events that are kept.
     keeper: Option<JoinHandle<()>>,
+    /// Each tells a receiver.
+    notifying: Vec<JoinHandle<()>>,
     http_task: Task<io::Result<()>>,
     reload_task: Task<()>,
 }
@@ -181,6 +187,9 @@ impl Appliance {
             EventStreams::start(folder, rules.events_days, Arc::clone(&metrics), pulse)
         });
         let (streams, keeper) = events.transpose()?.unzip();
+        let receivers = notifiers::prepare(&config.notify)?;
+        let (notifiers, notifying) =
+            Notifiers::start(&config.notify, receivers, &metrics, &health)?;
         let (desk, orders) = Desk::new();
         let (counts, installation) = (Arc::clone(&metrics), installed.clone());
         let (reloader, reloads) =
@@ -279,6 +288,7 @@ impl Appliance {
             calls: std::collections::HashMap::new(),
             conversations: std::collections::HashMap::new(),
             events: streams,
+            notifiers,
             publish: Instant::now(),
         };
         let pulse = health.pulse("signalling");
@@ -303,6 +313,7 @@ impl Appliance {
             signalling,
             inference,
             keeper,
+            notifying,
             http_task,
             reload_task,
         })
@@ -362,12 +373,15 @@ impl Appliance {
         // A thread that is gone has nothing left to be told.
         let _ = self.stop.send(());
         let (signalling, inference, queues) = (self.signalling, self.inference, self.queues);
-        let keeper = self.keeper;
+        let (keeper, notifying) = (self.keeper, self.notifying);
         let joined = tokio::task::spawn_blocking(move || {
             let left = signalling.join().expect("the signalling thread ends by returning");
             queues.close();
             for thread in inference {
                 thread.join().expect("a model thread ends by returning");
+            }
+            for thread in notifying {
+                thread.join().expect("a thread that notifies ends by returning");
             }
             if let Some(thread) = keeper {
                 thread.join().expect("the thread that keeps events ends by returning");

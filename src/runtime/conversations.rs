@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::call::notice::notice;
 use crate::policy::judge::Judge;
+use crate::policy::rule::Party;
 use crate::policy::verdict::Verdict;
 use crate::runtime::event_streams::{EventStream, EventStreams};
 use crate::runtime::line_log;
@@ -22,6 +23,9 @@ pub(super) struct Conversation {
     pub(super) policy: PolicyInForce,
     /// How many calls it has.
     pub(super) calls: usize,
+    /// The PBX's channel of each party that has one, also of those who have left: what is concluded at the end is still
+    /// told with it.
+    channels: Vec<(Party, String)>,
     /// Where its events are kept, if they are.
     stream: Option<EventStream>,
 }
@@ -32,7 +36,21 @@ impl Conversation {
         let stream = events.map(|events| events.begin(&id, jiff::Timestamp::now()));
         let judge = Judge::new(id, Arc::clone(policy.policy()));
         let judge = if stream.is_some() { judge.keeping() } else { judge };
-        Self { judge, policy: policy.clone(), calls: 0, stream }
+        Self { judge, policy: policy.clone(), calls: 0, channels: Vec::new(), stream }
+    }
+
+    /// A party joins, on the PBX's channel of that name.
+    pub(super) fn joined(&mut self, party: Party, channel: Option<&str>) {
+        self.calls += 1;
+        let Some(channel) = channel else { return };
+        self.channels.retain(|(known, _)| *known != party);
+        self.channels.push((party, channel.to_owned()));
+    }
+
+    /// The channel of `party`, or of all who share a leg.
+    fn channel(&self, party: Party) -> Option<&str> {
+        let of = |wanted| self.channels.iter().find(|(known, _)| *known == wanted);
+        of(party).or_else(|| of(Party::Mixed)).map(|(_, channel)| channel.as_str())
     }
 
     /// Hands on the events that are to be kept; after every call of the judge.
@@ -81,7 +99,10 @@ impl Signalling {
         if log {
             verdict_log::log(&verdict.for_log());
         }
-        let verdict = Arc::from(verdict);
+        let verdict: Arc<Verdict> = Arc::from(verdict);
+        let conversation = self.conversations.get(&verdict.conversation);
+        let channel = |party| conversation.and_then(|conversation| conversation.channel(party));
+        self.notifiers.tell(&verdict, channel(verdict.party), channel(Party::Agent));
         let _ = self.observers.send(Observation::Verdict { call: key, verdict });
     }
 

@@ -3,6 +3,7 @@
 //! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people.
 
 mod media;
+mod notify;
 mod pauses;
 mod policy;
 mod scores;
@@ -21,6 +22,7 @@ use crate::policy::line::LineState;
 use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::health::{Health, Model};
 use crate::runtime::metrics::media::MediaMetrics;
+use crate::runtime::metrics::notify::NotifyMetrics;
 use crate::runtime::metrics::pauses::PauseMetrics;
 use crate::runtime::metrics::policy::PolicyMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
@@ -64,6 +66,8 @@ pub struct Metrics {
     inference_replaced: IntCounterVec,
     /// How often legs are paused, and how many are now.
     pub pauses: PauseMetrics,
+    /// What becomes of verdicts for receivers beside SIP.
+    pub notify: NotifyMetrics,
     ready: IntGauge,
     health: Arc<Health>,
     /// What of the endpoint was published.
@@ -200,6 +204,7 @@ impl Metrics {
                 &["model"],
             ),
             pauses: PauseMetrics::new(&registry),
+            notify: NotifyMetrics::new(&registry),
             ready: gauge("sidetone_ready", "1 while /ready says so."),
             health,
             sip: Mutex::default(),

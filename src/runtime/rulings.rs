@@ -36,13 +36,17 @@ impl Signalling {
 
     /// The last call of a conversation, `key`, is over: what is open is decided.
     pub(super) fn conclude_rules(&mut self, key: CallKey, conversation: &str) {
-        let Some(mut conversation) = self.conversations.remove(conversation) else { return };
-        conversation.judge.finish(jiff::Timestamp::now());
-        conversation.keep_events();
+        let Some(ending) = self.conversations.get_mut(conversation) else { return };
+        ending.judge.finish(jiff::Timestamp::now());
+        ending.keep_events();
         // No dialog is left to tell it in.
-        while let Some(verdict) = conversation.judge.poll_verdict() {
-            let log = conversation.policy.policy().signal(&verdict.finding).log;
+        let mut last = Vec::new();
+        while let Some(verdict) = ending.judge.poll_verdict() {
+            last.push((ending.policy.policy().signal(&verdict.finding).log, verdict));
+        }
+        for (log, verdict) in last {
             self.publish_verdict(key, Box::new(verdict), log);
         }
+        self.conversations.remove(conversation);
     }
 }

@@ -28,6 +28,7 @@ use crate::runtime::locate::locate;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::{MediaEvent, MediaSockets, MediaThread, Opening};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::notify::notifiers::Notifiers;
 use crate::runtime::observation::{InfoOutcome, Observation};
 use crate::runtime::pauses::card_pauses;
 use crate::runtime::placed_calls::{Order, PlacedCalls};
@@ -103,6 +104,8 @@ pub struct Signalling {
     pub(super) conversations: HashMap<String, Conversation>,
     /// Where their events are kept, if they are.
     pub(super) events: Option<EventStreams>,
+    /// Who else is told of verdicts.
+    pub(super) notifiers: Notifiers,
     /// When counters are published next.
     pub(super) publish: Instant,
 }
@@ -422,7 +425,7 @@ impl Signalling {
             .conversations
             .entry(id.clone())
             .or_insert_with(|| Conversation::new(id, &self.policy, self.events.as_ref()));
-        conversation.calls += 1;
+        conversation.joined(facts.party, facts.channel.as_deref());
         let entry = Entry {
             call,
             facts,

@@ -1,0 +1,282 @@
+//! `[notify]` and its tables: who is told of verdicts beside the dialogs.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::config::sip::{SYSTEM_AUTHORITIES, Senseless};
+use crate::policy::verdict::Finding;
+
+/// `[notify]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Notify {
+    /// Verdicts that wait for one receiver at most.
+    pub waiting: usize,
+    /// Seconds after which one that waits is given up.
+    pub keep_s: u64,
+    /// Longest wait between two tries, seconds, unless the receiver asks for more.
+    pub retry_longest_s: u64,
+    /// Seconds that a receiver may take for one answer.
+    pub timeout_s: u64,
+    /// Seconds after which nothing is done any more about a verdict.
+    pub act_within_s: u64,
+    /// Who is told by HTTPS.
+    #[serde(rename = "webhook")]
+    pub webhooks: Vec<Webhook>,
+}
+
+impl Default for Notify {
+    fn default() -> Self {
+        Self {
+            waiting: 1000,
+            keep_s: 3600,
+            retry_longest_s: 30,
+            timeout_s: 5,
+            act_within_s: 30,
+            webhooks: Vec::new(),
+        }
+    }
+}
+
+/// What every receiver's table says: its name and what it is told of.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Its name in metrics and log lines.
+    pub name: String,
+    /// Kinds of verdicts that it is told of.
+    pub kinds: Vec<Kind>,
+    /// Whether it may know which personal phrases were said.
+    pub personal: bool,
+}
+
+/// A kind of verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// [`Finding::Speaker`].
+    Speaker,
+    /// [`Finding::Watchlist`].
+    Watchlist,
+    /// [`Finding::Keyword`].
+    Keyword,
+    /// [`Finding::Line`].
+    Line,
+    /// [`Finding::Enrollment`].
+    Enrollment,
+    /// [`Finding::Rule`].
+    Rule,
+    /// [`Finding::Pause`].
+    Pause,
+}
+
+impl Kind {
+    /// Whether `finding` is of this kind.
+    pub fn is_of(self, finding: &Finding) -> bool {
+        let kind = match finding {
+            Finding::Speaker { .. } => Self::Speaker,
+            Finding::Watchlist { .. } => Self::Watchlist,
+            Finding::Keyword { .. } => Self::Keyword,
+            Finding::Line { .. } => Self::Line,
+            Finding::Enrollment { .. } => Self::Enrollment,
+            Finding::Rule { .. } => Self::Rule,
+            Finding::Pause { .. } => Self::Pause,
+        };
+        self == kind
+    }
+
+    /// All but those about lines, which are figures for who runs the network.
+    pub fn usual() -> Vec<Self> {
+        vec![
+            Self::Speaker,
+            Self::Watchlist,
+            Self::Keyword,
+            Self::Enrollment,
+            Self::Rule,
+            Self::Pause,
+        ]
+    }
+}
+
+/// `[[notify.webhook]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// See [`Told::name`].
+    pub name: String,
+    /// Where it is told; `http://` only on this machine.
+    pub url: String,
+    /// File whose first line is the secret that what is told is signed with, as `whsec_` and base64.
+    pub secret_file: PathBuf,
+    /// What it knows us by: the `source` of the events.
+    #[serde(default = "source")]
+    pub source: String,
+    /// PEM file with the authorities that we trust.
+    #[serde(default = "authorities")]
+    pub authorities: PathBuf,
+    /// See [`Told::kinds`].
+    #[serde(default = "Kind::usual")]
+    pub kinds: Vec<Kind>,
+    /// See [`Told::personal`].
+    #[serde(default)]
+    pub personal: bool,
+}
+
+fn source() -> String {
+    "urn:sidetone".to_owned()
+}
+
+fn authorities() -> PathBuf {
+    PathBuf::from(SYSTEM_AUTHORITIES)
+}
+
+impl Webhook {
+    /// What it is told of.
+    pub fn told(&self) -> Told {
+        Told { name: self.name.clone(), kinds: self.kinds.clone(), personal: self.personal }
+    }
+
+    fn validate(&self) -> Result<(), Senseless> {
+        guarded_url("notify.webhook.url", &self.url)?;
+        match self.source.is_empty() || self.source.chars().any(char::is_whitespace) {
+            true => Err(("notify.webhook.source", "must be a URI", format!("{:?}", self.source))),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Notify {
+    /// Whether its values make sense: the key, what was wanted and what was found of the first that does not.
+    pub(super) fn validate(&self) -> Result<(), Senseless> {
+        let within = |key, wanted, value: u64, least, most| match (least..=most).contains(&value) {
+            true => Ok(()),
+            false => Err((key, wanted, value.to_string())),
+        };
+        within("notify.waiting", "must be 1 to 10000", self.waiting as u64, 1, 10_000)?;
+        within("notify.keep_s", "must be 1 to 86400", self.keep_s, 1, 86_400)?;
+        let longest = self.retry_longest_s;
+        within("notify.retry_longest_s", "must be 1 to 3600", longest, 1, 3_600)?;
+        within("notify.timeout_s", "must be 1 to 30", self.timeout_s, 1, 30)?;
+        within("notify.act_within_s", "must be 1 to 3600", self.act_within_s, 1, 3_600)?;
+        self.webhooks.iter().try_for_each(Webhook::validate)?;
+        let mut names = BTreeSet::new();
+        for told in self.told() {
+            let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            if told.name.is_empty() || !told.name.chars().all(word) {
+                let wanted = "must be letters, digits, - _ and .";
+                return Err(("notify.*.name", wanted, format!("{:?}", told.name)));
+            }
+            if told.kinds.is_empty() {
+                let found = format!("[] of {:?}", told.name);
+                return Err(("notify.*.kinds", "must name a kind of verdict", found));
+            }
+            if !names.insert(told.name.clone()) {
+                let wanted = "must be one receiver's alone";
+                return Err(("notify.*.name", wanted, format!("{:?} twice", told.name)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What every receiver is told of.
+    fn told(&self) -> Vec<Told> {
+        self.webhooks.iter().map(Webhook::told).collect()
+    }
+
+    /// Every file that it names.
+    pub(super) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        self.webhooks
+            .iter_mut()
+            .flat_map(|webhook| [&mut webhook.secret_file, &mut webhook.authorities])
+    }
+
+    /// See [`Self::timeout_s`].
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_s)
+    }
+}
+
+/// Passwords, signatures and what was said travel over TLS, unless they do not leave this machine.
+fn guarded_url(key: &'static str, url: &str) -> Result<(), Senseless> {
+    let wrong = |wanted| Err((key, wanted, format!("{url:?}")));
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+    let host = host.map_or(authority, |(host, _)| host);
+    let loopback = ["localhost", "[::1]"].contains(&host)
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
+    match scheme {
+        _ if host.is_empty() || authority.contains('@') => {
+            wrong("must be a URL such as https://host/path")
+        }
+        "https" => Ok(()),
+        "http" if loopback => Ok(()),
+        _ => wrong("must be https://, or http:// to this machine"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notify(text: &str) -> Result<Notify, String> {
+        let notify: Notify = toml::from_str(text).map_err(|error| error.to_string())?;
+        notify
+            .validate()
+            .map_err(|(key, wanted, found)| format!("{key} {wanted}, found {found}"))?;
+        Ok(notify)
+    }
+
+    const WEBHOOK: &str =
+        "[[webhook]]\nname = 'crm'\nurl = 'https://crm.example.org/in'\nsecret_file = 's'\n";
+
+    #[test]
+    fn a_receiver_is_told_of_all_but_lines_and_no_personal_phrase_unless_it_says_so() {
+        let told = notify(WEBHOOK).expect("good").told();
+        assert_eq!((told.len(), told[0].personal), (1, false));
+        assert!(!told[0].kinds.contains(&Kind::Line) && told[0].kinds.contains(&Kind::Rule));
+        let told = notify(&format!("{WEBHOOK}kinds = ['line']\npersonal = true")).expect("good");
+        assert_eq!(told.told()[0].kinds, [Kind::Line]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_by_key_wanted_and_found() {
+        for (text, wanted) in [
+            ("waiting = 0".to_owned(), "notify.waiting must be 1 to 10000, found 0"),
+            ("timeout_s = 31".to_owned(), "notify.timeout_s must be 1 to 30, found 31"),
+            (WEBHOOK.repeat(2), "notify.*.name must be one receiver's alone, found \"crm\" twice"),
+            (
+                WEBHOOK.replace("'crm'", "'c r m'"),
+                "notify.*.name must be letters, digits, - _ and ., found \"c r m\"",
+            ),
+            (
+                format!("{WEBHOOK}kinds = []"),
+                "notify.*.kinds must name a kind of verdict, found [] of \"crm\"",
+            ),
+            (
+                WEBHOOK.replace("https", "http"),
+                "notify.webhook.url must be https://, or http:// to this machine, found \"http://crm.example.org/in\"",
+            ),
+            (
+                WEBHOOK.replace("https://", "https://me:pw@"),
+                "notify.webhook.url must be a URL such as https://host/path, found \"https://me:pw@crm.example.org/in\"",
+            ),
+        ] {
+            assert_eq!(notify(&text).map(|_| ()).expect_err(&text), wanted);
+        }
+        for (url, good) in [
+            ("http://127.0.0.1:8080/x", true),
+            ("http://[::1]:8080/x", true),
+            ("http://localhost/x", true),
+            ("http://127.evil.example.org/x", false),
+            ("ftp://127.0.0.1/x", false),
+            ("https:///x", false),
+            ("crm", false),
+        ] {
+            assert_eq!(guarded_url("notify.webhook.url", url).is_ok(), good, "{url}");
+        }
+    }
+}
