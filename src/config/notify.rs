@@ -1,5 +1,7 @@
 //! `[notify]` and its tables: who is told of verdicts beside the dialogs.
 
+pub mod esl;
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::config::notify::esl::Esl;
 use crate::config::sip::{SYSTEM_AUTHORITIES, Senseless};
 use crate::policy::verdict::Finding;
 
@@ -27,6 +30,9 @@ pub struct Notify {
     /// Who is told by HTTPS.
     #[serde(rename = "webhook")]
     pub webhooks: Vec<Webhook>,
+    /// Which FreeSWITCH is told.
+    #[serde(rename = "esl")]
+    pub esls: Vec<Esl>,
 }
 
 impl Default for Notify {
@@ -38,6 +44,7 @@ impl Default for Notify {
             timeout_s: 5,
             act_within_s: 30,
             webhooks: Vec::new(),
+            esls: Vec::new(),
         }
     }
 }
@@ -162,6 +169,7 @@ impl Notify {
         within("notify.timeout_s", "must be 1 to 30", self.timeout_s, 1, 30)?;
         within("notify.act_within_s", "must be 1 to 3600", self.act_within_s, 1, 3_600)?;
         self.webhooks.iter().try_for_each(Webhook::validate)?;
+        self.esls.iter().try_for_each(Esl::validate)?;
         let mut names = BTreeSet::new();
         for told in self.told() {
             let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -183,14 +191,15 @@ impl Notify {
 
     /// What every receiver is told of.
     fn told(&self) -> Vec<Told> {
-        self.webhooks.iter().map(Webhook::told).collect()
+        self.webhooks.iter().map(Webhook::told).chain(self.esls.iter().map(Esl::told)).collect()
     }
 
     /// Every file that it names.
     pub(super) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        self.webhooks
-            .iter_mut()
+        let webhooks = self.webhooks.iter_mut();
+        webhooks
             .flat_map(|webhook| [&mut webhook.secret_file, &mut webhook.authorities])
+            .chain(self.esls.iter_mut().map(|esl| &mut esl.password_file))
     }
 
     /// See [`Self::timeout_s`].

@@ -4,46 +4,42 @@
 //! One command is under way at a time, and each has an answer before the next is given: so an answer is never taken for
 //! another's.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use crate::config::notify;
 use crate::runtime::notify::esl_commands::{self, Command};
 use crate::runtime::notify::esl_frames::{Frame, FrameReader};
 use crate::runtime::notify::notice::Notice;
 use crate::runtime::notify::receiver::{Failure, Receiver};
+use crate::runtime::sip_settings::{SecretError, secret};
 
-/// Where FreeSWITCH is, and who we are there.
-#[derive(Clone)]
-pub struct EslSettings {
-    /// `host:port` of its event socket.
-    pub address: String,
-    /// `user@domain` of its directory; without it the password is that of `event_socket.conf`.
-    pub user: Option<String>,
-    /// The password.
-    pub password: String,
-    /// How long a connection, and the answer to a command, are waited for.
-    pub patience: Duration,
-}
-
-impl std::fmt::Debug for EslSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { address, user, .. } = self;
-        write!(f, "EslSettings({address:?}, {user:?})")
-    }
-}
+/// Notices that a broken connection cut off, whose progress is kept: one at a time is cut off, and each comes again soon.
+const MOST_INTERRUPTED: usize = 64;
 
 /// FreeSWITCH, by an inbound connection to its event socket.
-#[derive(Debug)]
 pub struct Esl {
-    settings: EslSettings,
+    settings: notify::esl::Esl,
+    password: String,
+    /// How long a connection, and the answer to a command, are waited for.
+    patience: Duration,
     connection: Option<Connection>,
-    /// How far the newest notice has come, so that a broken connection repeats the one command that it cut off.
-    progress: Progress,
+    /// How far notices had come when the connection broke, so that only the command that it cut off is given again.
+    interrupted: VecDeque<Progress>,
+}
+
+impl fmt::Debug for Esl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Esl").field("address", &self.settings.address).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Default)]
 struct Progress {
+    /// Of the notice.
     id: String,
     /// Commands that were answered.
     done: usize,
@@ -59,37 +55,61 @@ struct Connection {
 }
 
 impl Esl {
-    /// Connects once there is something to tell.
-    pub fn new(settings: EslSettings) -> Self {
-        Self { settings, connection: None, progress: Progress::default() }
+    /// Reads the password, and connects once there is something to tell; each answer may take `patience`.
+    pub fn new(settings: &notify::esl::Esl, patience: Duration) -> Result<Self, SecretError> {
+        let password = secret(&settings.password_file, "notify.esl.password_file")?;
+        let (settings, interrupted) = (settings.clone(), VecDeque::new());
+        Ok(Self { settings, password, patience, connection: None, interrupted })
+    }
+
+    /// Gives the commands that `progress` has not come to yet.
+    fn tell(&mut self, notice: &Notice, progress: &mut Progress) -> Result<(), Failure> {
+        for command in esl_commands::commands(notice).into_iter().skip(progress.done) {
+            let refusal = match command {
+                Ok(command) => Some(self.give(&command)?).filter(|reply| !reply.starts_with("+OK")),
+                Err(sentence) => Some(sentence),
+            };
+            progress.done += 1;
+            progress.refused = progress.refused.take().or(refusal);
+        }
+        Ok(())
     }
 
     /// Gives a command, over a new connection where there is none; what breaks the connection ends it.
     fn give(&mut self, command: &Command) -> Result<String, Failure> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => Connection::open(&self.settings)?,
+            None => self.connect()?,
         };
         let reply = connection.exchange(command)?.reply().to_owned();
         self.connection = Some(connection);
         Ok(reply)
     }
+
+    fn connect(&self) -> Result<Connection, Failure> {
+        let mut connection = Connection::open(&self.settings.address, self.patience)?;
+        let login = Command::login(self.settings.user.as_deref(), &self.password);
+        match connection.exchange(&login)?.reply() {
+            reply if reply.starts_with("+OK") => Ok(connection),
+            reply => Err(Failure::Login(format!("{} says {reply:?}", self.settings.address))),
+        }
+    }
 }
 
 impl Receiver for Esl {
     fn deliver(&mut self, notice: &Notice) -> Result<(), Failure> {
-        if self.progress.id != notice.id {
-            self.progress = Progress { id: notice.id.clone(), ..Progress::default() };
+        let known = self.interrupted.iter().position(|progress| progress.id == notice.id);
+        let known = known.and_then(|at| self.interrupted.remove(at));
+        let mut progress =
+            known.unwrap_or_else(|| Progress { id: notice.id.clone(), ..Progress::default() });
+        if let Err(failure) = self.tell(notice, &mut progress) {
+            if self.interrupted.len() == MOST_INTERRUPTED {
+                self.interrupted.pop_front();
+            }
+            self.interrupted.push_back(progress);
+            return Err(failure);
         }
-        for command in esl_commands::commands(notice).into_iter().skip(self.progress.done) {
-            let refusal = match command {
-                Ok(command) => Some(self.give(&command)?).filter(|reply| !reply.starts_with("+OK")),
-                Err(sentence) => Some(sentence),
-            };
-            self.progress.done += 1;
-            self.progress.refused = self.progress.refused.take().or(refusal);
-        }
-        match std::mem::take(&mut self.progress).refused {
+        match progress.refused {
             Some(why) => Err(Failure::Refused(why)),
             None => Ok(()),
         }
@@ -101,31 +121,21 @@ impl Receiver for Esl {
 }
 
 impl Connection {
-    fn open(settings: &EslSettings) -> Result<Self, Failure> {
-        let EslSettings { address, user, password, patience } = settings;
+    /// Connects, and waits until it is asked who we are.
+    fn open(address: &str, patience: Duration) -> Result<Self, Failure> {
         let unreachable = |why: String| unreachable(format!("{address}: {why}"));
         let places = address.to_socket_addrs().map_err(|error| unreachable(error.to_string()))?;
         let mut why = "it has no address".to_owned();
-        let mut open = None;
-        for place in places {
-            match TcpStream::connect_timeout(&place, *patience) {
-                Ok(stream) => {
-                    open = Some(stream);
-                    break;
-                }
-                Err(error) => why = error.to_string(),
-            }
-        }
-        let stream = open.ok_or_else(|| unreachable(why))?;
-        let set = stream.set_nodelay(true).and(stream.set_write_timeout(Some(*patience)));
+        let stream = places.into_iter().find_map(|place| {
+            let tried = TcpStream::connect_timeout(&place, patience);
+            tried.map_err(|error| why = error.to_string()).ok()
+        });
+        let stream = stream.ok_or_else(|| unreachable(why))?;
+        let set = stream.set_nodelay(true).and(stream.set_write_timeout(Some(patience)));
         set.map_err(|error| unreachable(error.to_string()))?;
-        let mut connection = Self { stream, reader: FrameReader::default(), patience: *patience };
+        let mut connection = Self { stream, reader: FrameReader::default(), patience };
         connection.wait_for(&["auth/request"])?;
-        let reply = connection.exchange(&Command::login(user.as_deref(), password))?;
-        match reply.reply() {
-            reply if reply.starts_with("+OK") => Ok(connection),
-            reply => Err(Failure::Login(format!("{address} says {reply:?}"))),
-        }
+        Ok(connection)
     }
 
     fn exchange(&mut self, command: &Command) -> Result<Frame, Failure> {

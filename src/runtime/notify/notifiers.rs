@@ -8,6 +8,7 @@ use crate::config::notify::{Notify, Told};
 use crate::policy::verdict::Verdict;
 use crate::runtime::health::Health;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::notify::esl::Esl;
 use crate::runtime::notify::http_client::HttpClientError;
 use crate::runtime::notify::notice::Notice;
 use crate::runtime::notify::notifier::Notifier;
@@ -52,6 +53,9 @@ pub fn prepare(settings: &Notify) -> Result<Vec<Prepared>, NotifyError> {
     let mut prepared: Vec<Prepared> = Vec::new();
     for webhook in &settings.webhooks {
         prepared.push((webhook.told(), Box::new(Webhook::new(webhook, settings.timeout())?)));
+    }
+    for esl in &settings.esls {
+        prepared.push((esl.told(), Box::new(Esl::new(esl, settings.timeout())?)));
     }
     Ok(prepared)
 }
