@@ -5,6 +5,8 @@
     reason = "every test takes what it needs of this; it opens sockets and threads"
 )]
 
+pub(crate) mod tap;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
