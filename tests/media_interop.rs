@@ -145,6 +145,7 @@ impl Bench {
         let call = |(codec, rate, name): &(&str, u32, &str)| {
             let recording = recording(&self.site, *rate);
             let phone = Phone {
+                name: "phone",
                 user: &user(name),
                 target,
                 transport,

@@ -30,6 +30,12 @@ pub struct Notify {
     /// Who is told by HTTPS.
     #[serde(rename = "webhook")]
     pub webhooks: Vec<Webhook>,
+    /// Who is told by Asterisk's manager interface.
+    #[serde(rename = "ami")]
+    pub managers: Vec<Ami>,
+    /// Who is told by Asterisk's REST interface.
+    #[serde(rename = "ari")]
+    pub applications: Vec<Ari>,
     /// Which FreeSWITCH is told.
     #[serde(rename = "esl")]
     pub esls: Vec<Esl>,
@@ -44,6 +50,8 @@ impl Default for Notify {
             timeout_s: 5,
             act_within_s: 30,
             webhooks: Vec::new(),
+            managers: Vec::new(),
+            applications: Vec::new(),
             esls: Vec::new(),
         }
     }
@@ -155,6 +163,99 @@ impl Webhook {
     }
 }
 
+/// `[[notify.ami]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ami {
+    /// See [`Told::name`].
+    pub name: String,
+    /// Host and port.
+    pub address: String,
+    /// Whether it is spoken to over TLS; wanted for all but this machine.
+    #[serde(default)]
+    pub tls: bool,
+    /// PEM file with the authorities that we trust.
+    #[serde(default = "authorities")]
+    pub authorities: PathBuf,
+    /// Its section in manager.conf.
+    pub user: String,
+    /// File whose first line is its password.
+    pub password_file: PathBuf,
+    /// Whether variables of the party's channel are set as well.
+    #[serde(default)]
+    pub variables: bool,
+    /// See [`Told::kinds`].
+    #[serde(default = "Kind::usual")]
+    pub kinds: Vec<Kind>,
+    /// See [`Told::personal`].
+    #[serde(default)]
+    pub personal: bool,
+}
+
+impl Ami {
+    /// What it is told of.
+    pub fn told(&self) -> Told {
+        Told { name: self.name.clone(), kinds: self.kinds.clone(), personal: self.personal }
+    }
+
+    fn validate(&self) -> Result<(), Senseless> {
+        let wrong = |wanted| Err(("notify.ami.address", wanted, format!("{:?}", self.address)));
+        let Some((host, port)) = self.address.rsplit_once(':') else {
+            return wrong("must be host:port");
+        };
+        if host.is_empty() || !port.parse().is_ok_and(|port: u16| port > 0) {
+            return wrong("must be host:port");
+        }
+        match self.tls || is_loopback(host) {
+            true => Ok(()),
+            false => wrong("must be this machine, or have tls = true beside it"),
+        }
+    }
+}
+
+/// `[[notify.ari]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ari {
+    /// See [`Told::name`].
+    pub name: String,
+    /// Root of the interface, such as `http://127.0.0.1:8088/ari`; `http://` only on this machine.
+    pub url: String,
+    /// PEM file with the authorities that we trust.
+    #[serde(default = "authorities")]
+    pub authorities: PathBuf,
+    /// Its section in ari.conf.
+    pub user: String,
+    /// File whose first line is its password.
+    pub password_file: PathBuf,
+    /// The application that gets the events.
+    pub application: String,
+    /// Whether variables of the party's channel are set as well.
+    #[serde(default)]
+    pub variables: bool,
+    /// See [`Told::kinds`].
+    #[serde(default = "Kind::usual")]
+    pub kinds: Vec<Kind>,
+    /// See [`Told::personal`].
+    #[serde(default)]
+    pub personal: bool,
+}
+
+impl Ari {
+    /// What it is told of.
+    pub fn told(&self) -> Told {
+        Told { name: self.name.clone(), kinds: self.kinds.clone(), personal: self.personal }
+    }
+
+    fn validate(&self) -> Result<(), Senseless> {
+        guarded_url("notify.ari.url", &self.url)?;
+        match self.application.is_empty() {
+            true => Err(("notify.ari.application", "must name one", "\"\"".to_owned())),
+            false => Ok(()),
+        }
+    }
+}
+
 impl Notify {
     /// Whether its values make sense: the key, what was wanted and what was found of the first that does not.
     pub(super) fn validate(&self) -> Result<(), Senseless> {
@@ -169,6 +270,8 @@ impl Notify {
         within("notify.timeout_s", "must be 1 to 30", self.timeout_s, 1, 30)?;
         within("notify.act_within_s", "must be 1 to 3600", self.act_within_s, 1, 3_600)?;
         self.webhooks.iter().try_for_each(Webhook::validate)?;
+        self.managers.iter().try_for_each(Ami::validate)?;
+        self.applications.iter().try_for_each(Ari::validate)?;
         self.esls.iter().try_for_each(Esl::validate)?;
         let mut names = BTreeSet::new();
         for told in self.told() {
@@ -191,15 +294,24 @@ impl Notify {
 
     /// What every receiver is told of.
     fn told(&self) -> Vec<Told> {
-        self.webhooks.iter().map(Webhook::told).chain(self.esls.iter().map(Esl::told)).collect()
+        let webhooks = self.webhooks.iter().map(Webhook::told);
+        let managers = self.managers.iter().map(Ami::told);
+        let applications = self.applications.iter().map(Ari::told);
+        let esls = self.esls.iter().map(Esl::told);
+        webhooks.chain(managers).chain(applications).chain(esls).collect()
     }
 
     /// Every file that it names.
     pub(super) fn files(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let webhooks = self.webhooks.iter_mut();
-        webhooks
-            .flat_map(|webhook| [&mut webhook.secret_file, &mut webhook.authorities])
-            .chain(self.esls.iter_mut().map(|esl| &mut esl.password_file))
+        let webhooks = webhooks.flat_map(|one| [&mut one.secret_file, &mut one.authorities]);
+        let managers = self.managers.iter_mut();
+        let managers = managers.flat_map(|one| [&mut one.password_file, &mut one.authorities]);
+        let applications = self.applications.iter_mut();
+        let applications =
+            applications.flat_map(|one| [&mut one.password_file, &mut one.authorities]);
+        let esls = self.esls.iter_mut().map(|one| &mut one.password_file);
+        webhooks.chain(managers).chain(applications).chain(esls)
     }
 
     /// See [`Self::timeout_s`].
@@ -215,16 +327,19 @@ fn guarded_url(key: &'static str, url: &str) -> Result<(), Senseless> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
     let host = host.map_or(authority, |(host, _)| host);
-    let loopback = ["localhost", "[::1]"].contains(&host)
-        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
     match scheme {
         _ if host.is_empty() || authority.contains('@') => {
             wrong("must be a URL such as https://host/path")
         }
         "https" => Ok(()),
-        "http" if loopback => Ok(()),
+        "http" if is_loopback(host) => Ok(()),
         _ => wrong("must be https://, or http:// to this machine"),
     }
+}
+
+fn is_loopback(host: &str) -> bool {
+    ["localhost", "[::1]"].contains(&host)
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

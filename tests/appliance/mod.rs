@@ -127,7 +127,12 @@ impl Site {
 
     /// All of two_cities.wav at [`RATE`].
     pub(crate) fn two_cities(&self) -> Vec<f32> {
-        let file = self.store.join("recordings/two_cities.wav");
+        self.recording("two_cities")
+    }
+
+    /// One of the fetched recordings, at [`RATE`].
+    pub(crate) fn recording(&self, name: &str) -> Vec<f32> {
+        let file = self.store.join("recordings").join(name).with_extension("wav");
         sidetone::runtime::audio_file::read_mono(&file, RATE).expect("a recording")
     }
 }

@@ -15,9 +15,11 @@ pub(crate) fn is_there() -> bool {
     installed("baresip", "baresip-core")
 }
 
-/// A call to be made.
+/// A telephone, and the call that it makes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Phone<'a> {
+    /// Its own user name.
+    pub(crate) name: &'a str,
     /// Whom it calls: user, address, and `udp` or `tls`.
     pub(crate) user: &'a str,
     pub(crate) target: SocketAddr,
@@ -35,6 +37,18 @@ pub(crate) struct Phone<'a> {
 impl Phone<'_> {
     /// Calls, and plays the recording until it is dropped. Its files go to `folder`.
     pub(crate) fn call(&self, folder: &Path) -> Running {
+        let Self { user, target, transport, .. } = self;
+        let dial = format!("/dial sip:{user}@{target};transport={transport}");
+        Running::start(self.phone(folder, free_port()).args(["-e", &dial]))
+    }
+
+    /// Answers whoever calls it on `port`, and plays the recording to them.
+    pub(crate) fn answer(&self, folder: &Path, port: u16) -> Running {
+        Running::start(&mut self.phone(folder, port))
+    }
+
+    /// A telephone that listens on `port`.
+    fn phone(&self, folder: &Path, port: u16) -> Command {
         let own = folder.join(format!("baresip-{}", free_port()));
         fs::create_dir(&own).expect("a writable folder");
         let shown = self
@@ -51,18 +65,18 @@ impl Phone<'_> {
              opus_stereo no\nopus_sprop_stereo no\nopus_bitrate 28000\n",
             heard = own.join("heard.wav").display(),
             recording = self.recording.display(),
-            port = free_port(),
         );
-        let Self { user, target, transport, codec, encryption, .. } = self;
+        let Self { name, target, transport, codec, encryption, .. } = self;
         let encryption = encryption.map_or(String::new(), |how| format!(";mediaenc={how}"));
         let account = format!(
-            "<sip:phone@{target};transport={transport}>;regint=0;answermode=auto;\
+            "<sip:{name}@{target};transport={transport}>;regint=0;answermode=auto;\
              audio_codecs={codec}{encryption}\n"
         );
         fs::write(own.join("config"), config).expect("a writable folder");
         fs::write(own.join("accounts"), account).expect("a writable folder");
-        let dial = format!("/dial sip:{user}@{target};transport={transport}");
-        Running::start(Command::new("baresip").arg("-f").arg(&own).args(["-e", &dial]))
+        let mut command = Command::new("baresip");
+        command.arg("-f").arg(&own);
+        command
     }
 }
 
@@ -75,6 +89,7 @@ pub(crate) fn call_over_tls(
     certificate: Option<&Path>,
 ) -> Running {
     let phone = Phone {
+        name: "phone",
         user: "sidetone",
         target,
         transport: "tls",

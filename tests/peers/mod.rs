@@ -8,6 +8,7 @@
 pub(crate) mod asterisk;
 pub(crate) mod authority;
 pub(crate) mod baresip;
+pub(crate) mod office;
 
 use std::collections::HashMap;
 use std::fs;
@@ -63,6 +64,14 @@ impl Running {
 
     pub(crate) fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) {
+        let (kill, id) = ("kill -TERM \"$0\"", self.id().to_string());
+        let sent = Command::new("sh").args(["-c", kill, &id]).status();
+        assert!(sent.expect("a shell").success(), "it lives until it is told to end");
+        let _ = self.0.wait();
     }
 
     /// Kills it and waits until it is gone.

@@ -8,6 +8,8 @@ use crate::config::notify::{Notify, Told};
 use crate::policy::verdict::Verdict;
 use crate::runtime::health::Health;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::notify::ami::Ami;
+use crate::runtime::notify::ari::Ari;
 use crate::runtime::notify::esl::Esl;
 use crate::runtime::notify::http_client::HttpClientError;
 use crate::runtime::notify::notice::Notice;
@@ -53,6 +55,12 @@ pub fn prepare(settings: &Notify) -> Result<Vec<Prepared>, NotifyError> {
     let mut prepared: Vec<Prepared> = Vec::new();
     for webhook in &settings.webhooks {
         prepared.push((webhook.told(), Box::new(Webhook::new(webhook, settings.timeout())?)));
+    }
+    for ami in &settings.managers {
+        prepared.push((ami.told(), Box::new(Ami::new(ami, settings.timeout())?)));
+    }
+    for ari in &settings.applications {
+        prepared.push((ari.told(), Box::new(Ari::new(ari, settings.timeout())?)));
     }
     for esl in &settings.esls {
         prepared.push((esl.told(), Box::new(Esl::new(esl, settings.timeout())?)));
