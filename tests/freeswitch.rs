@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads the disk and the environment")]
 
 mod appliance;
+mod recipe;
 mod store;
 
 use std::fs;
@@ -15,8 +16,10 @@ use std::thread;
 use std::time::Duration;
 
 use appliance::{Appliance, SUBJECT, Site, wait_for};
+use recipe::configured;
 use sidetone::call::facts::Facts;
 use sidetone::config::Config;
+use sidetone::config::notify::Notify;
 use sidetone::runtime::caller::{CallPlan, place};
 use sidetone::sip::headers::Headers;
 use store::{skip, store};
@@ -70,7 +73,7 @@ fn sidetone_reads_every_header_that_the_dialplan_writes() {
 
 #[test]
 fn sidetone_s_side_is_a_configuration_that_takes_verdicts_unasked_and_sends_silence() {
-    let config = configured(include_str!("../config/sidetone.toml"));
+    let config = configured(include_str!("../config/sidetone.toml"), &recipe("sidetone.toml"));
     let config = Config::parse(Path::new("/etc/sidetone/sidetone.toml"), &config).expect("good");
     let [peer] = &config.sip.peers[..] else { panic!("one peer") };
     assert!(peer.send_silence, "a tap may have no pace of its own");
@@ -79,11 +82,23 @@ fn sidetone_s_side_is_a_configuration_that_takes_verdicts_unasked_and_sends_sile
     assert!(recipe("directory/default/sidetone.xml").contains("<user id=\"sidetone\">"));
 }
 
-/// A configuration with the recipe's peer in the place of its own.
-fn configured(text: &str) -> String {
-    let peer = text.find("[[sip.peer]]").expect("the shipped peer");
-    let after = peer + text[peer..].find("\n[rtp]").expect("the next table");
-    format!("{}{}\n{}", &text[..peer], &text[after..], recipe("sidetone.toml"))
+#[test]
+fn every_key_of_the_event_socket_stands_in_the_shipped_configuration() {
+    let shipped = include_str!("../config/sidetone.toml");
+    let from = shipped.find("# [[notify.esl]]").expect("its table");
+    let table = shipped[from..].lines().map_while(|line| line.strip_prefix("# "));
+    let is_key = |line: &&str| line.starts_with("[[") || line.contains(" = ");
+    let table: Vec<_> = table.filter(is_key).collect();
+    let config = format!("{shipped}\n{}\n", table.join("\n"));
+    let config = Config::parse(Path::new("/etc/sidetone/sidetone.toml"), &config).expect("good");
+    let esl = &config.notify.esls[0];
+    assert_eq!(esl.password_file, Path::new("/etc/sidetone/freeswitch.password"));
+    let least = "[[esl]]\nname = 'a'\naddress = '127.0.0.1:1'\npassword_file = 'p'";
+    let least: Notify = toml::from_str(least).expect("good");
+    let least = &least.esls[0];
+    assert_eq!((esl.variables, esl.personal), (least.variables, least.personal));
+    assert_eq!(esl.kinds, least.kinds, "what is left out is what the file says of it");
+    assert_eq!(table.len(), 1 + 7, "{table:?}");
 }
 
 #[test]
@@ -96,7 +111,7 @@ fn an_installed_freeswitch_taps_a_call_by_the_recipe_and_is_told_who_speaks() {
     site.enroll();
     site.write("freeswitch.password", "change-me-too");
     let [socket, profile, phone] = [(); 3].map(|()| free_port());
-    let text = configured(&site.config());
+    let text = configured(&site.config(), &recipe("sidetone.toml"));
     site.write("sidetone.toml", text.replace("127.0.0.1:8021", &format!("127.0.0.1:{socket}")));
     let appliance = Appliance::start(&site);
     let ports = [

@@ -6,6 +6,7 @@
 
 mod appliance;
 mod esl;
+mod recipe;
 mod store;
 
 use std::sync::atomic::Ordering;
@@ -13,6 +14,7 @@ use std::sync::atomic::Ordering;
 use appliance::{Appliance, SUBJECT, Site, wait_for};
 use esl::tap::Tap;
 use esl::{Event, EventSocket, PASSWORD};
+use recipe::configured;
 use store::store;
 
 const CALLER: &str = "0435d687-db9c-46b6-9221-79f82852c1a0";
@@ -33,7 +35,7 @@ fn a_verdict_reaches_freeswitch_by_info_and_by_its_event_socket() {
     });
     assert_eq!(info.headers["SIP-Content-Type"], "application/vnd.sidetone.verdict+json");
     assert_eq!(info.body, custom.body, "the same verdict");
-    let told = ["Conversation", "Party", "Kind", "Outcome", "Subject", "Channel"];
+    let told = ["Conversation", "Party", "Kind", "Decision", "Subject", "Channel"];
     let told = told.map(|name| custom.headers[&format!("Sidetone-{name}")].as_str());
     assert_eq!(told, [CALLER, "caller", "speaker", "accepted", SUBJECT, CALLER]);
     tap.end();
@@ -86,11 +88,7 @@ impl Bench {
             assert!(text.contains(from), "the recipe has {from}");
             text.replace(from, to)
         });
-        let shipped = site.config();
-        let peer = shipped.find("[[sip.peer]]").expect("the shipped peer");
-        let after = peer + shipped[peer..].find("[rtp]").expect("the next table");
-        let text = format!("{}{}{recipe}", &shipped[..peer], &shipped[after..]);
-        site.write("sidetone.toml", text);
+        site.write("sidetone.toml", configured(&site.config(), &recipe));
         let appliance = Appliance::start(&site);
         Some(Self { site, appliance, events })
     }

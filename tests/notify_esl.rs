@@ -36,7 +36,7 @@ fn a_verdict_is_an_event_and_what_the_policy_wants_is_done() {
     let [verdict, warning] = &state.events[..] else { panic!("{state:#?}") };
     let json: serde_json::Value = serde_json::from_str(&verdict.body).expect("JSON");
     assert_eq!((&json["kind"], &json["decision"]), (&"speaker".into(), &"rejected".into()));
-    let headers = ["Event-Subclass", "Sidetone-Id", "Sidetone-Channel", "Sidetone-Outcome"];
+    let headers = ["Event-Subclass", "Sidetone-Id", "Sidetone-Channel", "Sidetone-Decision"];
     let told = headers.map(|name| verdict.headers[name].as_str());
     assert_eq!(told, ["sidetone::verdict", "run-1", CALLER, "rejected"]);
     assert_eq!(warning.headers["Event-Subclass"], "sidetone::warning");
@@ -104,6 +104,16 @@ fn a_channel_that_is_gone_costs_neither_the_event_nor_the_connection() {
     assert_eq!(esl.deliver(&notice(3, &[])), Ok(()));
     let state = bench.socket.state();
     assert_eq!((state.events.len(), state.logins), (5, 1));
+}
+
+#[test]
+fn variables_that_nobody_asked_for_may_find_no_channel() {
+    let bench = Bench::new(LONG);
+    let mut esl = bench.open(PASSWORD, |settings| settings.variables = true);
+    assert_eq!(esl.deliver(&notice(1, &[])), Ok(()));
+    assert_eq!(bench.socket.state().channels[CALLER]["SIDETONE_DECISION"], "rejected");
+    bench.socket.state().channels.clear();
+    assert_eq!(esl.deliver(&notice(2, &[])), Ok(()));
 }
 
 #[test]
@@ -218,6 +228,7 @@ impl Bench {
             address: self.socket.address.to_string(),
             user: None,
             password_file: file,
+            variables: false,
             kinds: Kind::usual(),
             personal: false,
         };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::config::notify::{Kind, Told};
+use crate::config::notify::{Kind, Told, is_loopback};
 use crate::config::sip::Senseless;
 
 /// `[[notify.esl]]`
@@ -13,12 +13,15 @@ use crate::config::sip::Senseless;
 pub struct Esl {
     /// See [`Told::name`].
     pub name: String,
-    /// `host:port` of its event socket, which knows no encryption.
+    /// `host:port` of its event socket; on this machine, since it knows no encryption.
     pub address: String,
     /// `user@domain` of its directory; without it the password is the event socket's own.
     pub user: Option<String>,
     /// File whose first line is the password.
     pub password_file: PathBuf,
+    /// Whether variables of the party's channel are set as well.
+    #[serde(default)]
+    pub variables: bool,
     /// See [`Told::kinds`].
     #[serde(default = "Kind::usual")]
     pub kinds: Vec<Kind>,
@@ -35,12 +38,14 @@ impl Esl {
 
     /// Whether its values make sense.
     pub(super) fn validate(&self) -> Result<(), Senseless> {
-        let place = self.address.rsplit_once(':').filter(|(host, port)| {
-            !host.is_empty() && port.parse().is_ok_and(|port: u16| port > 0)
-        });
-        if place.is_none() {
-            let wanted = "must be host:port, such as 127.0.0.1:8021";
-            return Err(("notify.esl.address", wanted, format!("{:?}", self.address)));
+        let wrong = |wanted| Err(("notify.esl.address", wanted, format!("{:?}", self.address)));
+        let port = |port: &str| port.parse().is_ok_and(|port: u16| port > 0);
+        match self.address.rsplit_once(':').filter(|(_, text)| port(text)) {
+            None => return wrong("must be host:port, such as 127.0.0.1:8021"),
+            Some((host, _)) if !is_loopback(host) => {
+                return wrong("must be this machine, where a tunnel may end");
+            }
+            Some(_) => {}
         }
         // FreeSWITCH splits what is behind `userauth` at these, and a command at its line's end.
         let named = |user: &String| {
@@ -80,8 +85,9 @@ mod tests {
         assert!(esl(&format!("{GOOD}user = 'sidetone@default'")).is_ok());
         for (from, to, wanted) in [
             ("127.0.0.1:8021", "127.0.0.1", "notify.esl.address must be host:port"),
-            ("127.0.0.1:8021", ":8021", "notify.esl.address must be host:port"),
-            ("127.0.0.1:8021", "fs:0", "notify.esl.address must be host:port"),
+            ("127.0.0.1:8021", "127.0.0.1:0", "notify.esl.address must be host:port"),
+            ("127.0.0.1:8021", ":8021", "notify.esl.address must be this machine"),
+            ("127.0.0.1:8021", "192.0.2.1:8021", "notify.esl.address must be this machine"),
             ("name", "user = 'me'\nname", "notify.esl.user must be user@domain"),
             ("name", "user = 'a@b:c'\nname", "notify.esl.user must be user@domain"),
             ("name", "pass = 'a'\nname", "unknown field `pass`"),

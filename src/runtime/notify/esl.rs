@@ -11,8 +11,10 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use crate::config::notify;
-use crate::runtime::notify::esl_commands::{self, Command};
+use crate::runtime::notify::esl_commands::{self, Command, Step};
+
 use crate::runtime::notify::esl_frames::{Frame, FrameReader};
+use crate::runtime::notify::http_client::unreachable;
 use crate::runtime::notify::notice::Notice;
 use crate::runtime::notify::receiver::{Failure, Receiver};
 use crate::runtime::sip_settings::{SecretError, secret};
@@ -64,11 +66,13 @@ impl Esl {
 
     /// Gives the commands that `progress` has not come to yet.
     fn tell(&mut self, notice: &Notice, progress: &mut Progress) -> Result<(), Failure> {
-        for command in esl_commands::commands(notice).into_iter().skip(progress.done) {
+        let steps = esl_commands::steps(notice, self.settings.variables);
+        for Step { command, needed } in steps.into_iter().skip(progress.done) {
             let refusal = match command {
                 Ok(command) => Some(self.give(&command)?).filter(|reply| !reply.starts_with("+OK")),
                 Err(sentence) => Some(sentence),
             };
+            let refusal = refusal.filter(|_| needed);
             progress.done += 1;
             progress.refused = progress.refused.take().or(refusal);
         }
@@ -194,8 +198,4 @@ impl Connection {
             Err(error) => Err(broken(error.to_string())),
         }
     }
-}
-
-fn unreachable(why: String) -> Failure {
-    Failure::Unreachable { why, after: Duration::ZERO }
 }

@@ -4,14 +4,14 @@
 use std::fmt::Write;
 
 use crate::policy::act::Act;
-use crate::policy::verdict::Finding;
+use crate::runtime::notify::fields::{fields, one_line, variables};
 use crate::runtime::notify::notice::Notice;
 
 /// Subclass of the event that tells a verdict.
 const VERDICT: &str = "sidetone::verdict";
 /// Subclass of the event that warns the agent.
 const WARNING: &str = "sidetone::warning";
-/// Longest header value, bytes; the JSON body has all of it.
+/// Longest value, bytes; the JSON body has all of it.
 const LONGEST: usize = 512;
 
 /// One command, as it is written to the socket.
@@ -40,57 +40,49 @@ impl Command {
     }
 }
 
-/// What has to be said for `notice`, in this order; a sentence in the place of what cannot be said.
+/// One thing to be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// How; or a sentence why it cannot be said.
+    pub command: Result<Command, String>,
+    /// Whether what becomes of it matters: variables that nobody's policy asked for may find no channel.
+    pub needed: bool,
+}
+
+/// What has to be said for `notice`, in this order. `with_variables` says what the verdict comes to on the party's channel
+/// as well.
 ///
 /// The event comes first: it has to arrive where the channel is gone.
-pub fn commands(notice: &Notice) -> Vec<Result<Command, String>> {
-    let acts = notice.acts.iter().filter_map(|act| match act {
-        Act::Set { variable, value } => Some(set(notice, variable, value)),
-        Act::Redirect(target) => Some(redirect(notice, target)),
-        Act::Warn(text) => Some(Ok(event(WARNING, notice, "text/plain", text))),
-        Act::HangUpCall => Some(uuid(notice).and_then(|uuid| api(&["uuid_kill", uuid]))),
-        // Our own leg, which we end ourselves.
-        Act::HangUpTap => None,
-    });
+pub fn steps(notice: &Notice, with_variables: bool) -> Vec<Step> {
     let verdict = event(VERDICT, notice, "application/json", &notice.verdict.to_json());
-    std::iter::once(Ok(verdict)).chain(acts).collect()
+    let mut steps = vec![Step { command: Ok(verdict), needed: true }];
+    if with_variables && uuid(notice).is_ok() {
+        let variables = variables(&notice.verdict).into_iter();
+        steps.extend(variables.map(|(variable, value)| Step {
+            command: set(notice, &variable, &value),
+            needed: false,
+        }));
+    }
+    steps.extend(notice.acts.iter().filter_map(|act| {
+        let command = match act {
+            Act::Set { variable, value } => set(notice, variable, value),
+            Act::Redirect(target) => redirect(notice, target),
+            Act::Warn(text) => Ok(event(WARNING, notice, "text/plain", text)),
+            Act::HangUpCall => uuid(notice).and_then(|uuid| api(&["uuid_kill", uuid])),
+            // Our own leg, which we end ourselves.
+            Act::HangUpTap => return None,
+        };
+        Some(Step { command, needed: true })
+    }));
+    steps
 }
 
 /// `sendevent CUSTOM`. There is no `Unique-ID` in it: FreeSWITCH hands an event with one to that channel's session, and
 /// to no listener (mod_event_socket.c, `sendevent`).
 fn event(subclass: &str, notice: &Notice, content_type: &str, body: &str) -> Command {
-    let verdict = &notice.verdict;
-    let (kind, outcome) = verdict.finding.labels();
-    let sequence = verdict.sequence.to_string();
-    let (subject, item) = match &verdict.finding {
-        Finding::Speaker { subject, .. } | Finding::Enrollment { subject, .. } => {
-            (Some(subject), None)
-        }
-        Finding::Keyword { phrase, .. } => (None, Some(phrase)),
-        Finding::Rule { rule, .. } => (None, Some(rule)),
-        Finding::Watchlist { entry, .. } => (None, Some(entry)),
-        Finding::Line { .. } | Finding::Pause { .. } => (None, None),
-    };
-    let headers = [
-        ("Id", Some(&notice.id)),
-        ("Conversation", Some(&verdict.conversation)),
-        ("Sequence", Some(&sequence)),
-        ("Channel", notice.channel.as_ref()),
-        ("Agent", notice.agent.as_ref()),
-        ("Subject", subject),
-        ("Item", item),
-    ];
     let mut text = format!("sendevent CUSTOM\nEvent-Subclass: {subclass}\n");
-    let mut header = |name: &str, value: &str| {
-        writeln!(text, "Sidetone-{name}: {}", plain(value)).expect("a string takes all");
-    };
-    header("Party", verdict.party.as_str());
-    header("Kind", kind);
-    header("Outcome", outcome);
-    for (name, value) in headers {
-        if let Some(value) = value {
-            header(name, value);
-        }
+    for (name, value) in fields(notice) {
+        writeln!(text, "Sidetone-{name}: {}", bounded(&value)).expect("a string takes all");
     }
     // FreeSWITCH reads the body where it meets the length, so that comes last.
     let length = body.len();
@@ -102,7 +94,7 @@ fn event(subclass: &str, notice: &Notice, content_type: &str, body: &str) -> Com
 fn set(notice: &Notice, variable: &str, value: &str) -> Result<Command, String> {
     let variable = word("variable", variable)?;
     // `uuid_setvar` takes quotes and backslashes out of the value, unless they are escaped.
-    let value = plain(value).replace('\\', "\\\\").replace('\'', "\\'");
+    let value = bounded(&one_line(value)).replace('\\', "\\\\").replace('\'', "\\'");
     api(&["uuid_setvar", uuid(notice)?, variable, &value])
 }
 
@@ -149,10 +141,9 @@ fn word<'a>(what: &str, text: &'a str) -> Result<&'a str, String> {
     })
 }
 
-/// `text` in one line and of bounded length.
-fn plain(text: &str) -> String {
-    let end = text.floor_char_boundary(LONGEST);
-    text[..end].chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// As much of `text` as a command may hold.
+fn bounded(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST)]
 }
 
 #[cfg(test)]
@@ -161,7 +152,7 @@ mod tests {
 
     use super::*;
     use crate::policy::rule::Party;
-    use crate::policy::verdict::{SpeakerDecision, Verdict};
+    use crate::policy::verdict::{Finding, SpeakerDecision, Verdict};
 
     const UUID: &str = "0435d687-db9c-46b6-9221-79f82852c1a0";
 
@@ -195,7 +186,7 @@ mod tests {
     }
 
     fn said(notice: &Notice) -> Vec<Result<String, String>> {
-        commands(notice).into_iter().map(|command| command.map(|command| command.0)).collect()
+        steps(notice, false).into_iter().map(|step| step.command.map(|told| told.0)).collect()
     }
 
     fn set_to(value: &str) -> Act {
@@ -207,10 +198,10 @@ mod tests {
         let notice = notice(&[]);
         let json = notice.verdict.to_json();
         let wanted = format!(
-            "sendevent CUSTOM\nEvent-Subclass: sidetone::verdict\nSidetone-Party: caller\n\
-             Sidetone-Kind: speaker\nSidetone-Outcome: rejected\nSidetone-Id: run-3\n\
-             Sidetone-Conversation: talk-7\nSidetone-Sequence: 3\nSidetone-Channel: {UUID}\n\
-             Sidetone-Subject: narrator\nContent-Type: application/json\nContent-Length: {}\n\n{json}",
+            "sendevent CUSTOM\nEvent-Subclass: sidetone::verdict\nSidetone-Id: run-3\n\
+             Sidetone-Conversation: talk-7\nSidetone-Sequence: 3\nSidetone-Party: caller\n\
+             Sidetone-Kind: speaker\nSidetone-Decision: rejected\nSidetone-Subject: narrator\n\
+             Sidetone-Channel: {UUID}\nContent-Type: application/json\nContent-Length: {}\n\n{json}",
             json.len()
         );
         assert_eq!(said(&notice), [Ok(wanted)]);
@@ -237,8 +228,22 @@ mod tests {
             said.starts_with("sendevent CUSTOM\nEvent-Subclass: sidetone::warning\n"),
             "{said}"
         );
-        assert!(said.contains("\nSidetone-Agent: agent-uuid\n"), "{said}");
+        assert!(said.contains("\nSidetone-AgentChannel: agent-uuid\n"), "{said}");
         assert!(said.ends_with("Content-Length: 9\n\nask again"), "{said}");
+    }
+
+    #[test]
+    fn the_channel_learns_what_the_verdict_comes_to_where_there_is_one() {
+        let mut told = notice(&[Act::HangUpCall]);
+        let steps_of = |notice: &Notice| {
+            let steps = steps(notice, true).into_iter();
+            steps.map(|step| (step.command.map(|told| told.0), step.needed)).collect::<Vec<_>>()
+        };
+        let set = format!("api uuid_setvar {UUID} SIDETONE_DECISION rejected\n\n");
+        let kill = format!("api uuid_kill {UUID}\n\n");
+        assert_eq!(steps_of(&told)[1..], [(Ok(set), false), (Ok(kill), true)]);
+        told.channel = None;
+        assert_eq!(steps_of(&told).len(), 2, "nobody asked for the variable");
     }
 
     #[test]
@@ -253,7 +258,7 @@ mod tests {
         for text in [event, warning] {
             let head = head(text).expect("a blank line");
             assert!(head.contains("\nSidetone-Id: id Unique-ID: x  api shutdown\n"), "{head}");
-            assert!(head.contains("\nSidetone-Agent: ü  z\n"), "{head}");
+            assert!(head.contains("\nSidetone-AgentChannel: ü  z\n"), "{head}");
             let names = head.lines().skip(1).filter_map(|line| line.split_once(':'));
             assert!(names.clone().all(|(name, _)| name != "Unique-ID"), "{head}");
             assert_eq!(names.last().map(|(name, _)| name), Some("Content-Length"), "{head}");
@@ -292,6 +297,6 @@ mod tests {
         let mut long = notice(&[]);
         long.agent = Some("ü".repeat(10_000));
         let event = said(&long).remove(0).expect("an event");
-        assert!(event.contains(&format!("Sidetone-Agent: {}\n", "ü".repeat(LONGEST / 2))));
+        assert!(event.contains(&format!("Sidetone-AgentChannel: {}\n", "ü".repeat(LONGEST / 2))));
     }
 }
