@@ -25,13 +25,14 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo test test-pbx pbx-soak bench quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
+.PHONY: demo test test-pbx test-freeswitch pbx-soak bench quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make test-pbx the tests against real Asterisk and Kamailio alone: the recipes of config/pbx (three minutes)'
 	@echo 'make pbx-soak twenty calls a minute through Asterisk for an hour (SOAK_MINUTES=60)'
+	@echo 'make test-freeswitch the recipes in an installed FreeSWITCH, where there is one (a minute)'
 	@echo 'make bench   what a packet, a window and a second of speech cost'
 	@echo 'make quality what loss and jitter cost: speaker score, phrases found, spectrum (some minutes)'
 	@echo 'make speaker-eval how good the speaker decision is, beside plain Resemblyzer, and what a call costs (half an hour)'
@@ -60,6 +61,10 @@ test-pbx: test-packages models
 pbx-soak: build test-packages models
 	SIDETONE_BINARY=$(CURDIR)/target/release/sidetone SOAK_MINUTES=$(SOAK_MINUTES) \
 	cargo test --locked --test asterisk_soak -- --ignored --nocapture
+
+# No distribution has FreeSWITCH: one in PATH or in /usr/local/freeswitch/bin is used, or what SIDETONE_FREESWITCH names.
+test-freeswitch: build-packages models
+	cargo test --locked --test freeswitch --test freeswitch_calls --test notify_esl -- --nocapture
 
 lint: build-packages
 	cargo fmt --check

@@ -1,5 +1,7 @@
 //! `[notify]` and its tables: who is told of verdicts beside the dialogs.
 
+pub mod esl;
+
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -7,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::config::notify::esl::Esl;
 use crate::config::sip::{SYSTEM_AUTHORITIES, Senseless};
 use crate::policy::place::Place;
 use crate::policy::rule::Policy;
@@ -35,6 +38,9 @@ pub struct Notify {
     /// Who is told by Asterisk's REST interface.
     #[serde(rename = "ari")]
     pub applications: Vec<Ari>,
+    /// Which FreeSWITCH is told.
+    #[serde(rename = "esl")]
+    pub esls: Vec<Esl>,
 }
 
 impl Default for Notify {
@@ -48,6 +54,7 @@ impl Default for Notify {
             webhooks: Vec::new(),
             managers: Vec::new(),
             applications: Vec::new(),
+            esls: Vec::new(),
         }
     }
 }
@@ -296,6 +303,7 @@ impl Notify {
         self.webhooks.iter().try_for_each(Webhook::validate)?;
         self.managers.iter().try_for_each(Ami::validate)?;
         self.applications.iter().try_for_each(Ari::validate)?;
+        self.esls.iter().try_for_each(Esl::validate)?;
         let mut names = BTreeSet::new();
         for told in self.told() {
             let word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -319,13 +327,16 @@ impl Notify {
     fn told(&self) -> Vec<Told> {
         let webhooks = self.webhooks.iter().map(Webhook::told);
         let managers = self.managers.iter().map(Ami::told);
-        webhooks.chain(managers).chain(self.applications.iter().map(Ari::told)).collect()
+        let applications = self.applications.iter().map(Ari::told);
+        let esls = self.esls.iter().map(Esl::told);
+        webhooks.chain(managers).chain(applications).chain(esls).collect()
     }
 
     /// Whether somebody does every action of `policy`.
     pub fn check_doers(&self, policy: &Policy) -> Result<(), DoerError> {
         let can_act: Vec<String> = (self.managers.iter().map(|ami| ami.name.clone()))
             .chain(self.applications.iter().map(|ari| ari.name.clone()))
+            .chain(self.esls.iter().map(|esl| esl.name.clone()))
             .collect();
         for action in &policy.actions {
             let Some(by) = action.by.as_ref().filter(|by| !can_act.contains(by)) else { continue };
@@ -348,7 +359,8 @@ impl Notify {
         let applications = self.applications.iter_mut();
         let applications =
             applications.flat_map(|one| [&mut one.password_file, &mut one.authorities]);
-        webhooks.chain(managers).chain(applications)
+        let esls = self.esls.iter_mut().map(|one| &mut one.password_file);
+        webhooks.chain(managers).chain(applications).chain(esls)
     }
 
     /// See [`Self::timeout_s`].

@@ -10,6 +10,7 @@ use crate::runtime::health::Health;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::notify::ami::Ami;
 use crate::runtime::notify::ari::Ari;
+use crate::runtime::notify::esl::Esl;
 use crate::runtime::notify::http_client::HttpClientError;
 use crate::runtime::notify::notice::{Deed, Notice};
 use crate::runtime::notify::notifier::Notifier;
@@ -60,6 +61,9 @@ pub fn prepare(settings: &Notify) -> Result<Vec<Prepared>, NotifyError> {
     }
     for ari in &settings.applications {
         prepared.push((ari.told(), Box::new(Ari::new(ari, settings.timeout())?)));
+    }
+    for esl in &settings.esls {
+        prepared.push((esl.told(), Box::new(Esl::new(esl, settings.timeout())?)));
     }
     Ok(prepared)
 }
