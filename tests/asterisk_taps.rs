@@ -7,41 +7,28 @@ mod appliance;
 mod peers;
 mod store;
 
-use appliance::wait_for;
 use peers::asterisk::Release;
 use peers::office::{Office, Plan};
-use serde_json::Value;
 
 /// Watched on every leg; the agent says it after eight seconds.
 const POLICY: &str = "name = 'taps'\nversion = '1'\n\
     [[phrase]]\nid = 'fail-better'\ntext = 'fail better'\n";
-
-/// The verdicts of `kind` so far.
-fn told(office: &Office, kind: &str) -> Vec<Value> {
-    let verdicts = office.appliance.verdicts();
-    verdicts.into_iter().filter(|verdict| verdict["kind"] == kind).collect()
-}
-
-/// Waits for the first verdict of `kind`.
-fn first(office: &Office, kind: &str) -> Value {
-    wait_for(kind, || told(office, kind).into_iter().next())
-}
 
 /// A caller who is who he claims to be, an agent who says the phrase, a tap of each: what becomes of them.
 fn two_taps_are_one_conversation(plan: &Plan<'_>) -> Option<Office> {
     let office = Office::open(plan)?;
     let agent = office.agent(&office.recording("beckett"));
     let caller = office.call("601", &office.narrator());
-    let accepted = first(&office, "speaker");
+    let accepted = office.first("speaker");
     assert_eq!((&accepted["decision"], &accepted["party"]), (&"accepted".into(), &"caller".into()));
-    let said = first(&office, "keyword");
+    let said = office.first("keyword");
     assert_eq!((&said["phrase"], &said["party"]), (&"fail-better".into(), &"agent".into()));
     assert_eq!(said["conversation"], accepted["conversation"]);
     assert_eq!(office.appliance.metric("sidetone_calls_active"), 2.0);
     caller.end();
     office.wait_until_empty();
     drop(agent);
-    let all = [told(&office, "speaker"), told(&office, "keyword")].concat();
+    let all = [office.told("speaker"), office.told("keyword")].concat();
     assert_eq!(all.len(), 2, "nobody else said it, and the agent claimed nothing: {all:#?}");
     let ended = office.appliance.metric("sidetone_calls_ended_total{end=\"by_peer\"}");
     assert_eq!(ended, 2.0);

@@ -7,7 +7,12 @@ mod appliance;
 mod peers;
 mod store;
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
 use appliance::wait_for;
+use peers::asterisk::Release;
 use peers::office::{Office, Plan};
 
 /// Nothing is watched: this is about the caller's voice.
@@ -23,11 +28,10 @@ fn logged(office: &Office, wanted: &[&str]) -> String {
     })
 }
 
-#[test]
-fn a_rejected_caller_is_redirected_to_the_step_up_by_a_key() {
-    let Some(office) = Office::open(&Plan::new(POLICY)) else { return };
+/// Somebody else calls by the narrator's number: what becomes of him.
+fn a_rejected_caller_is_redirected(plan: &Plan<'_>) {
+    let Some(office) = Office::open(plan) else { return };
     let agent = office.agent(&office.recording("beckett"));
-    // Somebody else, by the narrator's number.
     let caller = office.call("601", &office.recording("endgame_nagg_nell"));
     let event = logged(&office, &["UserEvent(", "Outcome: rejected,Party: caller"]);
     assert!(event.contains("Tapped: PJSIP/caller-"), "{event}");
@@ -38,12 +42,88 @@ fn a_rejected_caller_is_redirected_to_the_step_up_by_a_key() {
         let is_there = lines.next()?.contains("!sidetone-step-up!s!");
         (is_there && lines.next().is_none()).then_some(())
     });
-    let verdict = &office.appliance.verdicts()[0];
+    let verdict = office.first("speaker");
     assert_eq!((&verdict["decision"], &verdict["party"]), (&"rejected".into(), &"caller".into()));
     assert!(entered.contains("PJSIP/caller-"), "{entered}");
     caller.end();
     office.wait_until_empty();
     drop(agent);
+}
+
+#[test]
+fn a_rejected_caller_is_redirected_to_the_step_up_by_a_key() {
+    a_rejected_caller_is_redirected(&Plan::new(POLICY));
+}
+
+#[test]
+fn asterisk_16_redirects_him_too() {
+    let release = Release::Sixteen;
+    a_rejected_caller_is_redirected(&Plan { release, ..Plan::new(POLICY) });
+}
+
+#[test]
+fn the_manager_may_do_what_verdicts_need_and_no_more() {
+    let Some(office) = Office::open(&Plan::new(POLICY)) else { return };
+    let agent = office.agent(&office.recording("beckett"));
+    let caller = office.call("600", &office.narrator());
+    let channel = wait_for("the caller's channel", || {
+        let channels = office.asterisk.cli("core show channels concise");
+        let of_caller = |line: &&str| line.starts_with("PJSIP/caller-") && line.contains("!Up!");
+        channels.lines().find(of_caller)?.split('!').next().map(str::to_owned)
+    });
+    let mut manager = Manager::connect(office.manager);
+    let login =
+        "Action: Login\r\nUsername: sidetone\r\nSecret: change-this-password\r\nEvents: off";
+    assert_eq!(manager.ask(login), "Success");
+    let set = format!("Setvar\r\nChannel: {channel}\r\nVariable: SIDETONE\r\nValue: accepted");
+    assert_eq!(manager.ask(&format!("Action: {set}")), "Success");
+    let variables = office.asterisk.cli(&format!("core show channel {channel}"));
+    assert!(variables.contains("SIDETONE=accepted"), "{variables}");
+    assert_eq!(
+        manager.ask("Action: UserEvent\r\nUserEvent: Sidetone\r\nOutcome: accepted"),
+        "Success"
+    );
+    let place = "Context: sidetone-step-up\r\nExten: s\r\nPriority: 1";
+    let redirect = format!("Action: Redirect\r\nChannel: {channel}\r\n{place}");
+    assert_eq!(manager.ask(&redirect), "Success");
+    logged(&office, &[&format!("sidetone: {channel}"), "steps up"]);
+    assert_eq!(manager.ask("Action: Command\r\nCommand: core stop now"), "Error");
+    caller.end();
+    office.wait_until_empty();
+    drop(agent);
+}
+
+/// A connection to AMI.
+struct Manager {
+    lines: BufReader<TcpStream>,
+}
+
+impl Manager {
+    fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("AMI answers");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a valid time");
+        let mut lines = BufReader::new(stream);
+        let mut greeting = String::new();
+        lines.read_line(&mut greeting).expect("a greeting");
+        assert!(greeting.starts_with("Asterisk Call Manager/"), "{greeting}");
+        Self { lines }
+    }
+
+    /// What is answered to an action.
+    fn ask(&mut self, action: &str) -> String {
+        write!(self.lines.get_mut(), "{action}\r\n\r\n").expect("AMI listens");
+        let mut response = None;
+        loop {
+            let mut line = String::new();
+            assert!(self.lines.read_line(&mut line).expect("an answer") > 0, "AMI has hung up");
+            match (line.trim_end(), response.take()) {
+                ("", Some(response)) => return response,
+                (line, known) => {
+                    response = known.or(line.strip_prefix("Response: ").map(str::to_owned));
+                }
+            }
+        }
+    }
 }
 
 #[test]

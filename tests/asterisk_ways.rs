@@ -2,7 +2,6 @@
 //! queue, an IVR that asks for consent, TLS with SRTP, an endpoint that registers; and no sidetone at all.
 //!
 //! Without the models, baresip or Asterisk these tests say so and pass.
-#![expect(clippy::disallowed_methods, reason = "a test runs a program")]
 
 mod appliance;
 mod peers;
@@ -11,6 +10,7 @@ mod store;
 use std::process::Command;
 
 use appliance::{SUBJECT, Site, wait_for};
+use peers::asterisk::Release;
 use peers::authority::Authority;
 use peers::installed;
 use peers::office::{Office, Plan};
@@ -20,26 +20,18 @@ use store::store;
 /// Watched on every leg; the agent says it after eight seconds.
 const POLICY: &str = "name = 'ways'\nversion = '1'\n\
     [[phrase]]\nid = 'fail-better'\ntext = 'fail better'\n";
+/// A queue that the agent waits for.
+const QUEUE: (&str, &str) =
+    ("; The office has no queue.", "[sales]\nstrategy = ringall\nmember => PJSIP/agent");
 /// A year whose certificates are good.
 const LATER: i32 = 2100;
-
-/// The verdicts of `kind` so far.
-fn told(office: &Office, kind: &str) -> Vec<Value> {
-    let verdicts = office.appliance.verdicts();
-    verdicts.into_iter().filter(|verdict| verdict["kind"] == kind).collect()
-}
-
-/// Waits for the first verdict of `kind`.
-fn first(office: &Office, kind: &str) -> Value {
-    wait_for(kind, || told(office, kind).into_iter().next())
-}
 
 #[test]
 fn one_tap_of_both_parties_is_a_mixed_leg() {
     let Some(office) = Office::open(&Plan::new(POLICY)) else { return };
     let agent = office.agent(&office.recording("beckett"));
     let caller = office.call("603", &office.narrator());
-    let said = first(&office, "keyword");
+    let said = office.first("keyword");
     assert_eq!((&said["phrase"], &said["party"]), (&"fail-better".into(), &"mixed".into()));
     assert_eq!(office.appliance.metric("sidetone_calls_active"), 1.0);
     caller.end();
@@ -61,7 +53,7 @@ fn a_conference_is_empty_once_the_humans_have_left() {
         });
     };
     parties("3");
-    let accepted = first(&office, "speaker");
+    let accepted = office.first("speaker");
     assert_eq!((&accepted["decision"], &accepted["party"]), (&"accepted".into(), &"mixed".into()));
     wait_for("the key's event", || {
         let log = office.asterisk.log();
@@ -84,16 +76,16 @@ fn a_queue_lets_sidetone_hear_the_agent_who_answers() {
             "same => n,Dial(PJSIP/agent,20,U(sidetone-tap^agent))",
             "same => n,Queue(sales,,,,,,sidetone-tap-agent)",
         ),
-        ("; The office has no queue.", "[sales]\nstrategy = ringall\nmember => PJSIP/agent"),
+        QUEUE,
     ];
     let Some(office) = Office::open(&Plan { asterisk: &queue, ..Plan::new(POLICY) }) else {
         return;
     };
     let agent = office.agent(&office.recording("beckett"));
     let caller = office.call("601", &office.narrator());
-    let said = first(&office, "keyword");
+    let said = office.first("keyword");
     assert_eq!((&said["phrase"], &said["party"]), (&"fail-better".into(), &"agent".into()));
-    assert_eq!(first(&office, "speaker")["conversation"], said["conversation"]);
+    assert_eq!(office.first("speaker")["conversation"], said["conversation"]);
     caller.end();
     office.wait_until_empty();
     drop(agent);
@@ -154,9 +146,9 @@ fn the_same_taps_are_encrypted_where_sidetone_requires_it() {
     let Some(office) = Office::open_at(site, &plan) else { return };
     let agent = office.agent(&office.recording("beckett"));
     let caller = office.call("601", &office.narrator());
-    let accepted = first(&office, "speaker");
+    let accepted = office.first("speaker");
     assert_eq!(accepted["decision"], "accepted");
-    assert_eq!(first(&office, "keyword")["party"], "agent");
+    assert_eq!(office.first("keyword")["party"], "agent");
     caller.end();
     office.wait_until_empty();
     drop(agent);
@@ -172,6 +164,25 @@ fn the_same_taps_are_encrypted_where_sidetone_requires_it() {
 
 #[test]
 fn the_same_taps_reach_a_sidetone_that_registered() {
+    taps_reach_a_sidetone_that_registered(&Plan::new(POLICY));
+}
+
+#[test]
+fn a_sidetone_registers_with_asterisk_16_too_whose_queue_has_one_comma_more() {
+    let changes = [
+        ("auth_type = digest", "auth_type = userpass"),
+        ("Dial(PJSIP/agent,20,U(sidetone-tap^agent))", "Queue(sales,,,,,,,sidetone-tap-agent)"),
+        QUEUE,
+    ];
+    let release = Release::Sixteen;
+    taps_reach_a_sidetone_that_registered(&Plan {
+        release,
+        asterisk: &changes,
+        ..Plan::new(POLICY)
+    });
+}
+
+fn taps_reach_a_sidetone_that_registered(plan: &Plan<'_>) {
     let Some(store) = store() else { return };
     let site = Site::new(&store);
     site.write("asterisk.password", "change-this-password\n");
@@ -185,13 +196,13 @@ fn the_same_taps_reach_a_sidetone_that_registered() {
     let account = format!("{account}\n[rtp]\n");
     let sidetone = [("[rtp]\n", account.as_str())];
     let endpoint = "pjsip_sidetone_registered";
-    let plan = Plan { endpoint, sidetone: &sidetone, ..Plan::new(POLICY) };
+    let plan = Plan { endpoint, sidetone: &sidetone, ..*plan };
     let Some(office) = Office::open_at(site, &plan) else { return };
     office.appliance.wait_for_metric("sidetone_sip_registered{account=\"asterisk\"}", 1.0);
     let agent = office.agent(&office.recording("beckett"));
     let caller = office.call("601", &office.narrator());
-    assert_eq!(first(&office, "speaker")["decision"], "accepted");
-    assert_eq!(first(&office, "keyword")["party"], "agent");
+    assert_eq!(office.first("speaker")["decision"], "accepted");
+    assert_eq!(office.first("keyword")["party"], "agent");
     caller.end();
     office.wait_until_empty();
     drop(agent);
@@ -213,10 +224,10 @@ fn a_channel_that_knows_nothing_of_sidetone_is_tapped_by_ari() {
     tap.args(["--consent", "customer-file", "--queue", "sales"]);
     tap.args(["--ari", &office.ari.to_string(), "--password-file"]).arg(password);
     let mut tap = tap.spawn().expect("it runs");
-    let accepted = first(&office, "speaker");
+    let accepted = office.first("speaker");
     assert_eq!((&accepted["decision"], &accepted["party"]), (&"accepted".into(), &"caller".into()));
     assert_eq!(accepted["conversation"], unique_id.as_str(), "the first channel gives its name");
-    assert!(told(&office, "keyword").is_empty(), "the agent was not heard");
+    assert!(office.told("keyword").is_empty(), "the agent was not heard");
     caller.end();
     office.wait_until_empty();
     let status = wait_for("the end of the tap", || tap.try_wait().expect("a child"));

@@ -1,4 +1,5 @@
 //! Legs of one conversation in the running appliance, one after the other: what is one conversation, and who is paused.
+#![expect(clippy::disallowed_methods, reason = "calls run on threads")]
 
 mod appliance;
 mod calls;

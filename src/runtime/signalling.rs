@@ -240,7 +240,7 @@ impl Signalling {
     fn handle_media(&mut self, event: MediaEvent) {
         match event {
             MediaEvent::Began(key, at) => {
-                self.with(key, |call, judge| call.handle_began(judge, at))
+                self.with(key, |call, judge| call.handle_began(judge, at));
             }
             MediaEvent::Evidence(key, evidence) => self.weigh(key, evidence),
             MediaEvent::Enrollment(key, progress) => self.handle_progress(key, progress),

@@ -5,6 +5,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::asterisk::{Asterisk, Release};
 use super::baresip::{self, Keys, Phone};
 use super::{Running, free_port};
@@ -173,6 +175,17 @@ impl Office {
         let file = self.site.path(&format!("{name}-8k.wav"));
         write_wav(&file, &audio);
         file
+    }
+
+    /// The verdicts of `kind` so far.
+    pub(crate) fn told(&self, kind: &str) -> Vec<Value> {
+        let verdicts = self.appliance.verdicts();
+        verdicts.into_iter().filter(|verdict| verdict["kind"] == kind).collect()
+    }
+
+    /// Waits for the first verdict of `kind`.
+    pub(crate) fn first(&self, kind: &str) -> Value {
+        wait_for(kind, || self.told(kind).into_iter().next())
     }
 
     /// Waits until no channel is left in Asterisk and no call at sidetone.
