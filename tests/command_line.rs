@@ -321,6 +321,28 @@ fn a_good_configuration_is_said_to_be_good() {
 }
 
 #[test]
+fn receivers_of_verdicts_are_checked_with_their_secrets() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    let webhook = "[notify]\n[[notify.webhook]]\nname = \"crm\"\n\
+        url = \"http://localhost/in\"\nsecret_file = \"crm.secret\"\n";
+    site.configure("[notify]\n", webhook);
+    let said = refusal(&site.run(&["check"]));
+    let wanted = "cannot read the secret in crm.secret (notify.webhook.secret_file): No such file";
+    assert!(said.starts_with(wanted), "{said}");
+    site.write("crm.secret", "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n");
+    let output = site.run(&["check"]);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(output.status.success() && text.contains("\nverdicts to    crm\n"), "{text}");
+    site.configure("[notify]\n", &webhook.replace("http://localhost", "http://crm.example.org"));
+    let said = refusal(&site.run(&["check"]));
+    assert!(
+        said.contains("notify.webhook.url must be https://, or http:// to this machine"),
+        "{said}"
+    );
+}
+
+#[test]
 fn every_subcommand_has_help() {
     let site = site();
     for (subcommand, example) in HELP {

@@ -1,23 +1,32 @@
 //! Verdicts to a webhook: what it gets, how it is signed, and what happens while it is of no use.
 #![expect(clippy::disallowed_methods, reason = "a test serves HTTP and reads a clock")]
 
+#[path = "peers/authority.rs"]
+mod authority;
 mod notify;
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use authority::Authority;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use notify::{Office, accepted, logged, said, wait_for};
+use notify::{Notifying, accepted, logged, said, wait_for};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use sidetone::policy::sensitivity::Sensitivity;
+use sidetone::runtime::notify::notifiers::prepare;
 
 /// 32 bytes, all of them 7, as a secret says it.
 const SECRET: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n";
@@ -85,12 +94,12 @@ impl Server {
     }
 
     /// An appliance's end, that tells this server as `name`.
-    fn office(&self, name: &str, more: &str) -> Office {
+    fn told_by(&self, name: &str, more: &str) -> Notifying {
         let text = format!(
             "{more}\n[[webhook]]\nname = '{name}'\nurl = 'http://{}/in'\nsecret_file = '@FOLDER@/secret'\n",
             self.address
         );
-        Office::open(&text, &[("secret", SECRET)])
+        Notifying::start(&text, &[("secret", SECRET)])
     }
 }
 
@@ -119,7 +128,7 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 fn a_verdict_is_a_signed_cloud_event() {
     use base64::Engine as _;
     let server = Server::start();
-    let mut office = server.office("signed", "");
+    let mut office = server.told_by("signed", "");
     office.tell(accepted("4711", 3), Some("PJSIP/alice-00000001"));
     let request = server.wait_for(1).remove(0);
     assert_eq!(request.header("content-type"), "application/cloudevents+json; charset=utf-8");
@@ -148,7 +157,7 @@ fn a_verdict_is_a_signed_cloud_event() {
 #[test]
 fn while_it_answers_500_verdicts_wait_in_order_and_then_each_comes_once() {
     let server = Server::start();
-    let mut office = server.office("broken", "");
+    let mut office = server.told_by("broken", "");
     server.answers(500, None);
     for sequence in 1..=20 {
         office.tell(accepted(if sequence % 2 == 0 { "even" } else { "odd" }, sequence), None);
@@ -185,7 +194,7 @@ fn while_it_answers_500_verdicts_wait_in_order_and_then_each_comes_once() {
 #[test]
 fn what_it_refuses_is_not_tried_again_and_holds_up_nothing() {
     let server = Server::start();
-    let mut office = server.office("picky", "");
+    let mut office = server.told_by("picky", "");
     server.answers(422, None);
     office.tell(accepted("a", 1), None);
     office.wait_for_metric("sidetone_notify_total{receiver=\"picky\",result=\"refused\"}", 1.0);
@@ -200,7 +209,7 @@ fn what_it_refuses_is_not_tried_again_and_holds_up_nothing() {
 #[test]
 fn a_redirect_is_not_followed_and_a_wait_that_is_asked_for_is_kept() {
     let server = Server::start();
-    let mut office = server.office("busy", "");
+    let mut office = server.told_by("busy", "");
     server.answers(429, Some("2"));
     let start = Instant::now();
     office.tell(accepted("a", 1), None);
@@ -218,7 +227,7 @@ fn a_redirect_is_not_followed_and_a_wait_that_is_asked_for_is_kept() {
 #[test]
 fn it_is_told_what_it_wants_and_no_personal_phrase() {
     let server = Server::start();
-    let mut office = server.office("modest", "");
+    let mut office = server.told_by("modest", "");
     office.tell(said("my-debts", Sensitivity::Personal), None);
     office.tell(said("risk", Sensitivity::Public), None);
     let requests = server.wait_for(2);
@@ -235,7 +244,7 @@ fn it_is_told_what_it_wants_and_no_personal_phrase() {
          kinds = ['keyword']\npersonal = true\n",
         server.address
     );
-    let mut trusted = Office::open(&text, &[("secret", SECRET)]);
+    let mut trusted = Notifying::start(&text, &[("secret", SECRET)]);
     trusted.tell(notify::verdict("c", 1, line), None);
     trusted.tell(said("my-debts", Sensitivity::Personal), None);
     let requests = server.wait_for(3);
@@ -248,7 +257,7 @@ fn it_is_told_what_it_wants_and_no_personal_phrase() {
 #[test]
 fn at_the_stop_what_waits_is_tried_once_more_and_a_dead_receiver_costs_two_seconds_at_most() {
     let server = Server::start();
-    let mut office = server.office("late", "");
+    let mut office = server.told_by("late", "");
     server.answers(503, Some("60"));
     office.tell(accepted("a", 1), None);
     office.tell(accepted("b", 1), None);
@@ -257,7 +266,7 @@ fn at_the_stop_what_waits_is_tried_once_more_and_a_dead_receiver_costs_two_secon
     office.close();
     let taken = server.requests().iter().filter(|request| request.status == 200).count();
     assert_eq!(taken, 2);
-    let mut office = server.office("dead", "");
+    let mut office = server.told_by("dead", "");
     server.answers(503, Some("60"));
     office.tell(accepted("a", 1), None);
     server.wait_for(4);
@@ -267,13 +276,104 @@ fn at_the_stop_what_waits_is_tried_once_more_and_a_dead_receiver_costs_two_secon
     assert!(log.iter().any(|line| line.contains("lost=1")), "{log:#?}");
 }
 
+/// A server over TLS by a certificate of `authority`, that takes whatever comes; where it is, and what came.
+fn over_tls(folder: &Path) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    let read = |name: &str| std::fs::read(folder.join(name)).expect("issued");
+    let chain = CertificateDer::from_pem_slice(&read("hook.crt")).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(&read("hook.key")).expect("a key");
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![chain], key)
+            .expect("they belong together");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
+    let address = listener.local_addr().expect("bound");
+    let (config, came) = (Arc::new(config), Arc::<Mutex<Vec<u8>>>::default());
+    let kept = Arc::clone(&came);
+    thread::spawn(move || {
+        for socket in listener.incoming().map_while(Result::ok) {
+            let session = ServerConnection::new(Arc::clone(&config)).expect("a session");
+            let mut stream = StreamOwned::new(session, socket);
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut bytes) {
+                let mut kept = kept.lock().expect("no panic holds it");
+                kept.extend_from_slice(&bytes[..count]);
+                if kept.ends_with(b"}") {
+                    let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n");
+                }
+            }
+        }
+    });
+    (address, came)
+}
+
+#[test]
+fn over_tls_it_is_told_only_where_a_trusted_authority_stands_behind_its_name() {
+    let (own, other) =
+        (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    Authority::new(own.path()).issue("hook", "localhost", 2100);
+    Authority::new(other.path());
+    let (address, came) = over_tls(own.path());
+    let told_by = |name: &str, host: &str, authorities: &Path| {
+        let text = format!(
+            "[[webhook]]\nname = '{name}'\nurl = 'https://{host}:{}/in'\nsecret_file = '@FOLDER@/secret'\n\
+             authorities = '{}/authorities.pem'\n",
+            address.port(),
+            authorities.display()
+        );
+        let mut notifying = Notifying::start(&text, &[("secret", SECRET)]);
+        notifying.tell(accepted("a", 1), None);
+        notifying
+    };
+    for (name, host, authorities) in
+        [("stranger", "localhost", other.path()), ("misnamed", "127.0.0.1", own.path())]
+    {
+        let notifying = told_by(name, host, authorities);
+        wait_for("a failure", || logged(name).into_iter().next());
+        let log = logged(name);
+        assert!(log[0].contains("invalid peer certificate"), "{log:#?}");
+        notifying.close();
+        assert!(came.lock().expect("no panic holds it").is_empty(), "{name}");
+    }
+    let notifying = told_by("trusted", "localhost", own.path());
+    let delivered = "sidetone_notify_total{receiver=\"trusted\",result=\"delivered\"}";
+    notifying.wait_for_metric(delivered, 1.0);
+    notifying.close();
+    let came = String::from_utf8(came.lock().expect("no panic holds it").clone()).expect("UTF-8");
+    assert!(came.starts_with("POST /in HTTP/1.1\r\n"), "{came}");
+}
+
+#[test]
+fn a_secret_that_is_none_is_refused_by_its_file() {
+    for (secret, wanted) in [
+        ("hunter2", "found no whsec_ before it"),
+        ("whsec_c2hvcnQ=", "found 5 bytes"),
+        ("whsec_!", "found Invalid symbol"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("secret");
+        std::fs::write(&file, secret).expect("a writable folder");
+        let text = format!(
+            "[[webhook]]\nname = 'w'\nurl = 'http://127.0.0.1/in'\nsecret_file = '{}'\n",
+            file.display()
+        );
+        let settings = toml::from_str(&text).expect("good settings");
+        let error = prepare(&settings).map(|_| ()).expect_err(secret).to_string();
+        let start =
+            format!("the secret in {} (notify.webhook.secret_file) must be whsec_", file.display());
+        assert!(error.starts_with(&start) && error.contains(wanted), "{error}");
+    }
+}
+
 #[test]
 fn a_receiver_that_nobody_listens_at_holds_up_no_teller() {
     let gone = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
     let text = format!(
         "waiting = 10\n[[webhook]]\nname = 'gone'\nurl = 'http://{gone}/in'\nsecret_file = '@FOLDER@/secret'\n"
     );
-    let mut office = Office::open(&text, &[("secret", SECRET)]);
+    let mut office = Notifying::start(&text, &[("secret", SECRET)]);
     let start = Instant::now();
     for sequence in 0..5_000 {
         office.tell(accepted("a", sequence), None);

@@ -267,7 +267,7 @@ impl Notify {
         within("notify.keep_s", "must be 1 to 86400", self.keep_s, 1, 86_400)?;
         let longest = self.retry_longest_s;
         within("notify.retry_longest_s", "must be 1 to 3600", longest, 1, 3_600)?;
-        within("notify.timeout_s", "must be 1 to 30", self.timeout_s, 1, 30)?;
+        within("notify.timeout_s", "must be 1 to 20", self.timeout_s, 1, 20)?;
         within("notify.act_within_s", "must be 1 to 3600", self.act_within_s, 1, 3_600)?;
         self.webhooks.iter().try_for_each(Webhook::validate)?;
         self.managers.iter().try_for_each(Ami::validate)?;
@@ -370,7 +370,7 @@ mod tests {
     fn what_makes_no_sense_is_told_by_key_wanted_and_found() {
         for (text, wanted) in [
             ("waiting = 0".to_owned(), "notify.waiting must be 1 to 10000, found 0"),
-            ("timeout_s = 31".to_owned(), "notify.timeout_s must be 1 to 30, found 31"),
+            ("timeout_s = 21".to_owned(), "notify.timeout_s must be 1 to 20, found 21"),
             (WEBHOOK.repeat(2), "notify.*.name must be one receiver's alone, found \"crm\" twice"),
             (
                 WEBHOOK.replace("'crm'", "'c r m'"),
@@ -401,6 +401,58 @@ mod tests {
             ("crm", false),
         ] {
             assert_eq!(guarded_url("notify.webhook.url", url).is_ok(), good, "{url}");
+        }
+    }
+
+    /// The tables of the shipped file, as whoever uncomments them has them.
+    fn shipped() -> String {
+        let file = include_str!("../../config/sidetone.toml");
+        let from = file.find("\n[notify]\n").expect("a table") + 1;
+        let to = from + file[from..].find("\n[store]\n").expect("the next");
+        let is_code = |line: &&str| line.starts_with("[[") || line.contains(" = ");
+        let lines = file[from..to].lines().map(|line| line.trim_start_matches("# "));
+        let code =
+            lines.filter(is_code).filter(|line| !line.contains(". ") && !line.ends_with('.'));
+        code.map(|line| format!("{}\n", line.replace("[[notify.", "[["))).collect()
+    }
+
+    #[test]
+    fn what_the_shipped_file_says_of_receivers_is_what_they_are_without_it() {
+        let told = notify(&shipped()).expect("the shipped tables are good");
+        let usual = Notify::default();
+        let numbers = |n: &Notify| {
+            [n.waiting as u64, n.keep_s, n.retry_longest_s, n.timeout_s, n.act_within_s]
+        };
+        assert_eq!(numbers(&told), numbers(&usual));
+        let bare = "[[webhook]]\nname = 'w'\nurl = 'https://h'\nsecret_file = 's'\n\
+            [[ami]]\nname = 'a'\naddress = '127.0.0.1:1'\nuser = 'u'\npassword_file = 'p'\n\
+            [[ari]]\nname = 'r'\nurl = 'https://h'\nuser = 'u'\npassword_file = 'p'\napplication = 'x'\n";
+        let bare = notify(bare).expect("the rest has defaults");
+        let rest = |n: &Notify| {
+            let (webhook, ami, ari) = (&n.webhooks[0], &n.managers[0], &n.applications[0]);
+            let authorities = [&webhook.authorities, &ami.authorities, &ari.authorities];
+            let choices = [ami.tls, ami.variables, ari.variables];
+            let told: Vec<_> = n.told().into_iter().map(|t| (t.kinds, t.personal)).collect();
+            (webhook.source.clone(), authorities.map(Clone::clone), choices, told)
+        };
+        assert_eq!(rest(&told), rest(&bare));
+    }
+
+    #[test]
+    fn a_manager_elsewhere_is_spoken_to_over_tls() {
+        let ami = |address: &str, more: &str| {
+            notify(&format!(
+                "[[ami]]\nname = 'a'\naddress = '{address}'\nuser = 'u'\npassword_file = 'p'\n{more}"
+            ))
+        };
+        assert!(ami("127.0.0.1:5038", "").is_ok() && ami("pbx:5039", "tls = true").is_ok());
+        assert_eq!(
+            ami("pbx:5038", "").expect_err("plain"),
+            "notify.ami.address must be this machine, or have tls = true beside it, found \"pbx:5038\""
+        );
+        for address in ["pbx", ":5038", "pbx:0", "pbx:x"] {
+            let wanted = format!("notify.ami.address must be host:port, found {address:?}");
+            assert_eq!(ami(address, "tls = true").expect_err(address), wanted);
         }
     }
 }

@@ -47,10 +47,16 @@ impl Conversation {
         self.channels.push((party, channel.to_owned()));
     }
 
-    /// The channel of `party`, or of all who share a leg.
+    /// The channel to act on about `party`: its own or the shared one; about several, the caller's.
     fn channel(&self, party: Party) -> Option<&str> {
-        let of = |wanted| self.channels.iter().find(|(known, _)| *known == wanted);
-        of(party).or_else(|| of(Party::Mixed)).map(|(_, channel)| channel.as_str())
+        let whose = [party, Party::Mixed, Party::Caller];
+        let whose = if party == Party::Mixed { &whose[1..] } else { &whose[..2] };
+        whose.iter().find_map(|party| self.own_channel(*party))
+    }
+
+    fn own_channel(&self, party: Party) -> Option<&str> {
+        let own = self.channels.iter().find(|(known, _)| *known == party);
+        own.map(|(_, channel)| channel.as_str())
     }
 
     /// Hands on the events that are to be kept; after every call of the judge.
@@ -101,8 +107,9 @@ impl Signalling {
         }
         let verdict: Arc<Verdict> = Arc::from(verdict);
         let conversation = self.conversations.get(&verdict.conversation);
-        let channel = |party| conversation.and_then(|conversation| conversation.channel(party));
-        self.notifiers.tell(&verdict, channel(verdict.party), channel(Party::Agent));
+        let channel = conversation.and_then(|known| known.channel(verdict.party));
+        let agent = conversation.and_then(|known| known.own_channel(Party::Agent));
+        self.notifiers.tell(&verdict, channel, agent);
         let _ = self.observers.send(Observation::Verdict { call: key, verdict });
     }
 

@@ -5,6 +5,8 @@
     reason = "every test takes what it needs of this; it waits, and reads the disk"
 )]
 
+pub(crate) mod listeners;
+
 use std::io;
 use std::sync::{Arc, Mutex, Once};
 use std::thread::{self, JoinHandle};
@@ -26,16 +28,16 @@ static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// Receivers of a configuration at work, without the rest of the appliance.
 #[derive(Debug)]
-pub(crate) struct Office {
+pub(crate) struct Notifying {
     notifiers: Notifiers,
     threads: Vec<JoinHandle<()>>,
     metrics: Arc<Metrics>,
     _folder: TempDir,
 }
 
-impl Office {
+impl Notifying {
     /// Starts the receivers that the text below `[notify]` names; `@FOLDER@` in it is a folder that holds `files`.
-    pub(crate) fn open(text: &str, files: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(text: &str, files: &[(&str, &str)]) -> Self {
         listen();
         let folder = tempfile::tempdir().expect("a folder");
         for (name, content) in files {

@@ -46,6 +46,10 @@ pub(crate) struct Office {
     pub(crate) asterisk: Asterisk,
     /// Where the agent's telephone is called.
     agent: u16,
+    /// Where Asterisk answers AMI.
+    pub(crate) ami: u16,
+    /// Where Asterisk answers ARI.
+    pub(crate) http: u16,
 }
 
 impl Office {
@@ -66,6 +70,7 @@ impl Office {
     /// The same at a site that was prepared.
     pub(crate) fn open_at(site: Site, plan: &Plan<'_>) -> Option<Self> {
         let (port, agent) = (free_port(), free_port());
+        let (ami, http) = (free_port(), free_port());
         site.write("policy.toml", plan.policy);
         let peer = recipe("sidetone_peer.toml");
         let text =
@@ -73,15 +78,19 @@ impl Office {
                 assert!(text.contains(from), "sidetone's configuration has {from}");
                 text.replace(from, to)
             });
-        site.write("sidetone.toml", text.replace("127.0.0.1:5060", &format!("127.0.0.1:{port}")));
+        let text =
+            [(5060, port), (5038, ami), (8088, http)].iter().fold(text, |text, (from, to)| {
+                text.replace(&format!("127.0.0.1:{from}"), &format!("127.0.0.1:{to}"))
+            });
+        site.write("sidetone.toml", text);
         site.enroll();
         let appliance = Appliance::start(&site);
         let ports = [
             ("127.0.0.1:5090", appliance.sip.to_string()),
             ("127.0.0.1:5091", appliance.tls.unwrap_or(appliance.sip).to_string()),
             ("127.0.0.1:5061", format!("127.0.0.1:{}", free_port())),
-            ("port = 5038", format!("port = {}", free_port())),
-            ("bindport = 8088", format!("bindport = {}", free_port())),
+            ("port = 5038", format!("port = {ami}")),
+            ("bindport = 8088", format!("bindport = {http}")),
             ("/etc/asterisk/keys/", site.path("").display().to_string()),
             ("@PORT@", port.to_string()),
             ("@AGENT@", agent.to_string()),
@@ -106,7 +115,7 @@ impl Office {
             files.iter_mut().for_each(|(_, text)| *text = text.replace(from, to));
         }
         let asterisk = Asterisk::start_with(plan.release, port, &files, &[])?;
-        Some(Self { site, appliance, asterisk, agent })
+        Some(Self { site, appliance, asterisk, agent, ami, http })
     }
 
     /// The agent's telephone, which answers and plays `recording`.

@@ -1,8 +1,9 @@
 //! Verdicts to Asterisk over its REST interface (ARI): a user event for an application, and what a policy wants done as
 //! far as ARI can.
 //!
-//! Events and variables want the channel's unique id, which `X-Sidetone-Channel` has to give then; variables and
-//! redirections want the channel to be in an application, since ARI leaves the dialplan's alone.
+//! As Asterisk 22 was found to be: an event bears its channel where `X-Sidetone-Channel` gives its unique id, and comes
+//! without it where that is a name (422); variables and redirections want the channel to be in an application, since ARI
+//! leaves the dialplan's alone (409); anybody's is hung up, by name or by id.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use ureq::http::{Method, Request};
 
 use crate::config::notify;
 use crate::policy::act::Act;
-use crate::runtime::notify::fields::{VERDICT, WARNING, fields, variables};
+use crate::runtime::notify::fields::{VERDICT, WARNING, fields, one_line, variables};
 use crate::runtime::notify::http_client::{Answer, HttpClient, unreachable};
 use crate::runtime::notify::notice::Notice;
 use crate::runtime::notify::notifiers::NotifyError;
@@ -91,15 +92,16 @@ impl Ari {
                 let (method, body) = (step.method.clone(), step.body.clone());
                 self.act(&Step { path: bare, method, body, kind: StepKind::Event })
             }
+            // It may be back; what it then finds out of date is for it to say.
             (StepKind::Event, 404) => {
-                let application = &self.application;
-                Err(unreachable(format!("no application {application:?} is connected")))
+                let (application, said) = (&self.application, said(&answer));
+                Err(unreachable(format!(
+                    "the application {application:?} is not connected: {said}"
+                )))
             }
             (StepKind::Variable, 404 | 409) => Ok(()),
-            (StepKind::Act, 404) => Err(Failure::Refused("the channel is gone".to_owned())),
-            (StepKind::Act, 409) => {
-                let why = "the channel is in no application, and ARI leaves it alone: AMI does not";
-                Err(Failure::Refused(why.to_owned()))
+            (StepKind::Act, 404 | 409) => {
+                Err(Failure::Refused(format!("ARI says: {}", said(&answer))))
             }
             _ => answer.outcome(),
         }
@@ -137,6 +139,13 @@ impl fmt::Debug for Ari {
     }
 }
 
+/// What ARI says of an error, a sentence.
+fn said(answer: &Answer) -> String {
+    let body: Option<Value> = serde_json::from_str(&answer.body).ok();
+    let message = body.as_ref().and_then(|body| body["message"].as_str());
+    message.map_or_else(|| answer.status.to_string(), one_line)
+}
+
 /// What precedes an event's source in its path.
 const SOURCE: &str = "&source=channel%3A";
 
@@ -146,7 +155,7 @@ fn steps(notice: &Notice, application: &str, with_variables: bool) -> Result<Vec
         .map(|(name, value)| (name.to_owned(), Value::String(value)))
         .collect();
     told.insert("Json".to_owned(), Value::String(notice.verdict.to_json()));
-    let mut steps = vec![event(VERDICT, application, notice.channel.as_deref(), told)];
+    let mut steps = vec![event(VERDICT, application, notice.channel.as_deref(), &told)];
     let channel = notice.channel.as_deref().map(encoded);
     if let (true, Some(channel)) = (with_variables, &channel) {
         for (variable, value) in variables(&notice.verdict) {
@@ -180,8 +189,8 @@ fn steps(notice: &Notice, application: &str, with_variables: bool) -> Result<Vec
                     ("Text", text.clone()),
                 ];
                 let warning = warning.map(|(name, value)| (name.to_owned(), Value::String(value)));
-                let warning = warning.into_iter().collect();
-                steps.push(event(WARNING, application, notice.agent.as_deref(), warning));
+                let warning: Map<_, _> = warning.into_iter().collect();
+                steps.push(event(WARNING, application, notice.agent.as_deref(), &warning));
             }
             Act::HangUpCall => {
                 let path = format!("/channels/{}", channel()?);
@@ -194,7 +203,7 @@ fn steps(notice: &Notice, application: &str, with_variables: bool) -> Result<Vec
     Ok(steps)
 }
 
-fn event(name: &str, application: &str, channel: Option<&str>, told: Map<String, Value>) -> Step {
+fn event(name: &str, application: &str, channel: Option<&str>, told: &Map<String, Value>) -> Step {
     let application = encoded(application);
     let source = channel.map(|channel| format!("{SOURCE}{}", encoded(channel))).unwrap_or_default();
     let path = format!("/events/user/{name}?application={application}{source}");

@@ -119,6 +119,11 @@ impl Backlog {
         self.gate.is_some_and(|gate| now < gate)
     }
 
+    /// When something may be tried again, where nothing may before.
+    pub fn opens(&self) -> Option<Instant> {
+        self.gate
+    }
+
     /// What became of the notice that [`Self::due`] gave; it comes back if it waits no more.
     pub fn settle(&mut self, now: Instant, outcome: &Result<(), Failure>) -> Option<Gone> {
         let id = self.first_line()?.notices.front()?.notice.verdict.conversation.clone();

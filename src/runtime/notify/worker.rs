@@ -76,9 +76,8 @@ impl Worker {
                 idle = Instant::now() + IDLE_EVERY;
                 continue;
             }
-            let next = self.backlog.poll_timeout().map_or(idle, |due| due.min(idle));
-            // Behind a closed gate nothing but its opening is worth waking up for.
-            let next = next.max(now + Duration::from_millis(10));
+            let look = self.backlog.opens().map_or(idle, |opens| idle.max(opens));
+            let next = self.backlog.poll_timeout().map_or(look, |due| due.min(look));
             match inbox.recv_timeout(next.saturating_duration_since(now)) {
                 Ok(told) => self.push(told),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
