@@ -18,6 +18,7 @@ pub mod negotiation;
 pub mod notice;
 pub mod pauses;
 pub mod phrase_watch;
+pub mod recording;
 pub mod silence_watch;
 pub mod speaker_watch;
 pub mod voices;

@@ -33,6 +33,7 @@ use crate::runtime::policy_in_force::PolicyInForce;
 use crate::runtime::policy_reload::{ReloadError, Reloaded, Reloader, Reloads};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::pronouncing;
+use crate::runtime::recording_sessions::RecordingSessions;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::sip_settings::{self, SecretError, secret};
 use crate::runtime::site_calibration::{self, SiteCalibrationError};
@@ -278,6 +279,7 @@ impl Appliance {
             random: fastrand::Rng::new(),
             calls: std::collections::HashMap::new(),
             conversations: std::collections::HashMap::new(),
+            recordings: RecordingSessions::new(&config.sip.peers),
             events: streams,
             publish: Instant::now(),
         };

@@ -49,6 +49,13 @@ pub struct MediaSockets {
     pub rtcp: std::net::UdpSocket,
 }
 
+impl MediaSockets {
+    /// The same two sockets for a session that takes over: what comes is read by whichever reads first.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { rtp: self.rtp.try_clone()?, rtcp: self.rtcp.try_clone()? })
+    }
+}
+
 /// A session to be opened.
 #[derive(Debug)]
 pub struct Opening {

@@ -5,6 +5,7 @@
 mod media;
 mod pauses;
 mod policy;
+mod recordings;
 mod scores;
 
 use std::sync::{Arc, Mutex};
@@ -23,6 +24,7 @@ use crate::runtime::health::{Health, Model};
 use crate::runtime::metrics::media::MediaMetrics;
 use crate::runtime::metrics::pauses::PauseMetrics;
 use crate::runtime::metrics::policy::PolicyMetrics;
+use crate::runtime::metrics::recordings::RecordingMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
 use crate::runtime::transport::tls::HandshakeFault;
@@ -62,6 +64,8 @@ pub struct Metrics {
     inference_seconds: HistogramVec,
     inference_failures: IntCounterVec,
     inference_replaced: IntCounterVec,
+    /// Recording sessions, and what their metadata is worth.
+    pub recordings: RecordingMetrics,
     /// How often legs are paused, and how many are now.
     pub pauses: PauseMetrics,
     ready: IntGauge,
@@ -199,6 +203,7 @@ impl Metrics {
                 "Windows and segments that gave way to newer ones: overload.",
                 &["model"],
             ),
+            recordings: RecordingMetrics::new(&registry),
             pauses: PauseMetrics::new(&registry),
             ready: gauge("sidetone_ready", "1 while /ready says so."),
             health,

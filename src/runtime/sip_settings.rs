@@ -38,6 +38,7 @@ pub fn read(config: &Config, bound: &[SocketAddr]) -> Result<Settings, SecretErr
         certificate: peer.certificate.clone(),
         digest: peer.digest,
         info: peer.profile(),
+        records: peer.siprec,
     });
     let strangers = match sip.strangers {
         config::sip::Strangers::Ignore => Strangers::Silence,
