@@ -19,6 +19,7 @@ use appliance::{Appliance, RATE, SUBJECT, Site, wait_for};
 use serde_json::Value;
 use sidetone::audio::{g711, pcm};
 use sidetone::rtp::packet::Packet;
+use sidetone::rtp::srtp::{MasterKey, SendContext, Suite};
 use sidetone::runtime::audio_file::read_mono;
 use store::{skip, store};
 
@@ -66,7 +67,7 @@ fn both_parties_are_recognised_each_on_its_own_stream_and_nothing_is_told_in_the
     assert_eq!(accepted["subject"], "narrator@pbx.example");
     bench.verdict(|told| told["phrase"] == "better");
     bench.verdict(|told| told["phrase"] == "heaven");
-    speaking.into_iter().for_each(|speaking| speaking.join().expect("it only speaks"));
+    speaking.into_iter().for_each(|speaking| drop(speaking.join().expect("it only speaks")));
     call.end();
     bench.appliance.wait_for_metric("sidetone_recording_sessions_active", 0.0);
     bench.wait_for_lines(2);
@@ -100,11 +101,13 @@ fn another_agent_is_another_leg_on_the_same_port_and_streams_come_and_go() {
     let Some(bench) = Bench::new() else { return };
     let call = bench.call("siprec_update.xml");
     let [_, agent] = call.ports(0)[..] else { panic!("two streams") };
-    call.say(1, agent, &bench.beckett).join().expect("it only speaks");
+    // The first agent's numbers begin again at 0 on the way: what decrypts has to know how often they did.
+    let mut speaker = Speaker { keys: Some(keys()), sequence: 65_400, ..Speaker::new() };
+    speaker = call.say_as(speaker, 1, agent, &bench.beckett).join().expect("it only speaks");
     bench.verdict(|told| told["phrase"] == "better");
     bench.log_line("leg over: somebody else speaks");
     // What the second agent says is not the first one's: it is told anew.
-    call.say(1, agent, &bench.beckett).join().expect("it only speaks");
+    call.say_as(speaker, 1, agent, &bench.beckett).join().expect("it only speaks");
     wait_for("the second agent's phrase", || (bench.phrases().len() == 2).then_some(()));
     bench.log_line("leg over: its stream is gone");
     let told = call.ports(1);
@@ -132,7 +135,7 @@ fn the_time_of_a_rule_stands_while_a_recording_is_paused() {
     let [caller, agent] = call.ports(0)[..] else { panic!("two streams") };
     let spoken = &bench.beckett[..2 * RATE as usize];
     let speaking = [call.say(0, caller, spoken), call.say(1, agent, spoken)];
-    speaking.into_iter().for_each(|speaking| speaking.join().expect("it only speaks"));
+    speaking.into_iter().for_each(|speaking| drop(speaking.join().expect("it only speaks")));
     call.end();
     let violated = bench.verdict(|told| told["state"] == "violated");
     // Three seconds from the beginning, and five on hold.
@@ -253,6 +256,38 @@ fn owned((party, phrase): (&str, &str)) -> (String, String) {
     (party.to_owned(), phrase.to_owned())
 }
 
+/// The keys in `siprec_update.xml`, of what is sent to us.
+fn keys() -> SendContext {
+    let secret = b"YS___semctl () {\t220;}\n}\nunles";
+    let key = MasterKey::new(Suite::AesCm128HmacSha1_80, secret, None);
+    SendContext::new(&key.expect("as long as it has to be")).expect("a good key")
+}
+
+/// One stream of RTP.
+struct Speaker {
+    keys: Option<SendContext>,
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+}
+
+impl Speaker {
+    fn new() -> Self {
+        Self { keys: None, ssrc: fastrand::u32(..), sequence: 0, timestamp: 0 }
+    }
+
+    fn packet(&mut self, marker: bool, payload: &[u8]) -> Vec<u8> {
+        let Self { ssrc, sequence, timestamp, .. } = *self;
+        let packet = Packet { payload_type: 0, marker, sequence, timestamp, ssrc, payload }.write();
+        self.sequence = sequence.wrapping_add(1);
+        self.timestamp = timestamp.wrapping_add(PACKET as u32);
+        match &mut self.keys {
+            None => packet,
+            Some(keys) => keys.protect_rtp(packet).expect("keys last longer"),
+        }
+    }
+}
+
 /// SIPp with one call.
 struct Call {
     sipp: Child,
@@ -282,27 +317,29 @@ impl Call {
     }
 
     /// Says `samples` from socket number `from` to `port`, in real time, on a thread of its own.
-    fn say(&self, from: usize, port: u16, samples: &[f32]) -> JoinHandle<()> {
+    fn say(&self, from: usize, port: u16, samples: &[f32]) -> JoinHandle<Speaker> {
+        self.say_as(Speaker::new(), from, port, samples)
+    }
+
+    /// The same by one who goes on afterwards.
+    fn say_as(
+        &self,
+        mut speaker: Speaker,
+        from: usize,
+        port: u16,
+        samples: &[f32],
+    ) -> JoinHandle<Speaker> {
         let socket = self.sockets[from].try_clone().expect("a socket");
-        let codes = pcm::to_i16(samples).into_iter().map(g711::encode_ulaw);
-        let codes: Vec<u8> = codes.collect();
-        let ssrc = fastrand::u32(..);
+        let codes: Vec<u8> = pcm::to_i16(samples).into_iter().map(g711::encode_ulaw).collect();
         thread::spawn(move || {
             let start = Instant::now();
             for (n, payload) in codes.chunks(PACKET).enumerate() {
-                let packet = Packet {
-                    payload_type: 0,
-                    marker: n == 0,
-                    sequence: n as u16,
-                    timestamp: (n * PACKET) as u32,
-                    ssrc,
-                    payload,
-                };
                 // Nobody listens there any more once the call is over.
-                let _ = socket.send_to(&packet.write(), ("127.0.0.1", port));
+                let _ = socket.send_to(&speaker.packet(n == 0, payload), ("127.0.0.1", port));
                 let due = start + PACKET_TIME * (n as u32 + 1);
                 thread::sleep(due.saturating_duration_since(Instant::now()));
             }
+            speaker
         })
     }
 

@@ -6,6 +6,7 @@
 mod client;
 
 use client::{Answered, answer, offered};
+use sidetone::siprec::metadata::MetadataFault;
 
 /// A vendor's offer: its file, who is heard on each stream that is (`label party address`), the kind of fault in its
 /// metadata, and our m-lines, each with its direction.
@@ -115,7 +116,7 @@ fn every_vendors_offer_is_answered_as_it_needs_and_every_party_known() {
             let Answered { parties, fault: found, sdp, contact, supported } =
                 answer(&content_type, text.trim_start());
             assert_eq!(parties, *heard, "{file}");
-            assert_eq!(found.map(|fault| fault.as_str()), *fault, "{file}");
+            assert_eq!(found.map(MetadataFault::as_str), *fault, "{file}");
             assert_eq!(offered(&sdp), *lines, "{file}: {sdp}");
             for party in *heard {
                 let label = party.split(' ').next().expect("a label");

@@ -11,6 +11,7 @@ pub mod key_source;
 pub mod line;
 pub mod media_pause;
 pub mod media_plan;
+pub mod media_relay;
 pub mod media_session;
 pub mod media_stats;
 pub mod mixed_watch;

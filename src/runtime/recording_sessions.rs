@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::call::call::Call;
@@ -14,6 +15,8 @@ use crate::call::recording::{Recording, RecordingTerms, Step};
 use crate::config::sip::{FirstParty, Peer, SubjectSource};
 use crate::policy::line::LineState;
 use crate::policy::rule::Party;
+use crate::rtp::security::Guard;
+use crate::runtime::leg_orders::Relay;
 use crate::runtime::media_thread::MediaSockets;
 use crate::runtime::observation::Observation;
 use crate::runtime::signalling::{Signalling, told};
@@ -59,6 +62,8 @@ struct Heard {
     /// For whoever speaks there next: the port stays, since metadata alone cannot change it.
     sockets: MediaSockets,
     plan: MediaPlan,
+    /// What whoever speaks there now hands over.
+    relay: Option<oneshot::Receiver<Guard>>,
     /// Nothing has come for as long as is waited.
     silent: bool,
 }
@@ -101,7 +106,7 @@ impl Signalling {
     pub(super) fn handle_recorded(&mut self, key: CallKey, event: Event) -> Option<Event> {
         match event {
             Event::Invited(invitation) if invitation.recording => {
-                self.open_recording(key, &invitation)
+                self.open_recording(key, &invitation);
             }
             _ if !self.recordings.contains(key) => return Some(event),
             Event::Described { metadata } => self.describe_recording(key, &metadata),
@@ -325,6 +330,10 @@ impl Signalling {
             }
         }
         self.step_legs(key, session);
+        if opens && session.streams.is_empty() {
+            let reason = "No media thread is free".to_owned();
+            return Err(Refused { status: 503, reason });
+        }
         let ip = self.advertised;
         settled.retain(|answer| session.streams.contains_key(&answer.index));
         session.sdp = offer.answer_several(ip, &settled, &mut session.origin);
@@ -345,7 +354,7 @@ impl Signalling {
         let answer = negotiation.respond_to_stream(offer, index);
         let (answer, plan) =
             answer.map_err(|e| Refused { status: e.status(), reason: e.to_string() })?;
-        let heard = Heard { negotiation, sockets, plan: plan.clone(), silent: false };
+        let heard = Heard { negotiation, sockets, plan: plan.clone(), relay: None, silent: false };
         session.streams.insert(index, heard);
         Ok((answer, plan))
     }
@@ -376,11 +385,11 @@ impl Signalling {
     fn begin_leg(
         &mut self,
         key: CallKey,
-        session: &RecordingSession,
+        session: &mut RecordingSession,
         index: usize,
         facts: Facts,
     ) -> Option<CallKey> {
-        let heard = session.streams.get(&index)?;
+        let heard = session.streams.get_mut(&index)?;
         let sockets = heard.sockets.try_clone().ok()?;
         let (judged, watch) = self.leg(&facts);
         let leg = self.endpoint.new_key();
@@ -392,7 +401,12 @@ impl Signalling {
             "leg"
         );
         self.enter(leg, Call::recorded(judged, watch), facts, sockets, session.exposed.as_ref());
-        self.calls.get_mut(&leg)?.recording = Some(key);
+        let entry = self.calls.get_mut(&leg)?;
+        entry.recording = Some(key);
+        let (to, next) = oneshot::channel();
+        if let Some(inbox) = &mut entry.orders.inbox {
+            inbox.relay = Some(Relay { from: heard.relay.replace(next), to });
+        }
         let plan = heard.plan.clone();
         let held = plan.patience.is_none();
         self.with(leg, |call, _| call.handle_agreed(plan));

@@ -370,7 +370,7 @@ impl Endpoint {
             source: source.clone(),
             peer,
         };
-        self.core.tell(key, Event::Invited(invitation));
+        self.core.tell(key, Event::Invited(Box::new(invitation)));
         self.with(key, |_, _| {});
     }
 

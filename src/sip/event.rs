@@ -68,7 +68,7 @@ pub enum Rejection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Somebody calls us: answer with `accept` or `refuse`.
-    Invited(Invitation),
+    Invited(Box<Invitation>),
     /// Our 2xx was acknowledged.
     Confirmed {
         /// Their SDP answer, where the INVITE had no offer and our 2xx carried it.
