@@ -282,7 +282,10 @@ impl Endpoint {
             }
         };
         *self.core.stats.requests.entry(label(&request.method)).or_default() += 1;
-        let records = self.core.settings.access.peer(source).is_some_and(|peer| peer.records);
+        let peer = self.core.settings.access.peer(source);
+        // Within a session its client is known by its tags, wherever it sends from.
+        let of = self.call_of(&request).and_then(|call| self.calls.get(&call));
+        let records = peer.is_some_and(|peer| peer.records) || of.is_some_and(|call| call.records);
         if let Err(refusal) = screen(&request, records) {
             return self.core.refuse(now, &key, &request.message, &refusal);
         }
