@@ -16,7 +16,7 @@ export SIDETONE_MODELS = $(CURDIR)/$(MODELS)
 
 # How long `make fuzz` stays with each of its targets.
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS = message sdp framing rtp rtcp srtp session capture
+FUZZ_TARGETS = message sdp siprec framing rtp rtcp srtp session capture
 
 # What `make load` asks for, over UDP and then over TCP.
 LOAD_SECONDS ?= 60

@@ -189,4 +189,5 @@ pub mod rtp;
 pub mod runtime;
 pub mod sdp;
 pub mod sip;
+pub mod siprec;
 pub mod speaker;

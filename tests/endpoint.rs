@@ -146,7 +146,7 @@ fn options_tells_what_we_can_do_to_where_it_came_from() {
         headers.get("Allow"),
         Some("INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK")
     );
-    assert_eq!(headers.get("Supported"), Some("100rel, timer"));
+    assert_eq!(headers.list("Supported").collect::<Vec<_>>(), ["100rel", "timer", "siprec"]);
     assert_eq!(headers.get("Recv-Info"), Some(""));
     let via = "SIP/2.0/UDP pbx;branch=z9hG4bKo;received=192.0.2.1;rport=5066";
     assert_eq!(headers.get("Via"), Some(via));

@@ -53,7 +53,8 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Call {
     leg: Leg,
-    negotiation: Negotiation,
+    /// `None` for a stream of a recording session, whose dialog has several and one description.
+    negotiation: Option<Negotiation>,
     phase: Phase,
     outputs: VecDeque<Output>,
 }
@@ -77,21 +78,44 @@ impl Call {
         watch: Option<Result<ClaimWatch, Obstacle>>,
         negotiation: Negotiation,
     ) -> Self {
+        let negotiation = Some(negotiation);
         Self { leg, negotiation, phase: Phase::Invited { watch }, outputs: VecDeque::new() }
+    }
+
+    /// One stream of a recording session: what is agreed comes by [`Self::handle_agreed`], and nothing is told in its
+    /// dialog.
+    pub fn recorded(leg: Leg, watch: Option<Result<ClaimWatch, Obstacle>>) -> Self {
+        let (negotiation, phase) = (None, Phase::Invited { watch });
+        Self { leg, negotiation, phase, outputs: VecDeque::new() }
+    }
+
+    /// What was agreed on for this stream of a recording session, at its beginning and after every change.
+    pub fn handle_agreed(&mut self, plan: MediaPlan) {
+        let Phase::Invited { watch } = &mut self.phase else {
+            return self.outputs.push_back(Output::ChangeMedia(plan));
+        };
+        let watch = watch.take();
+        self.open(plan, watch);
+    }
+
+    /// Opens the media session; that the claim cannot be checked is told once the ACK has come.
+    fn open(&mut self, plan: MediaPlan, watch: Option<Result<ClaimWatch, Obstacle>>) {
+        let (watch, obstacle) = match watch.transpose() {
+            Ok(watch) => (watch, None),
+            Err(obstacle) => (None, Some(obstacle)),
+        };
+        self.phase = Phase::Answered { obstacle };
+        self.outputs.push_back(Output::OpenMedia { plan, watch });
     }
 
     /// The INVITE's offer, or that it had none.
     pub fn handle_invited(&mut self, offer: Option<&str>) {
         let Phase::Invited { watch } = &mut self.phase else { return };
+        let Some(negotiation) = &mut self.negotiation else { return };
         let watch = watch.take();
-        match self.negotiation.respond(offer) {
+        match negotiation.respond(offer) {
             Ok((sdp, plan)) => {
-                let (watch, obstacle) = match watch.transpose() {
-                    Ok(watch) => (watch, None),
-                    Err(obstacle) => (None, Some(obstacle)),
-                };
-                self.phase = Phase::Answered { obstacle };
-                self.outputs.push_back(Output::OpenMedia { plan, watch });
+                self.open(plan, watch);
                 self.outputs.push_back(Output::Accept { sdp });
             }
             Err(error) => {
@@ -103,7 +127,8 @@ impl Call {
 
     /// It is us who call.
     pub fn place(&mut self) {
-        match self.negotiation.respond(None) {
+        let Some(negotiation) = &mut self.negotiation else { return };
+        match negotiation.respond(None) {
             Ok((sdp, _)) => self.outputs.push_back(Output::Place { sdp }),
             Err(error) => self.refuse(&error),
         }
@@ -112,7 +137,8 @@ impl Call {
     /// Their answer to our INVITE, which stands now, or to one that only refreshed it. `judge`
     /// hears at once of an identity that cannot be checked.
     pub fn handle_answered(&mut self, judge: &mut Judge, answer: Option<&str>) {
-        let plan = match self.negotiation.conclude(answer) {
+        let Some(negotiation) = &mut self.negotiation else { return };
+        let plan = match negotiation.conclude(answer) {
             Ok(plan) => plan,
             Err(error) => {
                 let reason = format!("SIP;cause=488;text=\"{error}\"");
@@ -144,7 +170,7 @@ impl Call {
     /// The ACK; with their SDP answer where the offer was ours. `judge` hears at once of an
     /// identity that cannot be checked.
     pub fn handle_confirmed(&mut self, judge: &mut Judge, answer: Option<&str>) {
-        match self.negotiation.conclude(answer) {
+        match self.negotiation.as_mut().map_or(Ok(None), |own| own.conclude(answer)) {
             Ok(None) => {}
             Ok(Some(plan)) => self.outputs.push_back(Output::ChangeMedia(plan)),
             Err(error) => {
@@ -163,7 +189,8 @@ impl Call {
     /// A re-INVITE: hold, resume, another address, another codec. Refusing it leaves all as it was
     /// (RFC 3261 §14.2).
     pub fn handle_reinvited(&mut self, offer: Option<&str>) {
-        match self.negotiation.respond(offer) {
+        let Some(negotiation) = &mut self.negotiation else { return };
+        match negotiation.respond(offer) {
             Ok((sdp, plan)) => {
                 // Where they ask for our offer, all stays as it was until their answer.
                 if offer.is_some() {
@@ -217,9 +244,10 @@ impl Call {
         self.outputs.push_back(Output::CloseMedia);
     }
 
-    /// Whether its dialog stands, so that INFO can be sent in it.
+    /// Whether its dialog stands, so that INFO can be sent in it; that of a recording session takes none.
     pub fn stands(&self) -> bool {
-        matches!(self.phase, Phase::Answered { .. } | Phase::Confirmed)
+        self.negotiation.is_some()
+            && matches!(self.phase, Phase::Answered { .. } | Phase::Confirmed)
     }
 
     /// The next thing to do; drain it after every `handle_*`.

@@ -77,7 +77,7 @@ pub enum Socket {
 #[derive(Debug)]
 pub struct MediaSession {
     plan: MediaPlan,
-    guard: Guard,
+    pub(super) guard: Guard,
     /// Where a handshake comes from, and whether its failure was told.
     handshake: (Option<SocketAddr>, bool),
     source: SourceCheck,

@@ -17,6 +17,7 @@ use crate::sdp::direction::Direction;
 use crate::sdp::fingerprint::{Fingerprint, Hash, Setup};
 use crate::sdp::offer::{Offer, OfferError};
 use crate::sdp::session::{self, Local, Origin};
+use crate::sdp::several::Settled;
 
 /// The suite in our own offers: the one that every peer with SRTP has (RFC 4568 §6.2).
 const OFFERED_SUITE: Suite = Suite::AesCm128HmacSha1_80;
@@ -118,6 +119,26 @@ impl Negotiation {
         let Some(offer) = offer else { return Ok(self.offer()) };
         self.offered = None;
         let offer = Offer::parse(offer)?;
+        let sends = self.terms.send_silence;
+        let (sdp, agreed) = self.on_terms(sends, |terms, origin| offer.answer(terms, origin))?;
+        self.settle(&agreed.protection);
+        Ok((sdp, self.plan(&agreed)))
+    }
+
+    /// What we answer to the stream of m-line `index` of `offer` alone, of which we send nothing back.
+    pub fn respond_to_stream(
+        &mut self,
+        offer: &Offer,
+        index: usize,
+    ) -> Result<(Settled, MediaPlan), NegotiationError> {
+        let settled = self.on_terms(false, |terms, _| offer.settle(index, terms))?;
+        self.settle(&settled.negotiated.protection);
+        let plan = self.plan(&settled.negotiated);
+        Ok((settled, plan))
+    }
+
+    /// Does what is done on our terms as they stand; `sends` silence to who would hear it.
+    fn on_terms<T>(&mut self, sends: bool, act: impl FnOnce(&Terms<'_>, &mut Origin) -> T) -> T {
         let standing = match &self.agreed {
             Protection::Sdes { ours, .. } => Some(ours),
             Protection::None | Protection::Dtls { .. } => None,
@@ -142,11 +163,9 @@ impl Negotiation {
                 Protection::Dtls { setup, .. } => Some(setup),
                 Protection::None | Protection::Sdes { .. } => None,
             },
-            sends: self.terms.send_silence,
+            sends,
         };
-        let (sdp, agreed) = offer.answer(&terms, &mut self.origin)?;
-        self.settle(&agreed.protection);
-        Ok((sdp, self.plan(&agreed)))
+        act(&terms, &mut self.origin)
     }
 
     /// Their answer to our offer, if one was open; an ACK to an answer of ours brings nothing.

@@ -14,6 +14,7 @@ use crate::sip::location::Locator;
 use crate::sip::session_timer;
 use crate::sip::transport::Transport;
 use crate::sip::uri::UriParts;
+use crate::siprec::aor::AorPattern;
 
 /// Where Debian, Ubuntu and Alpine keep the authorities that browsers know too.
 pub(super) const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -126,6 +127,44 @@ pub struct Peer {
     /// Whether it is sent silence.
     #[serde(default)]
     pub send_silence: bool,
+    /// Whether it may have calls recorded here (SIPREC).
+    #[serde(default = "yes")]
+    pub siprec: bool,
+    /// Addresses of agents in its recordings; whoever else is named there is a caller, where there are any.
+    #[serde(default)]
+    pub siprec_agents: Vec<AorPattern>,
+    /// Who is named first in its recordings, where nothing else tells.
+    #[serde(default)]
+    pub siprec_first: FirstParty,
+    /// Whose voice a recorded party's is claimed to be, where the INVITE does not say.
+    #[serde(default)]
+    pub siprec_subject: SubjectSource,
+}
+
+/// Who is named first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FirstParty {
+    /// The caller.
+    #[default]
+    Caller,
+    /// The agent.
+    Agent,
+}
+
+/// Where the claimed identity of a recorded party is taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubjectSource {
+    /// Nowhere: metadata names everybody, and not everybody has agreed to be identified.
+    #[default]
+    None,
+    /// The party's address in the metadata.
+    Aor,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A transport by name.
@@ -200,6 +239,10 @@ impl Sip {
             message_to: None,
             srtp: SrtpPolicy::Prefer,
             send_silence: false,
+            siprec: true,
+            siprec_agents: Vec::new(),
+            siprec_first: FirstParty::Caller,
+            siprec_subject: SubjectSource::None,
         };
         Self {
             listen: vec![Listen { transport: Transport::Udp, address }],

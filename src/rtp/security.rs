@@ -152,6 +152,21 @@ impl Guard {
         }
     }
 
+    /// Another guard with the keys, counters and handshake of this one, which lets nothing pass any more; each counts what
+    /// it lets pass itself.
+    pub fn hand_over(&mut self) -> Self {
+        self.stats.handshake = self.stats().handshake;
+        Self {
+            security: self.security.clone(),
+            receive: self.receive.take(),
+            send: self.send.take(),
+            dtls: self.dtls.take(),
+            failure: None,
+            transmits: std::mem::take(&mut self.transmits),
+            stats: GuardStats::default(),
+        }
+    }
+
     /// The RTP or RTCP in `datagram`; `None` if it was part of a handshake. Let only datagrams of
     /// the peer's in here, as far as their source tells.
     pub fn handle_datagram<'a>(

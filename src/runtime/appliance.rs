@@ -34,6 +34,7 @@ use crate::runtime::policy_in_force::PolicyInForce;
 use crate::runtime::policy_reload::{ReloadError, Reloaded, Reloader, Reloads};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::pronouncing;
+use crate::runtime::recording_sessions::RecordingSessions;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::sip_settings::{self, SecretError, secret};
 use crate::runtime::site_calibration::{self, SiteCalibrationError};
@@ -288,6 +289,7 @@ impl Appliance {
             calls: std::collections::HashMap::new(),
             conversations: std::collections::HashMap::new(),
             rejoin: Duration::from_secs(config.rules.rejoin_s.into()),
+            recordings: RecordingSessions::new(&config.sip.peers),
             events: streams,
             notifiers,
             publish: Instant::now(),

@@ -266,6 +266,7 @@ impl Caller {
             Event::Invited(_)
             | Event::Confirmed { .. }
             | Event::Reinvited { .. }
+            | Event::Described { .. }
             | Event::PauseAsked { .. }
             | Event::Progress { .. }
             | Event::ReinviteRefused { .. }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::claim_watch::ClaimWatch;
@@ -23,6 +23,7 @@ use crate::call::voices::VoiceWork;
 use crate::policy::evidence::Evidence;
 use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::packet::is_dtls;
+use crate::rtp::security::Security;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
 use crate::runtime::leg_orders::LegInbox;
@@ -37,6 +38,8 @@ const LARGEST_DATAGRAM: usize = 2048;
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// How long a session that is over waits for the models' last answers.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
+/// How long a session waits for the one that it takes over from: that has nothing to do first.
+const LETTING_GO: Duration = Duration::from_secs(1);
 /// Sessions that may wait to be opened on one thread; one more is answered 503.
 const OPENINGS_WAITING: usize = 64;
 
@@ -47,6 +50,13 @@ pub struct MediaSockets {
     pub rtp: std::net::UdpSocket,
     /// The next one.
     pub rtcp: std::net::UdpSocket,
+}
+
+impl MediaSockets {
+    /// The same two sockets for a session that takes over: what comes is read by whichever reads first.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { rtp: self.rtp.try_clone()?, rtcp: self.rtcp.try_clone()? })
+    }
 }
 
 /// A session to be opened.
@@ -187,7 +197,10 @@ impl Party {
         events: &mpsc::Sender<MediaEvent>,
     ) -> io::Result<Self> {
         let Opening { call, mut plan, sockets, watch, listening, seed, cname, .. } = opening;
-        let agreed = plan.borrow_and_update().clone();
+        let mut agreed = plan.borrow_and_update().clone();
+        if opening.orders.relay.as_ref().is_some_and(|relay| relay.from.is_some()) {
+            agreed.security = Security::Awaited;
+        }
         let (replies, answers) = mpsc::channel(ANSWERS_OUTSTANDING);
         let now = Instant::now();
         let mut session = MediaSession::new(now, agreed, watch, listening.is_some(), seed, &cname);
@@ -215,7 +228,18 @@ impl Party {
         })
     }
 
+    /// Waits until the leg before has let go of the stream; what comes meanwhile waits in the socket.
+    async fn take_over(&mut self) {
+        let relay = self.orders.relay.as_mut();
+        let Some(from) = relay.and_then(|relay| relay.from.take()) else { return };
+        let guard = timeout(LETTING_GO, from).await.ok().and_then(Result::ok);
+        let plan = self.plan.borrow_and_update().clone();
+        self.session.take_over(Instant::now(), guard, plan);
+        self.drain().await;
+    }
+
     async fn run(mut self) -> MediaStats {
+        self.take_over().await;
         let (mut datagram, mut control) = ([0; LARGEST_DATAGRAM], [0; LARGEST_DATAGRAM]);
         let mut publish = tokio::time::interval(PUBLISH_EVERY);
         // What was paused before it began is heard in no word.
@@ -352,6 +376,10 @@ impl Party {
     }
 
     async fn finish(mut self) -> MediaStats {
+        if let Some(relay) = self.orders.relay.take() {
+            // Most legs are their stream's last.
+            let _ = relay.to.send(self.session.hand_over());
+        }
         self.session.finish(Instant::now());
         self.drain().await;
         let until = Instant::now() + LAST_ANSWERS;

@@ -7,6 +7,7 @@ mod media;
 mod notify;
 mod pauses;
 mod policy;
+mod recordings;
 mod scores;
 
 use std::sync::{Arc, Mutex};
@@ -27,6 +28,7 @@ use crate::runtime::metrics::media::MediaMetrics;
 use crate::runtime::metrics::notify::NotifyMetrics;
 use crate::runtime::metrics::pauses::PauseMetrics;
 use crate::runtime::metrics::policy::PolicyMetrics;
+use crate::runtime::metrics::recordings::RecordingMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
 use crate::runtime::transport::tls::HandshakeFault;
@@ -66,6 +68,8 @@ pub struct Metrics {
     inference_seconds: HistogramVec,
     inference_failures: IntCounterVec,
     inference_replaced: IntCounterVec,
+    /// Recording sessions, and what their metadata is worth.
+    pub recordings: RecordingMetrics,
     /// How often legs are paused, and how many are now.
     pub pauses: PauseMetrics,
     /// What becomes of verdicts for receivers beside SIP.
@@ -207,6 +211,7 @@ impl Metrics {
                 "Windows and segments that gave way to newer ones: overload.",
                 &["model"],
             ),
+            recordings: RecordingMetrics::new(&registry),
             pauses: PauseMetrics::new(&registry),
             actions: ActionMetrics::new(&registry),
             notify: NotifyMetrics::new(&registry),

@@ -179,7 +179,7 @@ impl Signalling {
         if let Err(TrySendError::Full(_)) = entry.orders.pause.try_send(pausing) {
             // Never to be lost: rather than hear what is not to be heard we leave.
             let reason = "SIP;cause=500;text=\"the leg cannot be paused\"".to_owned();
-            self.endpoint.hang_up(Instant::now(), key, Some(reason));
+            self.hang_up(key, reason);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One thread that owns the SIP transports, the endpoint, the calls and their judges.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,10 @@ use tracing::{info, warn};
 use crate::call::call::{Call, Output};
 use crate::call::claim_watch::ClaimWatch;
 use crate::call::facts::Facts;
-use crate::call::key_source::{KeySource, SECRET};
 use crate::call::media_plan::MediaPlan;
-use crate::call::negotiation::{MediaTerms, Negotiation};
 use crate::config::speaker::Speaker;
 use crate::policy::evidence::Evidence;
-use crate::policy::judge::{Judge, Leg, Models};
+use crate::policy::judge::{Judge, Models};
 use crate::rtp::security::Security;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::conversations::Conversation;
@@ -34,6 +32,7 @@ use crate::runtime::pauses::card_pauses;
 use crate::runtime::placed_calls::{Order, PlacedCalls};
 use crate::runtime::policy_in_force::PolicyInForce;
 use crate::runtime::port_range::PortRange;
+use crate::runtime::recording_sessions::RecordingSessions;
 use crate::runtime::store::voiceprints::Voiceprints;
 use crate::runtime::transport::resolver::Resolver;
 use crate::runtime::transport::transports::{Arrival, Transports};
@@ -104,6 +103,7 @@ pub struct Signalling {
     pub(super) conversations: HashMap<String, Conversation>,
     /// How long a conversation without a call waits for another.
     pub(super) rejoin: Duration,
+    pub(super) recordings: RecordingSessions,
     /// Where their events are kept, if they are.
     pub(super) events: Option<EventStreams>,
     /// Who else is told of verdicts.
@@ -126,14 +126,16 @@ pub(super) struct Entry {
     pub(super) asked: bool,
     /// What its media session is told.
     pub(super) orders: LegOrders,
+    /// The dialog of the recording session that it is a stream of; none where its dialog is its own.
+    pub(super) recording: Option<CallKey>,
     /// The peer, where whoever sees its SIP can read it.
-    exposed: Option<String>,
+    pub(super) exposed: Option<String>,
     /// Bound, and waiting for the media session to take them.
-    sockets: Option<MediaSockets>,
+    pub(super) sockets: Option<MediaSockets>,
     /// Keeps the media session open.
-    plan: Option<watch::Sender<MediaPlan>>,
+    pub(super) plan: Option<watch::Sender<MediaPlan>>,
     /// What its first decisive window said.
-    look: FirstLook,
+    pub(super) look: FirstLook,
     /// The peer is not to send: it is on hold.
     pub(super) held: bool,
     /// Nothing of it is heard.
@@ -245,6 +247,7 @@ impl Signalling {
             MediaEvent::Evidence(key, evidence) => self.weigh(key, evidence),
             MediaEvent::Enrollment(key, progress) => self.handle_progress(key, progress),
             MediaEvent::Adapt(key, step) => self.handle_step(key, &step),
+            MediaEvent::Silent(key) if !self.is_dead(key) => {}
             MediaEvent::Silent(key) => {
                 if let Some(entry) = self.calls.get(&key) {
                     warn!(conversation = entry.facts.conversation, "no RTP: the call is ended");
@@ -265,7 +268,7 @@ impl Signalling {
                 if !entry.ended {
                     // The session broke: its call is of no use any more.
                     let reason = "SIP;cause=500;text=\"media failed\"".to_owned();
-                    self.endpoint.hang_up(Instant::now(), key, Some(reason));
+                    self.hang_up(key, reason);
                 }
                 let _ = self.observers.send(Observation::Closed { call: key, stats });
                 self.forget(key);
@@ -285,8 +288,10 @@ impl Signalling {
         if let Evidence::Speaker(compared) = &evidence {
             self.metrics.compared(&mut entry.look, compared);
         }
-        if let Evidence::Pause(pause) = &evidence {
-            self.handle_pause(key, pause);
+        match &evidence {
+            Evidence::Pause(pause) => self.handle_pause(key, pause),
+            Evidence::Line(line) => self.handle_line(key, line.state),
+            _ => {}
         }
         let _ = self.observers.send(Observation::Evidence { call: key, evidence });
         self.drain_call(key);
@@ -323,6 +328,7 @@ impl Signalling {
     }
 
     fn handle_event(&mut self, key: CallKey, event: Event) {
+        let Some(event) = self.handle_recorded(key, event) else { return };
         match event {
             Event::Invited(invitation) => self.handle_invited(key, &invitation),
             Event::Confirmed { answer } => {
@@ -349,8 +355,10 @@ impl Signalling {
                 self.begin_enrollment(key);
             }
             Event::PauseAsked { begins } => self.pause_by_header(key, begins),
+            // Only within a recording session.
+            Event::Described { .. }
             // Digits and other INFO of theirs are answered by the endpoint; nothing listens to them.
-            Event::InfoReceived { .. }
+            | Event::InfoReceived { .. }
             // A call that we place is answered or it is not.
             | Event::Progress { .. }
             // No re-INVITE of ours changes anything.
@@ -397,78 +405,13 @@ impl Signalling {
         Ok(facts)
     }
 
-    /// A call with these facts whose audio comes to `sockets`; it fails where the system has no
-    /// randomness for its keys.
-    pub(super) fn begin(
-        &mut self,
-        facts: &Facts,
-        sockets: &MediaSockets,
-        terms: MediaTerms,
-    ) -> Result<Call, getrandom::Error> {
-        let port = sockets.rtp.local_addr().expect("a bound socket has an address").port();
-        let local = SocketAddr::new(self.advertised, port);
-        let watch = facts.subject.as_deref().map(|subject| self.watch(subject, facts));
-        let started = jiff::Timestamp::now();
-        let leg = Leg::new(facts.party, facts.subject.clone(), started, self.models.clone())
-            .through(facts.queue.clone());
-        let mut secret = [0; SECRET];
-        getrandom::fill(&mut secret)?;
-        let (session_id, keys) = (self.random.u64(..) >> 2, KeySource::new(secret));
-        let negotiation = Negotiation::new(local, session_id, self.patience, terms, keys);
-        Ok(Call::new(leg, watch, negotiation))
-    }
-
-    /// Takes up a call. `exposed` names its peer where the SIP between us is not encrypted.
-    pub(super) fn enter(
-        &mut self,
-        key: CallKey,
-        call: Call,
-        facts: Facts,
-        sockets: MediaSockets,
-        exposed: Option<&String>,
-    ) {
-        let id = facts.conversation.clone();
-        let conversation = self
-            .conversations
-            .entry(id.clone())
-            .or_insert_with(|| Conversation::new(id, &self.policy, self.events.as_ref()));
-        conversation.joined(facts.party, facts.channel.as_deref());
-        let entry = Entry {
-            call,
-            facts,
-            started: jiff::Timestamp::now(),
-            asked: false,
-            orders: LegOrders::new(),
-            exposed: exposed.cloned(),
-            sockets: Some(sockets),
-            plan: None,
-            look: FirstLook::default(),
-            held: false,
-            paused: false,
-            ended: false,
-            silent: true,
-        };
-        self.calls.insert(key, entry);
-    }
-
     fn handle_info(&mut self, key: CallKey, outcome: InfoOutcome) {
         self.metrics.info(outcome.as_str());
         let _ = self.observers.send(Observation::Info { call: key, outcome });
     }
 
     fn handle_ended(&mut self, key: CallKey, end: &End) {
-        let word = match end {
-            End::ByPeer { .. } => "by_peer",
-            End::ByUs { .. } => "by_us",
-            End::Cancelled => "cancelled",
-            End::Refused { .. } => "refused",
-            End::Failed(_) => "failed",
-        };
-        let detail = match end {
-            End::Refused { status } => format!("refused with {status}"),
-            End::Failed(failure) => failure.to_string(),
-            End::ByPeer { .. } | End::ByUs { .. } | End::Cancelled => word.to_owned(),
-        };
+        let (word, detail) = told(end);
         self.placed.over(key, &detail);
         // A call that was refused is not one that ended.
         let Some(entry) = self.calls.get_mut(&key) else { return };
@@ -478,6 +421,12 @@ impl Signalling {
         self.with(key, |call, _| call.handle_ended());
         let _ = self.observers.send(Observation::Ended { call: key, end: word });
         self.forget(key);
+    }
+
+    /// Its audio is not wanted any more, or cannot be had: ends the dialog that it is heard in.
+    pub(super) fn hang_up(&mut self, key: CallKey, reason: String) {
+        let recording = self.calls.get(&key).and_then(|entry| entry.recording);
+        self.endpoint.hang_up(Instant::now(), recording.unwrap_or(key), Some(reason));
     }
 
     /// Runs `act` on a live call and does what it asks for.
@@ -513,15 +462,16 @@ impl Signalling {
                 Output::Verdict(verdict) => self.tell(key, verdict),
                 // Polled where the call was made, before it had a key.
                 Output::Place { .. } => {}
-                Output::HangUp { reason } => self.endpoint.hang_up(now, key, Some(reason)),
+                Output::HangUp { reason } => self.hang_up(key, reason),
             }
         }
     }
 
     /// Refuses the open INVITE of `key`, which ends the call, or its re-INVITE, which changes nothing.
-    fn refuse(&mut self, key: CallKey, status: u16, reason: &str) {
+    pub(super) fn refuse(&mut self, key: CallKey, status: u16, reason: &str) {
+        let stands = self.recordings.contains(key);
         let entry = self.calls.get_mut(&key);
-        let opening = entry.as_ref().is_none_or(|entry| entry.plan.is_none());
+        let opening = !stands && entry.as_ref().is_none_or(|entry| entry.plan.is_none());
         if let Some(entry) = entry {
             entry.ended |= opening;
         }
@@ -577,4 +527,21 @@ impl Signalling {
             self.refuse(key, 503, "No media thread is free");
         }
     }
+}
+
+/// How a call ended: one word of a closed list, and what there is to say beyond it.
+pub(super) fn told(end: &End) -> (&'static str, String) {
+    let word = match end {
+        End::ByPeer { .. } => "by_peer",
+        End::ByUs { .. } => "by_us",
+        End::Cancelled => "cancelled",
+        End::Refused { .. } => "refused",
+        End::Failed(_) => "failed",
+    };
+    let detail = match end {
+        End::Refused { status } => format!("refused with {status}"),
+        End::Failed(failure) => failure.to_string(),
+        End::ByPeer { .. } | End::ByUs { .. } | End::Cancelled => word.to_owned(),
+    };
+    (word, detail)
 }

@@ -38,6 +38,7 @@ pub fn read(config: &Config, bound: &[SocketAddr]) -> Result<Settings, SecretErr
         certificate: peer.certificate.clone(),
         digest: peer.digest,
         info: peer.profile(),
+        records: peer.siprec,
     });
     let strangers = match sip.strangers {
         config::sip::Strangers::Ignore => Strangers::Silence,
@@ -85,4 +86,22 @@ fn account(account: &config::sip::Account) -> Result<Account, SecretError> {
         expires: Duration::from_secs(u64::from(account.expires_s)),
         registers: account.register,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../config/sidetone.toml");
+
+    #[test]
+    fn a_peer_may_have_calls_recorded_here_unless_it_says_otherwise() {
+        let records = |text: &str| {
+            let config = Config::parse(Path::new("sidetone.toml"), text).expect("good");
+            read(&config, &[]).expect("no secrets").access.peers()[0].records
+        };
+        assert!(records(SHIPPED));
+        let without = SHIPPED.replacen("# siprec = true", "siprec = false", 1);
+        assert!(!records(&without));
+    }
 }

@@ -122,8 +122,7 @@ impl Offer {
     ) -> Result<(String, Negotiated), AnswerError> {
         let (stream, mut negotiated) = self.choose(terms.codecs, |s| terms.protection(s))?;
         if terms.order == Order::Ours {
-            let place = |codec| terms.codecs.iter().position(|ours| *ours == codec);
-            negotiated.payload_types.sort_by_key(|(_, codec)| place(*codec));
+            terms.sort(&mut negotiated);
         }
         // Whoever only listens sends nothing, and hears nothing from one who does not send.
         let sends = terms.sends && negotiated.sent().is_some();
@@ -182,8 +181,22 @@ impl Offer {
             let why = judged.iter().find_map(|judged| judged.as_ref().err().copied());
             return Err(why.unwrap_or(AnswerError::NoAudio));
         };
+        Ok((stream, Negotiated::of(stream, codecs, protection.clone())?))
+    }
+}
+
+impl Negotiated {
+    /// What `stream` and our `codecs` have in common; the direction is for others to say.
+    pub(super) fn of(
+        stream: &Stream,
+        codecs: &[Codec],
+        protection: Protection,
+    ) -> Result<Self, AnswerError> {
         let payload_types: Vec<_> = stream.codecs(codecs).collect();
-        let negotiated = Negotiated {
+        if payload_types.is_empty() {
+            return Err(AnswerError::NoCodec);
+        }
+        Ok(Self {
             telephone_events: stream.telephone_events(&payload_types),
             comfort_noise: stream.comfort_noise(&payload_types),
             payload_types,
@@ -194,9 +207,8 @@ impl Offer {
             ptime: stream.ptime,
             label: stream.label.clone(),
             xr: stream.xr,
-            protection: protection.clone(),
-        };
-        Ok((stream, negotiated))
+            protection,
+        })
     }
 }
 
@@ -215,9 +227,15 @@ impl<'a> Terms<'a> {
         }
     }
 
+    /// Puts what was agreed on in our order.
+    pub(super) fn sort(&self, negotiated: &mut Negotiated) {
+        let place = |codec| self.codecs.iter().position(|ours| *ours == codec);
+        negotiated.payload_types.sort_by_key(|(_, codec)| place(*codec));
+    }
+
     /// How the audio of `stream` would be encrypted. An offer that wants encryption is never
     /// answered without: Asterisk would take such an answer for good.
-    fn protection(&self, stream: &Stream) -> Result<Protection, AnswerError> {
+    pub(super) fn protection(&self, stream: &Stream) -> Result<Protection, AnswerError> {
         let by_keys = || {
             let (keys, theirs) = (self.keys?, stream.cryptos.first()?);
             let (tag, suite) = (theirs.tag, theirs.suite);

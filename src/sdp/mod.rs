@@ -10,4 +10,5 @@ pub mod direction;
 pub mod fingerprint;
 pub mod offer;
 pub mod session;
+pub mod several;
 mod stream;

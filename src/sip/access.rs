@@ -34,6 +34,8 @@ pub struct Peer {
     pub digest: bool,
     /// How it takes verdicts.
     pub info: InfoProfile,
+    /// Whether it may have calls recorded here (SIPREC), each as one call with a leg for each stream.
+    pub records: bool,
 }
 
 /// What strangers get.
@@ -67,7 +69,8 @@ impl Peer {
     pub fn anybody(info: InfoProfile) -> Self {
         let (networks, transports) = (Vec::new(), Vec::new());
         let name = "anybody".to_owned();
-        Self { name, networks, transports, certificate: None, digest: false, info }
+        let (certificate, digest, records) = (None, false, true);
+        Self { name, networks, transports, certificate, digest, info, records }
     }
 
     fn fits(&self, source: &Source) -> bool {

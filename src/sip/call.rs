@@ -38,6 +38,8 @@ pub struct Call {
     pub(super) ack: Option<SentAck>,
     /// Dialogs that 1xx answers to our INVITE made (§12.1).
     pub(super) early: Vec<Early>,
+    /// Whether it is a recording session, of which we are the server (RFC 7866).
+    pub(super) records: bool,
     pub(super) infos: InfoQueue,
     pub(super) info_under_way: Option<ClientId>,
     /// The session's life, where it has an end (RFC 4028).
@@ -124,6 +126,7 @@ impl Call {
             outgoing: None,
             ack: None,
             early: Vec::new(),
+            records: false,
             infos: InfoQueue::new(profile),
             info_under_way: None,
             session: None,

@@ -19,7 +19,7 @@ use crate::sip::location::Target;
 use crate::sip::malformed::{Answerable, Malformed, MessageError};
 use crate::sip::message::{Message, Method, Received, Request, Response};
 use crate::sip::refresh::too_brief;
-use crate::sip::screening::{Refusal, screen, sdp};
+use crate::sip::screening::{Refusal, SIPREC, is_recording, metadata, screen, sdp};
 use crate::sip::server_transactions::{Arrival, ServerKey};
 use crate::sip::settings::Settings;
 use crate::sip::stats::Stats;
@@ -218,6 +218,12 @@ impl Endpoint {
         id
     }
 
+    /// A key that is no call's and never will be: for what its owner tells apart within one.
+    pub fn new_key(&mut self) -> CallKey {
+        self.next_call += 1;
+        CallKey(self.next_call)
+    }
+
     /// Ends `call` by refusal, CANCEL or BYE, whichever its state asks for. `reason` is a Reason
     /// value (RFC 3326), such as `SIP;cause=200;text="verified"`.
     pub fn hang_up(&mut self, now: Instant, call: CallKey, reason: Option<String>) {
@@ -276,7 +282,11 @@ impl Endpoint {
             }
         };
         *self.core.stats.requests.entry(label(&request.method)).or_default() += 1;
-        if let Err(refusal) = screen(&request) {
+        let peer = self.core.settings.access.peer(source);
+        // Within a session its client is known by its tags, wherever it sends from.
+        let of = self.call_of(&request).and_then(|call| self.calls.get(&call));
+        let records = peer.is_some_and(|peer| peer.records) || of.is_some_and(|call| call.records);
+        if let Err(refusal) = screen(&request, records) {
             return self.core.refuse(now, &key, &request.message, &refusal);
         }
         if request.method == Method::Cancel {
@@ -299,7 +309,10 @@ impl Endpoint {
             Method::Options => {
                 let tag = self.core.token();
                 let answer = Response::to(&request.message.headers, 200, None).with_to_tag(&tag);
-                let answer = self.core.describe(answer);
+                let mut answer = self.core.describe(answer);
+                if records {
+                    answer.headers.push("Supported", SIPREC);
+                }
                 self.core.respond(now, &key, &answer);
             }
             // These live in dialogs only; the others were dealt with above.
@@ -340,23 +353,27 @@ impl Endpoint {
         };
         let key = self.new_call();
         let peer = self.core.settings.access.peer(source);
+        let Request { headers, body, .. } = &invite.message;
+        let recording = peer.is_some_and(|peer| peer.records) && is_recording(headers, body);
         let (peer, info) = peer.map_or_else(
             || ("registrar".to_owned(), InfoProfile::default()),
             |peer| (peer.name.clone(), peer.info.clone()),
         );
+        let info = (!recording).then_some(info);
         let call = Call::answering(now, key, dialog, transaction, invite, info, &mut self.core);
         self.calls.insert(key, call);
-        let Request { headers, body, .. } = &invite.message;
         let invitation = Invitation {
             from: invite.from.uri.clone(),
             to: invite.to.uri.clone(),
             call_id: invite.call_id.clone(),
             headers: headers.clone(),
             offer: sdp(headers, body),
+            recording,
+            metadata: metadata(headers, body).filter(|_| recording),
             source: source.clone(),
             peer,
         };
-        self.core.tell(key, Event::Invited(invitation));
+        self.core.tell(key, Event::Invited(Box::new(invitation)));
         self.with(key, |_, _| {});
     }
 
@@ -450,8 +467,7 @@ impl Endpoint {
 
     fn new_call(&mut self) -> CallKey {
         self.core.stats.calls += 1;
-        self.next_call += 1;
-        CallKey(self.next_call)
+        self.new_key()
     }
 
     fn unavailable(&self) -> Refusal {

@@ -68,7 +68,7 @@ pub enum Rejection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Somebody calls us: answer with `accept` or `refuse`.
-    Invited(Invitation),
+    Invited(Box<Invitation>),
     /// Our 2xx was acknowledged.
     Confirmed {
         /// Their SDP answer, where the INVITE had no offer and our 2xx carried it.
@@ -79,6 +79,11 @@ pub enum Event {
     Reinvited {
         /// Their SDP offer; `None` asks us to make one.
         offer: Option<String>,
+    },
+    /// Their re-INVITE or UPDATE brings metadata of the recording session; what it offers, if anything, is told after it.
+    Described {
+        /// One document, not yet read.
+        metadata: Vec<u8>,
     },
     /// A 1xx above 100 to our INVITE.
     Progress {
@@ -152,6 +157,10 @@ pub struct Invitation {
     pub headers: Headers,
     /// Their SDP offer; `None` asks us to make one in the answer.
     pub offer: Option<String>,
+    /// It opens a recording session (RFC 7866): several streams may be heard, and no verdict is told in it.
+    pub recording: bool,
+    /// What is said about who is recorded, not yet read.
+    pub metadata: Option<Vec<u8>>,
     /// Where the INVITE came from.
     pub source: Source,
     /// Name of the peer that it belongs to.

@@ -27,6 +27,7 @@ pub mod invite_server;
 pub mod location;
 pub mod malformed;
 pub mod message;
+pub mod multipart;
 pub mod name_addr;
 pub mod non_invite_client;
 pub mod non_invite_server;

@@ -46,13 +46,17 @@ impl Call {
         if offers {
             return self.await_decision(now, core, key.clone(), update);
         }
+        let contact = self.featured(contact);
         self.learn(headers);
+        self.tell_metadata(core, update);
         let session = match self.phase {
             Phase::Established => answer_session(&mut self.session, now, core, headers),
             Phase::Answering | Phase::Calling { .. } => Vec::new(),
         };
-        let answer = Response::to(headers, 200, None).with("Contact", contact);
-        core.respond(now, key, &core.describe(answer).with_all(&session));
+        let mut answer = Response::to(headers, 200, None);
+        answer.headers.push("Contact", contact);
+        let answer = core.describe(answer).with_all(&self.extensions()).with_all(&session);
+        core.respond(now, key, &answer);
     }
 
     /// What a request or a success of theirs says about them.

@@ -1,15 +1,18 @@
 //! What a request must satisfy before anybody acts on it (RFC 3261 §8.2).
 
-use crate::sip::headers::Headers;
+use crate::sip::headers::{Headers, parameter, split};
 use crate::sip::message::{Method, Received, Request, scheme};
+use crate::sip::multipart::{Part, parts};
 
 /// Methods that we act upon (§20.5).
 pub const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE, PRACK";
 /// Extensions that may be required of us: reliable provisional answers (RFC 3262), of which we send
 /// none, and session timers (RFC 4028).
 pub const SUPPORTED: [&str; 2] = ["100rel", "timer"];
+/// The extension of recording sessions (RFC 7866 §5.3.2), which not everybody may require.
+pub const SIPREC: &str = "siprec";
 /// Bodies that we understand in an INVITE (§20.1).
-pub const ACCEPT: &str = "application/sdp";
+pub const ACCEPT: &str = "application/sdp, multipart/mixed, application/rs-metadata+xml";
 
 /// A refusal with the fields that explain it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +37,9 @@ impl Refusal {
     }
 }
 
-/// Inspects method, Request-URI, extensions and content, in the order of §8.2.
-pub fn screen(request: &Received<Request>) -> Result<(), Refusal> {
+/// Inspects method, Request-URI, extensions and content, in the order of §8.2. `records` says whether the peer may have
+/// a call recorded here.
+pub fn screen(request: &Received<Request>, records: bool) -> Result<(), Refusal> {
     let Request { method, uri, headers, body } = &request.message;
     if let Method::Other(_) | Method::Register | Method::Message = method {
         let status = if method.is_standard() { 405 } else { 501 };
@@ -46,13 +50,14 @@ pub fn screen(request: &Received<Request>) -> Result<(), Refusal> {
         return Err(Refusal::plain(416));
     }
     // §8.2.2.3: Require is nothing for a CANCEL.
-    let unknown = |tag: &&str| !SUPPORTED.iter().any(|known| known.eq_ignore_ascii_case(tag));
+    let known = SUPPORTED.into_iter().chain(records.then_some(SIPREC));
+    let unknown = |tag: &&str| !known.clone().any(|known| known.eq_ignore_ascii_case(tag));
     let required: Vec<_> = headers.list("Require").filter(unknown).collect();
     if !required.is_empty() && *method != Method::Cancel {
         return Err(Refusal::with(420, "Unsupported", &required.join(", ")));
     }
     if matches!(method, Method::Invite | Method::Update) {
-        invite_content(headers, body)?;
+        invite_content(headers, body, records)?;
     }
     if *method == Method::Invite {
         // §12.1.1: without one Contact there is nowhere to send a BYE. Within a dialog we know
@@ -65,13 +70,30 @@ pub fn screen(request: &Received<Request>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The SDP in the body of a message, if that is what the body is.
+/// The SDP in the body of a message, if that is what the body is, or the first in it if it has several parts.
 pub fn sdp(headers: &Headers, body: &[u8]) -> Option<String> {
-    let is_sdp = media_type(headers).eq_ignore_ascii_case("application/sdp");
-    (is_sdp && !body.is_empty()).then(|| String::from_utf8_lossy(body).into_owned())
+    let sdp = parts(headers, body).into_iter().find(Part::is_sdp)?;
+    Some(String::from_utf8_lossy(&sdp.body).into_owned())
 }
 
-fn invite_content(headers: &Headers, body: &[u8]) -> Result<(), Refusal> {
+/// The recording metadata in the body of a message (RFC 7866 §9.1).
+pub fn metadata(headers: &Headers, body: &[u8]) -> Option<Vec<u8>> {
+    let metadata = parts(headers, body).into_iter().find(Part::is_recording_metadata)?;
+    Some(metadata.body)
+}
+
+/// Whether an INVITE is one of a recording client: by the extension that it requires, by the feature of its Contact,
+/// or by metadata. Some clients leave the extension out, and write `src` for `+sip.src`.
+pub fn is_recording(headers: &Headers, body: &[u8]) -> bool {
+    let requires = headers.list("Require").any(|tag| tag.eq_ignore_ascii_case(SIPREC));
+    let is_client = |contact: &str| {
+        let parts = split(contact, ';');
+        parameter(&parts, "+sip.src").or_else(|| parameter(&parts, "src")).is_some()
+    };
+    requires || headers.list("Contact").any(is_client) || metadata(headers, body).is_some()
+}
+
+fn invite_content(headers: &Headers, body: &[u8], records: bool) -> Result<(), Refusal> {
     let encoded = headers.list("Content-Encoding").any(|e| !e.eq_ignore_ascii_case("identity"));
     if encoded {
         return Err(Refusal::with(415, "Accept-Encoding", "identity"));
@@ -79,7 +101,9 @@ fn invite_content(headers: &Headers, body: &[u8]) -> Result<(), Refusal> {
     let optional = headers
         .get("Content-Disposition")
         .is_some_and(|value| value.to_ascii_lowercase().contains("handling=optional"));
-    if !body.is_empty() && !optional && sdp(headers, body).is_none() {
+    let understood =
+        || sdp(headers, body).is_some() || records && metadata(headers, body).is_some();
+    if !body.is_empty() && !optional && !understood() {
         return Err(Refusal::with(415, "Accept", ACCEPT));
     }
     let takes_sdp = |element: &str| {
@@ -91,10 +115,6 @@ fn invite_content(headers: &Headers, body: &[u8]) -> Result<(), Refusal> {
         return Err(Refusal::plain(406));
     }
     Ok(())
-}
-
-fn media_type(headers: &Headers) -> &str {
-    headers.get("Content-Type").unwrap_or("").split(';').next().unwrap_or("").trim()
 }
 
 #[cfg(test)]
@@ -111,7 +131,9 @@ mod tests {
             text = text.replace(from, to);
         }
         match Message::parse(text.as_bytes()) {
-            Ok(Message::Request(request)) => screen(&request).map_err(|r| (r.status, r.headers)),
+            Ok(Message::Request(request)) => {
+                screen(&request, false).map_err(|r| (r.status, r.headers))
+            }
             other => panic!("no request: {other:?}"),
         }
     }
@@ -142,6 +164,38 @@ mod tests {
         assert_eq!(packed, (415, field("Accept-Encoding", "identity")));
         assert_eq!(refused(&[("Contact", "Accept: text/plain\r\nContact")]).0, 406);
         assert_eq!(refused(&[("Contact: ", "X: ")]).0, 400);
+    }
+
+    #[test]
+    fn a_recording_is_taken_from_who_may_have_one_here() {
+        let screened = |more: &str, records| {
+            let text = format!(
+                "INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP h;branch=z9hG4bKx\r\nFrom: <sip:c@d>;tag=1\r\n\
+                 To: <sip:a@b>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n{more}"
+            );
+            match Message::parse(text.as_bytes()) {
+                Ok(Message::Request(request)) => {
+                    let Request { headers, body, .. } = &request.message;
+                    let recording = is_recording(headers, body);
+                    (screen(&request, records).map_err(|refusal| refusal.status), recording)
+                }
+                other => panic!("no request: {other:?}"),
+            }
+        };
+        let required = "Require: siprec\r\nContact: <sip:c@d>\r\n\r\n";
+        assert_eq!(screened(required, true), (Ok(()), true));
+        assert_eq!(screened(required, false), (Err(420), true));
+        let metadata = "Contact: <sip:c@d>\r\nContent-Type:application/rs-metadata\r\n\r\n<a/>";
+        assert_eq!(screened(metadata, true), (Ok(()), true));
+        assert_eq!(screened(metadata, false), (Err(415), true));
+        for contact in ["<sip:c@d>;+sip.src", "<sip:c@d;transport=tcp>;expires=3;src"] {
+            assert_eq!(screened(&format!("Contact: {contact}\r\n\r\n"), true), (Ok(()), true));
+        }
+        assert_eq!(screened("Contact: <sip:c@d;src=1>\r\n\r\n", true), (Ok(()), false));
+        assert_eq!(
+            screened("Supported: siprec\r\nContact: <sip:c@d>\r\n\r\n", true),
+            (Ok(()), false)
+        );
     }
 
     #[test]

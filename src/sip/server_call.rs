@@ -11,23 +11,25 @@ use crate::sip::info::InfoProfile;
 use crate::sip::invite_server::Action;
 use crate::sip::message::{Method, Received, Request, Response};
 use crate::sip::refresh::{answer_session, too_brief};
-use crate::sip::screening::{Refusal, sdp};
-
+use crate::sip::screening::{Refusal, SIPREC, metadata, sdp};
 use crate::sip::server_transactions::ServerKey;
 use crate::sip::success::Success;
 
 impl Call {
-    /// A call that begins with their `invite`; the owner decides.
+    /// A call that begins with their `invite`; the owner decides. Without a `profile` it is a recording session, in which
+    /// nothing is told: clients answer an INFO with 488.
     pub(super) fn answering(
         now: Instant,
         key: CallKey,
         dialog: Dialog,
         transaction: ServerKey,
         invite: &Received<Request>,
-        profile: InfoProfile,
+        profile: Option<InfoProfile>,
         core: &mut Core,
     ) -> Self {
-        let mut call = Self::new(key, Phase::Answering, profile);
+        let records = profile.is_none();
+        let mut call = Self::new(key, Phase::Answering, profile.unwrap_or(InfoProfile::None));
+        call.records = records;
         core.dialogs.insert(dialog.id().clone(), key);
         call.dialog = Some(dialog);
         call.await_decision(now, core, transaction, invite);
@@ -43,8 +45,10 @@ impl Call {
         sdp: String,
         headers: &[(String, String)],
     ) {
-        let Some(incoming) = &mut self.incoming else { return };
         let Some(dialog) = &self.dialog else { return };
+        let contact = self.featured(core.contact(dialog.peer().local));
+        let extensions = self.extensions();
+        let Some(incoming) = &mut self.incoming else { return };
         if incoming.success.is_some() {
             return;
         }
@@ -55,7 +59,8 @@ impl Call {
             answer.headers.push("Record-Route", route);
         }
         let answer = core
-            .describe(answer.with("Contact", core.contact(dialog.peer().local)))
+            .describe(answer.with("Contact", contact))
+            .with_all(&extensions)
             .with_all(headers)
             .with_all(&answer_session(&mut self.session, now, core, &incoming.headers))
             .with_body("application/sdp", &*sdp);
@@ -68,6 +73,17 @@ impl Call {
         }
         incoming.success = Some(Success::new(now));
         self.phase = Phase::Established;
+    }
+
+    /// Our `contact`, and as what we are reached there (RFC 7866 §6.2).
+    pub(super) fn featured(&self, contact: String) -> String {
+        if self.records { format!("{contact};+sip.srs") } else { contact }
+    }
+
+    /// What we can beside what we always can.
+    pub(super) fn extensions(&self) -> Vec<(String, String)> {
+        let siprec = self.records.then(|| ("Supported".to_owned(), SIPREC.to_owned()));
+        siprec.into_iter().collect()
     }
 
     /// Refuses the open INVITE or re-INVITE; the former ends the call.
@@ -181,6 +197,14 @@ impl Call {
         }
     }
 
+    /// Tells what a request within a recording session says about who is recorded.
+    pub(super) fn tell_metadata(&self, core: &mut Core, request: &Received<Request>) {
+        let Request { headers, body, .. } = &request.message;
+        if let Some(metadata) = metadata(headers, body).filter(|_| self.records) {
+            core.tell(self.key, Event::Described { metadata });
+        }
+    }
+
     pub(super) fn await_decision(
         &mut self,
         now: Instant,
@@ -198,6 +222,7 @@ impl Call {
         let offer = sdp(&headers, &invite.message.body);
         let offered = offer.is_some();
         if self.phase == Phase::Established {
+            self.tell_metadata(core, invite);
             core.tell(self.key, Event::Reinvited { offer });
         }
         let cseq = invite.cseq;
