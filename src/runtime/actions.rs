@@ -1,5 +1,6 @@
 //! What the policy has done about verdicts: by receivers, and to legs of our own.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use tracing::{info, warn};
@@ -50,18 +51,20 @@ impl Signalling {
         deeds
     }
 
-    /// Ends our own legs of `party`, and those that carry everybody; the people go on talking.
+    /// Ends our own legs of `party`, and those that carry everybody, of a recording session all of it; the people go on
+    /// talking.
     fn hang_up_taps(&mut self, conversation: &str, party: Party, action: &str) {
         let is_its = |entry: &Entry| {
             let legs = [party, Party::Mixed];
             entry.facts.conversation == conversation && legs.contains(&entry.facts.party)
         };
-        let legs = self.calls.iter().filter(|(_, entry)| is_its(entry) && entry.call.stands());
-        let mut legs: Vec<CallKey> = legs.map(|(key, _)| *key).collect();
-        legs.sort();
-        for leg in legs {
+        let legs = self.calls.iter().filter(|(_, entry)| is_its(entry) && !entry.ended);
+        let dialogs = legs.map(|(key, entry)| entry.recording.unwrap_or(*key));
+        // The same run, the same order on the wire.
+        let dialogs: BTreeSet<CallKey> = dialogs.collect();
+        for dialog in dialogs {
             let reason = format!("SIP;cause=200;text=\"action {action}\"");
-            self.endpoint.hang_up(Instant::now(), leg, Some(reason));
+            self.endpoint.hang_up(Instant::now(), dialog, Some(reason));
         }
     }
 }
