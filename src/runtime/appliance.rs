@@ -194,7 +194,7 @@ impl Appliance {
         let (desk, orders) = Desk::new();
         let (counts, installation) = (Arc::clone(&metrics), installed.clone());
         let (reloader, reloads) =
-            Reloader::new(&config, installation, &policy, desk.clone(), counts);
+            Reloader::new(config, installation, &policy, desk.clone(), counts);
         let reload_task = tokio::spawn(reloader.run());
         let api = token.map(|token| Api::new(token, desk.clone(), reloads.clone()));
         let serving = http::serve(http, Arc::clone(&metrics), Arc::clone(&health), api);

@@ -254,7 +254,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = written(folder.path());
         let refused = |phrase: &str, ear: &Ear| {
-            let error = ExampleFile::read(&file, phrase, ear).err().expect("another");
+            let error = ExampleFile::read(&file, phrase, ear).expect_err("another");
             error.to_string().replace(&format!("{}/", folder.path().display()), "")
         };
         assert_eq!(
