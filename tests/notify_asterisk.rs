@@ -137,8 +137,8 @@ fn a_verdict_is_an_event_and_a_variable_by_the_channel_s_name_or_unique_id() {
     let Some(bench) = Bench::new() else { return };
     let (name, id) = bench.talk("talk");
     let listener = Listener::new(bench.ami);
-    let mut office = bench.ami("vars", "sidetone", "right\n", "variables = true");
-    office.tell(accepted("4711", 3), Some(&name));
+    let mut notifying = bench.ami("vars", "sidetone", "right\n", "variables = true");
+    notifying.tell(accepted("4711", 3), Some(&name));
     let event = listener.wait_for(1).remove(0);
     for (header, wanted) in [
         ("UserEvent", "SidetoneVerdict"),
@@ -152,7 +152,7 @@ fn a_verdict_is_an_event_and_a_variable_by_the_channel_s_name_or_unique_id() {
         assert_eq!(of(&event, header), Some(wanted), "{header}: {event:?}");
     }
     assert_eq!(document(&event)["sequence"], 3);
-    office.wait_for_metric("sidetone_notify_total{receiver=\"vars\",result=\"delivered\"}", 1.0);
+    notifying.wait_for_metric("sidetone_notify_total{receiver=\"vars\",result=\"delivered\"}", 1.0);
     let shown = bench.asterisk.cli(&format!("core show channel {name}"));
     assert!(shown.contains("SIDETONE_DECISION=accepted"), "{shown}");
     let rule = Finding::Rule {
@@ -164,16 +164,16 @@ fn a_verdict_is_an_event_and_a_variable_by_the_channel_s_name_or_unique_id() {
         phrases: Vec::new(),
         experiment: None,
     };
-    office.tell(verdict("4711", 4, rule), Some(&id));
-    office.wait_for_metric("sidetone_notify_total{receiver=\"vars\",result=\"delivered\"}", 2.0);
+    notifying.tell(verdict("4711", 4, rule), Some(&id));
+    notifying.wait_for_metric("sidetone_notify_total{receiver=\"vars\",result=\"delivered\"}", 2.0);
     let shown = bench.asterisk.cli(&format!("core show channel {name}"));
     assert!(shown.contains("SIDETONE_RULE_RISK_WARNING=violated"), "{shown}");
     // Nobody is there any more, and the verdict is told nevertheless.
-    office.tell(accepted("4711", 5), Some("PJSIP/gone-00000001"));
-    office.wait_for_metric("sidetone_notify_total{receiver=\"vars\",result=\"delivered\"}", 3.0);
+    notifying.tell(accepted("4711", 5), Some("PJSIP/gone-00000001"));
+    notifying.wait_for_metric("sidetone_notify_total{receiver=\"vars\",result=\"delivered\"}", 3.0);
     assert_eq!(listener.wait_for(3).len(), 3);
     assert!(logged("vars").is_empty(), "{:#?}", logged("vars"));
-    office.close();
+    notifying.close();
 }
 
 #[test]
@@ -293,13 +293,13 @@ fn no_value_is_more_than_a_value() {
 #[test]
 fn a_wrong_password_is_one_metric_and_one_line() {
     let Some(bench) = Bench::new() else { return };
-    let mut office = bench.ami("wrong", "sidetone", "guess\n", "");
+    let mut notifying = bench.ami("wrong", "sidetone", "guess\n", "");
     let login = "sidetone_notify_failures_total{receiver=\"wrong\",why=\"login\"}";
-    office.wait_for_metric(login, 1.0);
-    (1..=5).for_each(|sequence| office.tell(accepted("c", sequence), None));
-    office.wait_for_metric("sidetone_notify_waiting{receiver=\"wrong\"}", 5.0);
+    notifying.wait_for_metric(login, 1.0);
+    (1..=5).for_each(|sequence| notifying.tell(accepted("c", sequence), None));
+    notifying.wait_for_metric("sidetone_notify_waiting{receiver=\"wrong\"}", 5.0);
     assert_eq!(
-        (office.metric(login), office.metric("sidetone_notify_up{receiver=\"wrong\"}")),
+        (notifying.metric(login), notifying.metric("sidetone_notify_up{receiver=\"wrong\"}")),
         (1.0, 0.0)
     );
     let log = logged("wrong");
@@ -308,37 +308,37 @@ fn a_wrong_password_is_one_metric_and_one_line() {
         log[0].contains("login refused") && log[0].contains("Authentication failed"),
         "{log:#?}"
     );
-    office.close();
+    notifying.close();
     // Who may tell and not touch: the privilege that is missing has a name.
     let (name, _) = bench.talk("talk");
-    let mut office = bench.ami("teller", "teller", "right\n", "variables = true");
-    office.tell(accepted("c", 1), Some(&name));
-    office
+    let mut notifying = bench.ami("teller", "teller", "right\n", "variables = true");
+    notifying.tell(accepted("c", 1), Some(&name));
+    notifying
         .wait_for_metric("sidetone_notify_failures_total{receiver=\"teller\",why=\"login\"}", 1.0);
     let log = logged("teller");
     assert!(log[0].contains("the user \"teller\" may not do Setvar"), "{log:#?}");
-    office.close();
+    notifying.close();
 }
 
 #[test]
 fn an_asterisk_that_comes_back_is_told_all_in_order() {
     let Some(mut bench) = Bench::new() else { return };
-    let mut office = bench.ami("away", "sidetone", "right\n", "");
-    office.tell(accepted("c", 1), None);
-    office.wait_for_metric("sidetone_notify_total{receiver=\"away\",result=\"delivered\"}", 1.0);
+    let mut notifying = bench.ami("away", "sidetone", "right\n", "");
+    notifying.tell(accepted("c", 1), None);
+    notifying.wait_for_metric("sidetone_notify_total{receiver=\"away\",result=\"delivered\"}", 1.0);
     bench.asterisk.kill();
-    (2..=4).for_each(|sequence| office.tell(accepted("c", sequence), None));
-    office.wait_for_metric("sidetone_notify_up{receiver=\"away\"}", 0.0);
-    office.wait_for_metric("sidetone_notify_waiting{receiver=\"away\"}", 3.0);
+    (2..=4).for_each(|sequence| notifying.tell(accepted("c", sequence), None));
+    notifying.wait_for_metric("sidetone_notify_up{receiver=\"away\"}", 0.0);
+    notifying.wait_for_metric("sidetone_notify_waiting{receiver=\"away\"}", 3.0);
     bench.asterisk.start_again();
     let listener = Listener::new(bench.ami);
     let events = listener.wait_for(3);
     let order: Vec<_> = events.iter().filter_map(|event| of(event, "Sequence")).collect();
     assert_eq!(order, ["2", "3", "4"]);
-    office.wait_for_metric("sidetone_notify_up{receiver=\"away\"}", 1.0);
+    notifying.wait_for_metric("sidetone_notify_up{receiver=\"away\"}", 1.0);
     let log = logged("away");
     assert_eq!(log.len(), 2, "{log:#?}");
-    office.close();
+    notifying.close();
 }
 
 #[test]
@@ -346,8 +346,8 @@ fn an_application_gets_an_event_by_ari_with_the_channel_or_without() {
     let Some(bench) = Bench::new() else { return };
     let (_, id) = bench.talk("talk");
     let mut application = Application::connect(bench.http, "right", "office");
-    let mut office = bench.ari("ari", "right\n");
-    office.tell(accepted("4711", 3), Some(&id));
+    let mut notifying = bench.ari("ari", "right\n");
+    notifying.tell(accepted("4711", 3), Some(&id));
     let event = application.next("ChannelUserevent");
     assert_eq!(
         (&event["eventname"], &event["channel"]["id"]),
@@ -357,12 +357,12 @@ fn an_application_gets_an_event_by_ari_with_the_channel_or_without() {
     assert_eq!((&told["Conversation"], &told["Decision"]), (&"4711".into(), &"accepted".into()));
     let document = told["Json"].as_str().expect("the document");
     assert!(document.contains("\"sequence\":3"), "{document}");
-    office.tell(accepted("4711", 4), Some("PJSIP/gone-00000001"));
+    notifying.tell(accepted("4711", 4), Some("PJSIP/gone-00000001"));
     let event = application.next("ChannelUserevent");
     assert_eq!((&event["channel"], &event["userevent"]["Sequence"]), (&Value::Null, &"4".into()));
-    office.wait_for_metric("sidetone_notify_total{receiver=\"ari\",result=\"delivered\"}", 2.0);
+    notifying.wait_for_metric("sidetone_notify_total{receiver=\"ari\",result=\"delivered\"}", 2.0);
     assert!(logged("ari").is_empty(), "{:#?}", logged("ari"));
-    office.close();
+    notifying.close();
 }
 
 #[test]
@@ -402,10 +402,10 @@ fn what_ari_cannot_do_to_a_dialplan_s_channel_it_refuses_and_to_an_application_s
 #[test]
 fn without_its_application_or_with_a_wrong_password_ari_s_verdicts_wait() {
     let Some(bench) = Bench::new() else { return };
-    let mut office = bench.ari("absent", "right\n");
-    office.tell(accepted("c", 1), None);
+    let mut notifying = bench.ari("absent", "right\n");
+    notifying.tell(accepted("c", 1), None);
     let unreachable = "sidetone_notify_failures_total{receiver=\"absent\",why=\"unreachable\"}";
-    wait_for("a failure", || (office.metric(unreachable) >= 1.0).then_some(()));
+    wait_for("a failure", || (notifying.metric(unreachable) >= 1.0).then_some(()));
     let log = logged("absent");
     assert!(
         log[0].contains("the application \"office\" is not connected: Application not found"),
@@ -414,14 +414,14 @@ fn without_its_application_or_with_a_wrong_password_ari_s_verdicts_wait() {
     let mut application = Application::connect(bench.http, "right", "office");
     let event = application.next("ChannelUserevent");
     assert_eq!(event["userevent"]["Sequence"], "1");
-    office.close();
-    let mut office = bench.ari("guessing", "guess\n");
-    office.tell(accepted("c", 1), None);
-    office.wait_for_metric(
+    notifying.close();
+    let mut notifying = bench.ari("guessing", "guess\n");
+    notifying.tell(accepted("c", 1), None);
+    notifying.wait_for_metric(
         "sidetone_notify_failures_total{receiver=\"guessing\",why=\"login\"}",
         1.0,
     );
-    office.wait_for_metric("sidetone_notify_waiting{receiver=\"guessing\"}", 1.0);
+    notifying.wait_for_metric("sidetone_notify_waiting{receiver=\"guessing\"}", 1.0);
     assert_eq!(logged("guessing").len(), 1, "{:#?}", logged("guessing"));
-    office.close();
+    notifying.close();
 }

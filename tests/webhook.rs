@@ -19,7 +19,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{any, post};
 use notify::{Notifying, accepted, logged, said, wait_for};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -67,7 +67,10 @@ impl Server {
             requests: Arc::default(),
             answer: Arc::new(Mutex::new((200, None))),
         };
-        let router = Router::new().route("/in", post(take)).with_state(server.clone());
+        let router = Router::new()
+            .route("/in", post(take))
+            .route("/elsewhere", any(|| async { "taken" }))
+            .with_state(server.clone());
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async {
@@ -110,7 +113,7 @@ async fn take(State(server): State<Server>, headers: HeaderMap, body: Bytes) -> 
     let code = StatusCode::from_u16(status).expect("a status");
     match after {
         Some(after) => (code, [("retry-after", after)]).into_response(),
-        None => (code, [("location", "http://127.0.0.1:1/")]).into_response(),
+        None => (code, [("location", "/elsewhere")]).into_response(),
     }
 }
 
@@ -128,8 +131,18 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 fn a_verdict_is_a_signed_cloud_event() {
     use base64::Engine as _;
     let server = Server::start();
-    let mut office = server.told_by("signed", "");
-    office.tell(accepted("4711", 3), Some("PJSIP/alice-00000001"));
+    let mut notifying = server.told_by("signed", "");
+    for result in ["delivered", "refused", "expired", "overflow"] {
+        let total = format!("sidetone_notify_total{{receiver=\"signed\",result=\"{result}\"}}");
+        assert_eq!(notifying.metric(&total), 0.0);
+    }
+    for why in ["unreachable", "login", "refused"] {
+        let failures =
+            format!("sidetone_notify_failures_total{{receiver=\"signed\",why=\"{why}\"}}");
+        assert_eq!(notifying.metric(&failures), 0.0);
+    }
+    assert_eq!(notifying.metric("sidetone_notify_seconds_count{receiver=\"signed\"}"), 0.0);
+    notifying.tell(accepted("4711", 3), Some("PJSIP/alice-00000001"));
     let request = server.wait_for(1).remove(0);
     assert_eq!(request.header("content-type"), "application/cloudevents+json; charset=utf-8");
     let event = request.json();
@@ -150,25 +163,26 @@ fn a_verdict_is_a_signed_cloud_event() {
     let signed = [format!("{id}.{time}.").as_bytes(), &request.body].concat();
     let wanted = base64::engine::general_purpose::STANDARD.encode(hmac(&[7; 32], &signed));
     assert_eq!(request.header("webhook-signature"), format!("v1,{wanted}"));
-    office.wait_for_metric("sidetone_notify_total{receiver=\"signed\",result=\"delivered\"}", 1.0);
-    office.close();
+    notifying
+        .wait_for_metric("sidetone_notify_total{receiver=\"signed\",result=\"delivered\"}", 1.0);
+    notifying.close();
 }
 
 #[test]
 fn while_it_answers_500_verdicts_wait_in_order_and_then_each_comes_once() {
     let server = Server::start();
-    let mut office = server.told_by("broken", "");
+    let mut notifying = server.told_by("broken", "");
     server.answers(500, None);
     for sequence in 1..=20 {
-        office.tell(accepted(if sequence % 2 == 0 { "even" } else { "odd" }, sequence), None);
+        notifying.tell(accepted(if sequence % 2 == 0 { "even" } else { "odd" }, sequence), None);
     }
     server.wait_for(4);
-    assert_eq!(office.metric("sidetone_notify_up{receiver=\"broken\"}"), 0.0);
-    assert_eq!(office.metric("sidetone_notify_waiting{receiver=\"broken\"}"), 20.0);
+    assert_eq!(notifying.metric("sidetone_notify_up{receiver=\"broken\"}"), 0.0);
+    assert_eq!(notifying.metric("sidetone_notify_waiting{receiver=\"broken\"}"), 20.0);
     server.answers(200, None);
     let delivered = "sidetone_notify_total{receiver=\"broken\",result=\"delivered\"}";
-    office.wait_for_metric(delivered, 20.0);
-    assert_eq!(office.metric("sidetone_notify_waiting{receiver=\"broken\"}"), 0.0);
+    notifying.wait_for_metric(delivered, 20.0);
+    assert_eq!(notifying.metric("sidetone_notify_waiting{receiver=\"broken\"}"), 0.0);
     let requests = server.requests();
     let taken: Vec<_> = requests.iter().filter(|request| request.status == 200).collect();
     let ids: BTreeSet<_> = taken.iter().map(|request| request.header("webhook-id")).collect();
@@ -188,48 +202,49 @@ fn while_it_answers_500_verdicts_wait_in_order_and_then_each_comes_once() {
         log[0].contains("500 Internal Server Error") && log[1].contains("told again"),
         "{log:#?}"
     );
-    office.close();
+    notifying.close();
 }
 
 #[test]
 fn what_it_refuses_is_not_tried_again_and_holds_up_nothing() {
     let server = Server::start();
-    let mut office = server.told_by("picky", "");
+    let mut notifying = server.told_by("picky", "");
     server.answers(422, None);
-    office.tell(accepted("a", 1), None);
-    office.wait_for_metric("sidetone_notify_total{receiver=\"picky\",result=\"refused\"}", 1.0);
+    notifying.tell(accepted("a", 1), None);
+    notifying.wait_for_metric("sidetone_notify_total{receiver=\"picky\",result=\"refused\"}", 1.0);
     server.answers(204, None);
-    office.tell(accepted("a", 2), None);
-    office.wait_for_metric("sidetone_notify_total{receiver=\"picky\",result=\"delivered\"}", 1.0);
-    assert_eq!(office.metric("sidetone_notify_up{receiver=\"picky\"}"), 1.0);
+    notifying.tell(accepted("a", 2), None);
+    notifying
+        .wait_for_metric("sidetone_notify_total{receiver=\"picky\",result=\"delivered\"}", 1.0);
+    assert_eq!(notifying.metric("sidetone_notify_up{receiver=\"picky\"}"), 1.0);
     assert_eq!(server.requests().len(), 2);
-    office.close();
+    notifying.close();
 }
 
 #[test]
 fn a_redirect_is_not_followed_and_a_wait_that_is_asked_for_is_kept() {
     let server = Server::start();
-    let mut office = server.told_by("busy", "");
+    let mut notifying = server.told_by("busy", "");
     server.answers(429, Some("2"));
     let start = Instant::now();
-    office.tell(accepted("a", 1), None);
+    notifying.tell(accepted("a", 1), None);
     server.wait_for(1);
     server.answers(302, None);
     server.wait_for(2);
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
     server.answers(200, None);
-    office.wait_for_metric("sidetone_notify_total{receiver=\"busy\",result=\"delivered\"}", 1.0);
+    notifying.wait_for_metric("sidetone_notify_total{receiver=\"busy\",result=\"delivered\"}", 1.0);
     let failures = "sidetone_notify_failures_total{receiver=\"busy\",why=\"unreachable\"}";
-    assert_eq!(office.metric(failures), 2.0);
-    office.close();
+    assert_eq!(notifying.metric(failures), 2.0);
+    notifying.close();
 }
 
 #[test]
 fn it_is_told_what_it_wants_and_no_personal_phrase() {
     let server = Server::start();
-    let mut office = server.told_by("modest", "");
-    office.tell(said("my-debts", Sensitivity::Personal), None);
-    office.tell(said("risk", Sensitivity::Public), None);
+    let mut notifying = server.told_by("modest", "");
+    notifying.tell(said("my-debts", Sensitivity::Personal), None);
+    notifying.tell(said("risk", Sensitivity::Public), None);
     let requests = server.wait_for(2);
     let phrases: Vec<_> = requests.iter().map(|r| r.json()["data"]["phrase"].clone()).collect();
     assert_eq!(phrases, ["personal", "risk"]);
@@ -249,7 +264,7 @@ fn it_is_told_what_it_wants_and_no_personal_phrase() {
     trusted.tell(said("my-debts", Sensitivity::Personal), None);
     let requests = server.wait_for(3);
     assert_eq!(requests[2].json()["data"]["phrase"], "my-debts");
-    office.close();
+    notifying.close();
     trusted.close();
     assert_eq!(server.requests().len(), 3);
 }
@@ -257,20 +272,20 @@ fn it_is_told_what_it_wants_and_no_personal_phrase() {
 #[test]
 fn at_the_stop_what_waits_is_tried_once_more_and_a_dead_receiver_costs_two_seconds_at_most() {
     let server = Server::start();
-    let mut office = server.told_by("late", "");
+    let mut notifying = server.told_by("late", "");
     server.answers(503, Some("60"));
-    office.tell(accepted("a", 1), None);
-    office.tell(accepted("b", 1), None);
+    notifying.tell(accepted("a", 1), None);
+    notifying.tell(accepted("b", 1), None);
     server.wait_for(1);
     server.answers(200, None);
-    office.close();
+    notifying.close();
     let taken = server.requests().iter().filter(|request| request.status == 200).count();
     assert_eq!(taken, 2);
-    let mut office = server.told_by("dead", "");
+    let mut notifying = server.told_by("dead", "");
     server.answers(503, Some("60"));
-    office.tell(accepted("a", 1), None);
+    notifying.tell(accepted("a", 1), None);
     server.wait_for(4);
-    let took = office.close();
+    let took = notifying.close();
     assert!(took < Duration::from_secs(3), "{took:?}");
     let log = logged("dead");
     assert!(log.iter().any(|line| line.contains("lost=1")), "{log:#?}");
@@ -373,14 +388,14 @@ fn a_receiver_that_nobody_listens_at_holds_up_no_teller() {
     let text = format!(
         "waiting = 10\n[[webhook]]\nname = 'gone'\nurl = 'http://{gone}/in'\nsecret_file = '@FOLDER@/secret'\n"
     );
-    let mut office = Notifying::start(&text, &[("secret", SECRET)]);
+    let mut notifying = Notifying::start(&text, &[("secret", SECRET)]);
     let start = Instant::now();
     for sequence in 0..5_000 {
-        office.tell(accepted("a", sequence), None);
+        notifying.tell(accepted("a", sequence), None);
     }
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
     let overflow = "sidetone_notify_total{receiver=\"gone\",result=\"overflow\"}";
-    office.wait_for_metric(overflow, 4_990.0);
-    assert_eq!(office.metric("sidetone_notify_waiting{receiver=\"gone\"}"), 10.0);
-    office.close();
+    notifying.wait_for_metric(overflow, 4_990.0);
+    assert_eq!(notifying.metric("sidetone_notify_waiting{receiver=\"gone\"}"), 10.0);
+    notifying.close();
 }

@@ -4,8 +4,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
+use tungstenite::WebSocket;
+use tungstenite::stream::MaybeTlsStream;
 
 use super::wait_for;
 
@@ -67,7 +70,7 @@ impl Listener {
 
 /// An application, connected until it is dropped.
 pub(crate) struct Application {
-    socket: tungstenite::WebSocket<tungstenite::stream::MaybeTlsStream<TcpStream>>,
+    socket: WebSocket<MaybeTlsStream<TcpStream>>,
 }
 
 impl Application {
@@ -75,6 +78,9 @@ impl Application {
         let key = format!("sidetone:{password}");
         let url = format!("ws://127.0.0.1:{http}/ari/events?app={name}&api_key={key}");
         let (socket, _) = tungstenite::connect(url).expect("it takes applications");
+        let MaybeTlsStream::Plain(stream) = socket.get_ref() else { panic!("it is not encrypted") };
+        // An event that never comes fails the test.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
         Self { socket }
     }
 

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::runtime::complaints::Complaints;
 use crate::runtime::metrics::Metrics;
-use crate::runtime::notify::backlog::Backlog;
+use crate::runtime::notify::backlog::{Backlog, Gone};
 use crate::runtime::notify::notice::Notice;
 use crate::runtime::notify::receiver::{Failure, Receiver};
 
@@ -97,24 +97,28 @@ impl Worker {
     }
 
     fn push(&mut self, told: Told) {
-        if self.backlog.push(told.notice, told.at).is_some() {
-            self.metrics.notify.result(&self.name, "overflow");
-            if let Some(kept_back) = self.losses.due(Instant::now()) {
-                let waiting = self.backlog.waiting();
-                warn!(
-                    receiver = self.name,
-                    waiting, kept_back, "too many verdicts wait: the oldest is given up"
-                );
-            }
+        if let Some(gone) = self.backlog.push(told.notice, told.at) {
+            self.lose(&gone, "overflow", "too many verdicts wait: the oldest is given up");
         }
     }
 
     fn give_up(&mut self, now: Instant) {
-        while self.backlog.expire(now).is_some() {
-            self.metrics.notify.result(&self.name, "expired");
-            if let Some(kept_back) = self.losses.due(now) {
-                warn!(receiver = self.name, kept_back, "a verdict waited too long and is given up");
-            }
+        while let Some(gone) = self.backlog.expire(now) {
+            self.lose(&gone, "expired", "a verdict waited too long and is given up");
+        }
+    }
+
+    fn lose(&mut self, gone: &Gone, result: &str, sentence: &str) {
+        self.metrics.notify.result(&self.name, result);
+        if let Some(kept_back) = self.losses.due(Instant::now()) {
+            let conversation = &gone.notice.verdict.conversation;
+            warn!(
+                receiver = self.name,
+                conversation,
+                age_s = gone.age.as_secs(),
+                kept_back,
+                "{sentence}"
+            );
         }
     }
 
