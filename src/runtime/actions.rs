@@ -1,8 +1,5 @@
 //! What the policy has done about verdicts: by receivers, and to legs of our own.
 
-use std::collections::BTreeSet;
-use std::time::Instant;
-
 use tracing::{info, warn};
 
 use crate::policy::act::Act;
@@ -59,12 +56,11 @@ impl Signalling {
             entry.facts.conversation == conversation && legs.contains(&entry.facts.party)
         };
         let legs = self.calls.iter().filter(|(_, entry)| is_its(entry) && !entry.ended);
-        let dialogs = legs.map(|(key, entry)| entry.recording.unwrap_or(*key));
+        let mut legs: Vec<CallKey> = legs.map(|(key, _)| *key).collect();
         // The same run, the same order on the wire.
-        let dialogs: BTreeSet<CallKey> = dialogs.collect();
-        for dialog in dialogs {
-            let reason = format!("SIP;cause=200;text=\"action {action}\"");
-            self.endpoint.hang_up(Instant::now(), dialog, Some(reason));
+        legs.sort();
+        for leg in legs {
+            self.hang_up(leg, format!("SIP;cause=200;text=\"action {action}\""));
         }
     }
 }

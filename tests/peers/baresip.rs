@@ -64,8 +64,8 @@ impl Phone<'_> {
 
     /// A telephone that listens on `port`.
     fn phone(&self, folder: &Path, port: u16) -> Command {
-        let own = folder.join(format!("baresip-{}", free_port()));
-        fs::create_dir(&own).expect("a writable folder");
+        let own = tempfile::Builder::new().prefix("baresip-").tempdir_in(folder);
+        let own = own.expect("a writable folder").keep();
         let shown = self
             .certificate
             .map_or(String::new(), |file| format!("sip_certificate {}\n", file.display()));
