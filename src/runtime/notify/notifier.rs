@@ -64,6 +64,11 @@ impl Notifier {
         Ok((Self { wanted: wanted.clone(), outbox, metrics, complaints }, thread))
     }
 
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.wanted.name
+    }
+
     /// Whether its receiver is told of such findings.
     pub fn wants(&self, finding: &Finding) -> bool {
         self.wanted.kinds.iter().any(|kind| kind.is_of(finding))
