@@ -4,6 +4,7 @@
 //! Channels go by name or by unique id, whichever the PBX put into `X-Sidetone-Channel`.
 
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::policy::act::Act;
 use crate::runtime::notify::ami_client::{AmiClient, AmiError};
 use crate::runtime::notify::fields::{VERDICT, WARNING, fields, one_line, variables};
 use crate::runtime::notify::http_client::unreachable;
+use crate::runtime::notify::interrupted::Interrupted;
 use crate::runtime::notify::notice::{Deed, Notice};
 use crate::runtime::notify::notifiers::NotifyError;
 use crate::runtime::notify::receiver::{Failure, Receiver};
@@ -32,9 +34,8 @@ pub struct Ami {
     password: String,
     variables: bool,
     connection: Option<AmiClient>,
-    /// How many actions of which notice are done: when the connection breaks between two, none is repeated that was
-    /// answered.
-    progress: Option<(String, usize)>,
+    /// When the connection breaks between two steps, none is repeated that was answered.
+    interrupted: Interrupted,
 }
 
 /// One action.
@@ -61,7 +62,7 @@ impl Ami {
             password,
             variables: settings.variables,
             connection: None,
-            progress: None,
+            interrupted: Interrupted::default(),
         })
     }
 
@@ -103,21 +104,11 @@ impl Ami {
 
 impl Receiver for Ami {
     fn deliver(&mut self, notice: &Notice) -> Result<(), Failure> {
-        let steps = steps(notice, self.variables)?;
-        let done = self.progress.take().filter(|(id, _)| *id == notice.id).map_or(0, |(_, n)| n);
-        let mut refused = Ok(());
-        for (n, step) in steps.iter().enumerate().skip(done) {
-            match self.act(step) {
-                Ok(()) => {}
-                // What one channel refuses does not keep the rest from being done.
-                Err(failure @ Failure::Refused(_)) => refused = refused.and(Err(failure)),
-                Err(failure) => {
-                    self.progress = Some((notice.id.clone(), n));
-                    return Err(failure);
-                }
-            }
-        }
-        refused
+        let steps = steps(notice, self.variables);
+        let mut interrupted = mem::take(&mut self.interrupted);
+        let told = interrupted.go_on(&notice.id, steps, |step| self.act(&step?));
+        self.interrupted = interrupted;
+        told
     }
 
     fn idle(&mut self) -> Result<(), Failure> {
@@ -131,52 +122,55 @@ impl fmt::Debug for Ami {
     }
 }
 
-/// All that a notice asks for: the event first, which is refused by no channel.
-fn steps(notice: &Notice, with_variables: bool) -> Result<Vec<Step>, Failure> {
-    let mut steps = vec![event(notice)];
-    // A pattern would name every channel that it fits.
-    let is_name = |channel: &&String| !channel.starts_with('/');
-    let channel = notice.channel.as_ref().filter(is_name).map(|channel| one_line(channel));
-    if let (true, Some(channel)) = (with_variables, &channel) {
+/// All that a notice asks for, and why something of it cannot be: the event first, which is refused by no channel.
+fn steps(notice: &Notice, with_variables: bool) -> Vec<Result<Step, Failure>> {
+    let mut steps = vec![Ok(event(notice))];
+    if let (true, Some(channel)) = (with_variables, named(notice.channel.as_deref())) {
         for (variable, value) in variables(&notice.verdict) {
-            let headers = [("Channel", channel), ("Variable", &variable), ("Value", &value)];
-            steps.push(step("Setvar", &headers, false));
+            let headers = [("Channel", &channel), ("Variable", &variable), ("Value", &value)];
+            steps.push(Ok(step("Setvar", &headers, false)));
         }
     }
-    for Deed { act, channel } in &notice.acts {
-        let channel = channel.as_ref().filter(is_name).map(|channel| one_line(channel));
-        let channel = || {
-            channel
-                .as_ref()
-                .ok_or_else(|| Failure::Refused("no channel is known to act on".to_owned()))
-        };
-        match act {
-            Act::Set { variable, value } => {
-                let (variable, value) = (one_line(variable), one_line(value));
-                let headers = [("Channel", channel()?), ("Variable", &variable), ("Value", &value)];
-                steps.push(step("Setvar", &headers, true));
-            }
-            Act::Redirect(place) => {
-                let parts: Vec<_> = place.split(',').map(|part| one_line(part.trim())).collect();
-                let [context, extension, priority] = parts.as_slice() else {
-                    let wanted = "a redirection is to context,extension,priority";
-                    return Err(Failure::Refused(format!("{wanted}, found {place:?}")));
-                };
-                let headers = [
-                    ("Channel", channel()?),
-                    ("Context", context),
-                    ("Exten", extension),
-                    ("Priority", priority),
-                ];
-                steps.push(step("Redirect", &headers, true));
-            }
-            Act::Warn(text) => steps.push(warning(notice, text)),
-            Act::HangUpCall => steps.push(step("Hangup", &[("Channel", channel()?)], true)),
-            // Our own leg's end is our own affair.
-            Act::HangUpTap => {}
+    steps.extend(notice.acts.iter().filter_map(|deed| to_do(notice, deed).transpose()));
+    steps
+}
+
+/// A channel, on one line. A pattern would name every one that it fits.
+fn named(channel: Option<&str>) -> Option<String> {
+    channel.filter(|channel| !channel.starts_with('/')).map(one_line)
+}
+
+/// The step that does `deed`; none for what is our own affair.
+fn to_do(notice: &Notice, Deed { act, channel }: &Deed) -> Result<Option<Step>, Failure> {
+    let channel = || {
+        let known = named(channel.as_deref());
+        known.ok_or_else(|| Failure::Refused("no channel is known to act on".to_owned()))
+    };
+    Ok(Some(match act {
+        Act::Set { variable, value } => {
+            let (channel, variable, value) = (channel()?, one_line(variable), one_line(value));
+            let headers = [("Channel", &channel), ("Variable", &variable), ("Value", &value)];
+            step("Setvar", &headers, true)
         }
-    }
-    Ok(steps)
+        Act::Redirect(place) => {
+            let parts: Vec<_> = place.split(',').map(|part| one_line(part.trim())).collect();
+            let [context, extension, priority] = parts.as_slice() else {
+                let wanted = "a redirection is to context,extension,priority";
+                return Err(Failure::Refused(format!("{wanted}, found {place:?}")));
+            };
+            let channel = channel()?;
+            let headers = [
+                ("Channel", &channel),
+                ("Context", context),
+                ("Exten", extension),
+                ("Priority", priority),
+            ];
+            step("Redirect", &headers, true)
+        }
+        Act::Warn(text) => warning(notice, text),
+        Act::HangUpCall => step("Hangup", &[("Channel", &channel()?)], true),
+        Act::HangUpTap => return Ok(None),
+    }))
 }
 
 fn step(action: &'static str, headers: &[(&str, &String)], needed: bool) -> Step {

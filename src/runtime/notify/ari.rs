@@ -6,6 +6,7 @@
 //! leaves the dialplan's alone (409); anybody's is hung up, by name or by id.
 
 use std::fmt;
+use std::mem;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -18,6 +19,7 @@ use crate::config::notify;
 use crate::policy::act::Act;
 use crate::runtime::notify::fields::{VERDICT, WARNING, fields, one_line, variables};
 use crate::runtime::notify::http_client::{Answer, HttpClient, unreachable};
+use crate::runtime::notify::interrupted::Interrupted;
 use crate::runtime::notify::notice::{Deed, Notice};
 use crate::runtime::notify::notifiers::NotifyError;
 use crate::runtime::notify::receiver::{Failure, Receiver};
@@ -30,8 +32,8 @@ pub struct Ari {
     application: String,
     authorization: String,
     variables: bool,
-    /// How many acts of which notice are done: none is repeated that was answered.
-    progress: Option<(String, usize)>,
+    /// When the connection breaks between two steps, none is repeated that was answered.
+    interrupted: Interrupted,
 }
 
 /// One request.
@@ -68,7 +70,7 @@ impl Ari {
             application: settings.application.clone(),
             authorization: format!("Basic {credentials}"),
             variables: settings.variables,
-            progress: None,
+            interrupted: Interrupted::default(),
         })
     }
 
@@ -110,20 +112,11 @@ impl Ari {
 
 impl Receiver for Ari {
     fn deliver(&mut self, notice: &Notice) -> Result<(), Failure> {
-        let steps = steps(notice, &self.application, self.variables)?;
-        let done = self.progress.take().filter(|(id, _)| *id == notice.id).map_or(0, |(_, n)| n);
-        let mut refused = Ok(());
-        for (n, step) in steps.iter().enumerate().skip(done) {
-            match self.act(step) {
-                Ok(()) => {}
-                Err(failure @ Failure::Refused(_)) => refused = refused.and(Err(failure)),
-                Err(failure) => {
-                    self.progress = Some((notice.id.clone(), n));
-                    return Err(failure);
-                }
-            }
-        }
-        refused
+        let steps = steps(notice, &self.application, self.variables);
+        let mut interrupted = mem::take(&mut self.interrupted);
+        let told = interrupted.go_on(&notice.id, steps, |step| self.act(&step?));
+        self.interrupted = interrupted;
+        told
     }
 
     fn idle(&mut self) -> Result<(), Failure> {
@@ -149,59 +142,63 @@ fn said(answer: &Answer) -> String {
 /// What precedes an event's source in its path.
 const SOURCE: &str = "&source=channel%3A";
 
-fn steps(notice: &Notice, application: &str, with_variables: bool) -> Result<Vec<Step>, Failure> {
+/// All that a notice asks for, and why something of it cannot be: the event first.
+fn steps(notice: &Notice, application: &str, with_variables: bool) -> Vec<Result<Step, Failure>> {
     let mut told: Map<String, Value> = fields(notice)
         .into_iter()
         .map(|(name, value)| (name.to_owned(), Value::String(value)))
         .collect();
     told.insert("Json".to_owned(), Value::String(notice.verdict.to_json()));
-    let mut steps = vec![event(VERDICT, application, notice.channel.as_deref(), &told)];
+    let mut steps = vec![Ok(event(VERDICT, application, notice.channel.as_deref(), &told))];
     let channel = notice.channel.as_deref().map(encoded);
     if let (true, Some(channel)) = (with_variables, &channel) {
         for (variable, value) in variables(&notice.verdict) {
-            steps.push(set(channel, &variable, &value, StepKind::Variable));
+            steps.push(Ok(set(channel, &variable, &value, StepKind::Variable)));
         }
     }
-    for Deed { act, channel } in &notice.acts {
-        let channel = channel.as_deref().map(encoded);
-        let channel = || {
-            channel
-                .as_ref()
-                .ok_or_else(|| Failure::Refused("no channel is known to act on".to_owned()))
-        };
-        match act {
-            Act::Set { variable, value } => {
-                steps.push(set(channel()?, variable, value, StepKind::Act));
-            }
-            Act::Redirect(place) => {
-                let parts: Vec<_> = place.split(',').map(|part| encoded(part.trim())).collect();
-                let [context, extension, priority] = parts.as_slice() else {
-                    let wanted = "a redirection is to context,extension,priority";
-                    return Err(Failure::Refused(format!("{wanted}, found {place:?}")));
-                };
-                let to = format!("context={context}&extension={extension}&priority={priority}");
-                let path = format!("/channels/{}/continue?{to}", channel()?);
-                steps.push(Step { method: Method::POST, path, body: None, kind: StepKind::Act });
-            }
-            Act::Warn(text) => {
-                let warning = [
-                    ("Id", notice.id.clone()),
-                    ("Conversation", notice.verdict.conversation.clone()),
-                    ("Text", text.clone()),
-                ];
-                let warning = warning.map(|(name, value)| (name.to_owned(), Value::String(value)));
-                let warning: Map<_, _> = warning.into_iter().collect();
-                steps.push(event(WARNING, application, notice.agent.as_deref(), &warning));
-            }
-            Act::HangUpCall => {
-                let path = format!("/channels/{}", channel()?);
-                steps.push(Step { method: Method::DELETE, path, body: None, kind: StepKind::Act });
-            }
-            // Our own leg's end is our own affair.
-            Act::HangUpTap => {}
+    let acts = notice.acts.iter();
+    steps.extend(acts.filter_map(|deed| to_do(notice, application, deed).transpose()));
+    steps
+}
+
+/// The step that does `deed`; none for what is our own affair.
+fn to_do(
+    notice: &Notice,
+    application: &str,
+    Deed { act, channel }: &Deed,
+) -> Result<Option<Step>, Failure> {
+    let channel = || {
+        let known = channel.as_deref().map(encoded);
+        known.ok_or_else(|| Failure::Refused("no channel is known to act on".to_owned()))
+    };
+    Ok(Some(match act {
+        Act::Set { variable, value } => set(&channel()?, variable, value, StepKind::Act),
+        Act::Redirect(place) => {
+            let parts: Vec<_> = place.split(',').map(|part| encoded(part.trim())).collect();
+            let [context, extension, priority] = parts.as_slice() else {
+                let wanted = "a redirection is to context,extension,priority";
+                return Err(Failure::Refused(format!("{wanted}, found {place:?}")));
+            };
+            let to = format!("context={context}&extension={extension}&priority={priority}");
+            let path = format!("/channels/{}/continue?{to}", channel()?);
+            Step { method: Method::POST, path, body: None, kind: StepKind::Act }
         }
-    }
-    Ok(steps)
+        Act::Warn(text) => {
+            let warning = [
+                ("Id", notice.id.clone()),
+                ("Conversation", notice.verdict.conversation.clone()),
+                ("Text", text.clone()),
+            ];
+            let warning = warning.map(|(name, value)| (name.to_owned(), Value::String(value)));
+            let warning: Map<_, _> = warning.into_iter().collect();
+            event(WARNING, application, notice.agent.as_deref(), &warning)
+        }
+        Act::HangUpCall => {
+            let path = format!("/channels/{}", channel()?);
+            Step { method: Method::DELETE, path, body: None, kind: StepKind::Act }
+        }
+        Act::HangUpTap => return Ok(None),
+    }))
 }
 
 fn event(name: &str, application: &str, channel: Option<&str>, told: &Map<String, Value>) -> Step {

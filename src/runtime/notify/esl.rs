@@ -4,23 +4,20 @@
 //! One command is under way at a time, and each has an answer before the next is given: so an answer is never taken for
 //! another's.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
+use std::mem;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use crate::config::notify;
 use crate::runtime::notify::esl_commands::{self, Command, Step};
-
 use crate::runtime::notify::esl_frames::{Frame, FrameReader};
 use crate::runtime::notify::http_client::unreachable;
+use crate::runtime::notify::interrupted::Interrupted;
 use crate::runtime::notify::notice::Notice;
 use crate::runtime::notify::receiver::{Failure, Receiver};
 use crate::runtime::sip_settings::{SecretError, secret};
-
-/// Notices that a broken connection cut off, whose progress is kept: one at a time is cut off, and each comes again soon.
-const MOST_INTERRUPTED: usize = 64;
 
 /// FreeSWITCH, by an inbound connection to its event socket.
 pub struct Esl {
@@ -29,24 +26,14 @@ pub struct Esl {
     /// How long a connection, and the answer to a command, are waited for.
     patience: Duration,
     connection: Option<Connection>,
-    /// How far notices had come when the connection broke, so that only the command that it cut off is given again.
-    interrupted: VecDeque<Progress>,
+    /// So that only the command that a broken connection cut off is given again.
+    interrupted: Interrupted,
 }
 
 impl fmt::Debug for Esl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Esl").field("address", &self.settings.address).finish_non_exhaustive()
     }
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    /// Of the notice.
-    id: String,
-    /// Commands that were answered.
-    done: usize,
-    /// The first that was refused.
-    refused: Option<String>,
 }
 
 #[derive(Debug)]
@@ -60,23 +47,18 @@ impl Esl {
     /// Reads the password, and connects once there is something to tell; each answer may take `patience`.
     pub fn new(settings: &notify::esl::Esl, patience: Duration) -> Result<Self, SecretError> {
         let password = secret(&settings.password_file, "notify.esl.password_file")?;
-        let (settings, interrupted) = (settings.clone(), VecDeque::new());
+        let (settings, interrupted) = (settings.clone(), Interrupted::default());
         Ok(Self { settings, password, patience, connection: None, interrupted })
     }
 
-    /// Gives the commands that `progress` has not come to yet.
-    fn tell(&mut self, notice: &Notice, progress: &mut Progress) -> Result<(), Failure> {
-        let steps = esl_commands::steps(notice, self.settings.variables);
-        for Step { command, needed } in steps.into_iter().skip(progress.done) {
-            let refusal = match command {
-                Ok(command) => Some(self.give(&command)?).filter(|reply| !reply.starts_with("+OK")),
-                Err(sentence) => Some(sentence),
-            };
-            let refusal = refusal.filter(|_| needed);
-            progress.done += 1;
-            progress.refused = progress.refused.take().or(refusal);
-        }
-        Ok(())
+    /// Says one thing; a refusal is one only where it matters.
+    fn say(&mut self, step: Step) -> Result<(), Failure> {
+        let refusal = match step.command {
+            Ok(command) => Some(self.give(&command)?).filter(|reply| !reply.starts_with("+OK")),
+            Err(sentence) => Some(sentence),
+        };
+        let refusal = refusal.filter(|_| step.needed);
+        refusal.map_or(Ok(()), |why| Err(Failure::Refused(why)))
     }
 
     /// Gives a command, over a new connection where there is none; what breaks the connection ends it.
@@ -102,21 +84,11 @@ impl Esl {
 
 impl Receiver for Esl {
     fn deliver(&mut self, notice: &Notice) -> Result<(), Failure> {
-        let known = self.interrupted.iter().position(|progress| progress.id == notice.id);
-        let known = known.and_then(|at| self.interrupted.remove(at));
-        let mut progress =
-            known.unwrap_or_else(|| Progress { id: notice.id.clone(), ..Progress::default() });
-        if let Err(failure) = self.tell(notice, &mut progress) {
-            if self.interrupted.len() == MOST_INTERRUPTED {
-                self.interrupted.pop_front();
-            }
-            self.interrupted.push_back(progress);
-            return Err(failure);
-        }
-        match progress.refused {
-            Some(why) => Err(Failure::Refused(why)),
-            None => Ok(()),
-        }
+        let steps = esl_commands::steps(notice, self.settings.variables);
+        let mut interrupted = mem::take(&mut self.interrupted);
+        let told = interrupted.go_on(&notice.id, steps, |step| self.say(step));
+        self.interrupted = interrupted;
+        told
     }
 
     fn idle(&mut self) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ pub mod esl_commands;
 pub mod esl_frames;
 pub mod fields;
 pub mod http_client;
+pub mod interrupted;
 pub mod notice;
 pub mod notifier;
 pub mod notifiers;
