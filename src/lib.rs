@@ -17,17 +17,17 @@
 //! | 4 | [`call`] | one call, pure: the only place where the wings below meet |
 //! | 3 | [`policy`] | what the evidence means: watched phrases, rules, judge, verdicts |
 //! | 2 | [`speaker`] [`keyword`] | who speaks; what was said |
-//! | 1 | [`sip`] [`sdp`] [`rtp`] [`audio`] [`consent`] | protocols, signal and the rules of consent, without IO |
+//! | 1 | [`sip`] [`siprec`] [`sdp`] [`rtp`] [`audio`] [`consent`] | protocols, signal and the rules of consent, without IO |
 //!
 //! `speaker` looks down on [`consent`] as well as on [`audio`]: an enrolment asks for a consent by
 //! type. `sdp-types` is the whole wing [`sdp`]'s; the other packages stand behind one file each:
-//! `rsip` in [`sip::message`], `ipnet` in [`sip::access`], `rtp-rs` in [`rtp::packet`],
+//! `rsip` in [`sip::message`], `mail-parser` in [`sip::multipart`], `roxmltree` in [`siprec::metadata`], `ipnet` in [`sip::access`], `rtp-rs` in [`rtp::packet`],
 //! `rtcp-types` in [`rtp::report`], `libsrtp` in [`rtp::srtp`], `dimpl` in [`rtp::dtls`],
 //! `audiopus` in [`audio::decoder`] and [`audio::opus_encoder`], `webrtc-vad` in
 //! [`audio::voice_activity`], `realfft` in [`audio::spectrum`], `rustls` in [`runtime::transport::tls`], `rcgen` in [`runtime::dtls_identity`],
 //! `hickory-resolver` in [`runtime::transport::resolver`], `ort` in [`runtime::onnx`], `prometheus`
 //! in [`runtime::metrics`], `symphonia` and `rubato` in [`runtime::audio_file`], `pcap-parser` in
-//! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`],
+//! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`] and [`runtime::notify::http_client`],
 //! `csv` in [`runtime::trial_list`], [`cli::eval::table`] and [`cli::eval::keyword_scores`]. `ort` is named in the folder beside its file, too.
 //!
 //! # Machines
@@ -81,7 +81,7 @@
 //!     [`runtime::enrollments`] keeps what comes of both
 //!     [`call::phrase_watch`] tells of phrases, and how far they were looked for. [`policy::pause`] says when a leg is paused,
 //!     [`call::media_pause`] does it by the set in [`call::pauses`], and [`runtime::pauses`] carries words of phrases, headers
-//!     ([`sip::pause_header`]) and orders to the legs
+//!     ([`sip::pause_header`]) and orders to the legs; [`runtime::standing_pauses`] keeps what whoever joins is paused by
 //! 11. `Output::Evidence` goes to [`runtime::signalling`], which owns the calls
 //!     ([`runtime::metrics`] counts what windows say, and [`speaker::score_drift`] tells whether accepted calls
 //!     still sound as the calibration expects)
@@ -89,9 +89,15 @@
 //!     conclusion changed
 //!     [`policy::ruling`] puts evidence into the conversation's time for [`policy::rules::book`], which decides a rule
 //!     once nothing still to come can alter it, by [`runtime::rulings`]' clock; [`cli::audit`] does so again from what [`runtime::event_streams`] kept
+//!     A leg joins with its first audio ([`policy::judge::Judge::begin`]); what it missed is a gap ([`policy::rules::ledger`]), and
+//!     [`runtime::conversations`] waits for another leg before [`runtime::rulings`] concludes
 //! 13. the verdict goes out by [`sip::endpoint::Endpoint::send_info`], to standard output, into the
 //!     metrics and to whoever observes ([`runtime::observation`]); [`policy::signal`] says whose dialogs get it, and
 //!     [`runtime::conversations`] sends it there
+//! 14. [`policy::action_book`] says what a [`policy::action`] wants done about it, once; [`runtime::actions`] hangs up taps, and has the rest done
+//!     by receivers. [`runtime::notify::notifiers`] hands a notice to the thread of each ([`runtime::notify::worker`]), whose
+//!     [`runtime::notify::backlog`] keeps order, waits and bounds. [`runtime::notify::ami`], [`runtime::notify::ari`] and
+//!     [`runtime::notify::esl`] tell it and do what is wanted, [`runtime::notify::webhook`] tells it; [`runtime::notify::interrupted`] knows how far each had come
 //!
 //! # One capture, from file to report
 //!
@@ -133,6 +139,9 @@
 //!    [`runtime::media_settings`] has for the peer; [`call::negotiation`] makes a plan of it, and keys
 //!    from [`call::key_source`]: [`rtp::security`] encrypts and decrypts with them, or with those of
 //!    [`rtp::dtls`]
+//!    A recording client's offer has an m-line for each party: [`sip::multipart`] cuts its body, [`siprec::metadata`] and
+//!    [`siprec::roster`] say who sends what, [`call::recording`] whose leg each stream is, [`sdp::several`] answers each, and
+//!    [`runtime::recording_sessions`] gives each a leg; [`call::media_relay`] lets one take over from another
 //! 7. a request of ours goes by [`sip::client_transactions`] over a [`sip::transport::Hop`]: where its
 //!    URI names a host, [`runtime::locate`] asks the questions of [`sip::location`] first
 //! 8. [`sip::accounts`] keeps a [`sip::registration`] for each [`sip::account`]
@@ -142,12 +151,14 @@
 //! One signalling thread owns the SIP sockets, the endpoint, the calls and their judges; N media
 //! threads own their parties' sockets and sessions (a voice activity detector cannot change
 //! threads); one thread per model owns it. The main thread serves HTTP and waits for signals; what
-//! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`]. One thread writes kept events;
+//! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`]. One thread writes kept events, and each
+//! receiver of verdicts has one;
 //! a reload of the policy is prepared beside all of them ([`runtime::policy_reload`]).
 //!
 //! Every queue has a bound. What gives way, in this order: new calls (503 with Retry-After); a
 //! speaker window, to a newer one of the same party and for the same purpose; a keyword segment, to a newer one, when four
-//! wait; late RTP, which is concealed and not scored; an event to be kept, when 4096 wait: its file ends there. Each is counted, and lowers the `coverage` of
+//! wait; late RTP, which is concealed and not scored; an event to be kept, when 4096 wait: its file ends there; a verdict for a receiver, when 1000 wait
+//! for it: the oldest of the conversation that holds most. Each is counted, and lowers the `coverage` of
 //! the verdicts that follow: overload makes them humbler, not wrong. SIP, evidence and verdicts
 //! never give way.
 //!
@@ -155,8 +166,10 @@
 //!
 //! * *Peer*: who may call us, by network, transport, certificate or password; all others are
 //!   *strangers*. *Account*: what we register as.
-//! * *Party*: one person's leg, and one SIP call to us. *Conversation*: the parties that belong
-//!   together.
+//! * *Party*: one person's leg: one SIP call to us, or one stream of a *recording session*, which is the call of a SIPREC client.
+//!   *Conversation*: the parties that belong together, and `rejoin_s` after the last of them has left.
+//! * *Receiver*: who is told of verdicts beside SIP. *Notice*: a verdict on its way to one. *Action*: what a policy wants done about a
+//!   verdict. *Act*: one thing of it. *Deed*: an act and the channel that it is done to.
 //! * *Line*: how a party's audio reaches us. *One-way*: nothing comes from who is to send.
 //! * *Stream time*: time since a party's first audio, silences included.
 //! * *Net speech*: speech really received; pauses and concealed audio are not in it.

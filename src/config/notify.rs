@@ -475,12 +475,13 @@ mod tests {
         assert_eq!(numbers(&told), numbers(&usual));
         let bare = "[[webhook]]\nname = 'w'\nurl = 'https://h'\nsecret_file = 's'\n\
             [[ami]]\nname = 'a'\naddress = '127.0.0.1:1'\nuser = 'u'\npassword_file = 'p'\n\
-            [[ari]]\nname = 'r'\nurl = 'https://h'\nuser = 'u'\npassword_file = 'p'\napplication = 'x'\n";
+            [[ari]]\nname = 'r'\nurl = 'https://h'\nuser = 'u'\npassword_file = 'p'\napplication = 'x'\n\
+            [[esl]]\nname = 'e'\naddress = '127.0.0.1:1'\npassword_file = 'p'\n";
         let bare = notify(bare).expect("the rest has defaults");
         let rest = |n: &Notify| {
             let (webhook, ami, ari) = (&n.webhooks[0], &n.managers[0], &n.applications[0]);
             let authorities = [&webhook.authorities, &ami.authorities, &ari.authorities];
-            let choices = [ami.tls, ami.variables, ari.variables];
+            let choices = [ami.tls, ami.variables, ari.variables, n.esls[0].variables];
             let told: Vec<_> = n.told().into_iter().map(|t| (t.kinds, t.personal)).collect();
             (webhook.source.clone(), authorities.map(Clone::clone), choices, told)
         };
