@@ -25,10 +25,11 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo test test-pbx test-freeswitch pbx-soak bench quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
+.PHONY: demo install test test-pbx test-freeswitch pbx-soak bench quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
+	@echo 'make install as root: binary, models, configuration (what is there stays) and systemd unit; user sidetone'
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make test-pbx the tests against real Asterisk and Kamailio alone: the recipes of config/pbx (three minutes)'
 	@echo 'make pbx-soak twenty calls a minute through Asterisk for an hour (SOAK_MINUTES=60)'
@@ -120,6 +121,21 @@ fuzz: build-packages
 
 build: build-packages
 	cargo build --release --locked
+
+# Where the unit looks for all of it. What is configured stays; a configuration beside it shows what a new release has.
+install: build models
+	id sidetone >/dev/null 2>&1 || useradd --system --home-dir /var/lib/sidetone --shell /usr/sbin/nologin sidetone
+	install -D target/release/sidetone /usr/bin/sidetone
+	install -d /etc/sidetone
+	for file in sidetone.toml policy.toml policy.de.toml; do \
+	if [ -e /etc/sidetone/$$file ]; then install -m 644 config/$$file /etc/sidetone/$$file.new; \
+	else install -m 644 config/$$file /etc/sidetone/$$file; fi; done
+	install -d -m 700 -o sidetone -g sidetone /var/lib/sidetone
+	cp -rL $(MODELS) /var/lib/sidetone/models.new
+	rm -rf /var/lib/sidetone/models
+	mv /var/lib/sidetone/models.new /var/lib/sidetone/models
+	chown -R sidetone:sidetone /var/lib/sidetone
+	install -D -m 644 systemd/sidetone.service /etc/systemd/system/sidetone.service
 
 models:
 	models/fetch
