@@ -66,6 +66,18 @@ class Ari:
                 return json.loads(payload)
         return None
 
+    def wait_until_in(self, *channels):
+        """A bridge takes channels of the application alone, and they come into it a moment after they were made."""
+        self.socket.settimeout(10)
+        waiting = set(channels)
+        while waiting:
+            event = self.next()
+            if event is None:
+                raise OSError("ARI closed the connection")
+            if event["type"] == "StasisStart":
+                waiting.discard(event["channel"]["id"])
+        self.socket.settimeout(None)
+
 
 def tap(ari, arguments):
     """Taps until one of the two channels ends; returns the ids of what is to be taken away."""
@@ -90,6 +102,7 @@ def tap(ari, arguments):
         call = ari.request("POST", "channels/create", body={"variables": variables},
                            endpoint=arguments.endpoint, app=ari.app)["id"]
         made.append(("channels", call))
+        ari.wait_until_in(snoop, call)
         ari.request("POST", f"bridges/{bridge}/addChannel", channel=f"{snoop},{call}")
         ari.request("POST", f"channels/{call}/dial", timeout=10)
         while event := ari.next():
