@@ -8,11 +8,11 @@ mod appliance;
 mod peers;
 mod store;
 
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use appliance::{Appliance, Site, wait_for};
-use peers::installed;
 use peers::kamailio::Kamailio;
+use peers::sipp;
 use store::store;
 
 /// Enough for both to get some.
@@ -20,23 +20,12 @@ const CONVERSATIONS: usize = 6;
 
 /// Calls through the proxy, a line of `legs` each; all of them have to come to their end.
 fn call(site: &Site, kamailio: &Kamailio, legs: &[String]) {
-    let scenario = std::path::absolute("tests/pbx/kamailio/sipp_leg.xml").expect("a path");
+    let scenario = Path::new("tests/pbx/kamailio/sipp_leg.xml");
     let lines = format!("SEQUENTIAL\n{}\n", legs.join("\n"));
-    let done = Command::new("sipp")
-        .arg("-sf")
-        .arg(scenario)
-        .arg("-inf")
-        .arg(site.write("legs.csv", lines))
-        .args([&kamailio.address.to_string(), "-i", "127.0.0.1", "-mi", "127.0.0.1"])
-        .args(["-r", "10", "-m", &legs.len().to_string()])
-        .args(["-timeout", "30", "-timeout_error", "-nostdin", "-trace_err"])
-        .args(["-error_file", "sipp_errors.log"])
-        .current_dir(site.path(""))
-        .stdin(Stdio::null())
-        .output()
-        .expect("sipp runs");
-    let errors = std::fs::read_to_string(site.path("sipp_errors.log")).unwrap_or_default();
-    assert!(done.status.success(), "{legs:?}: {errors}");
+    let mut sipp = sipp::scenario(site, scenario, &kamailio.address.to_string(), 30);
+    let sipp = sipp.arg("-inf").arg(site.write("legs.csv", lines));
+    let done = sipp.args(["-r", "10", "-m", &legs.len().to_string()]).output().expect("sipp runs");
+    assert!(done.status.success(), "{legs:?}: {}", sipp::logs(site));
 }
 
 /// Parties of the conversation's calls that an appliance has got.
@@ -48,7 +37,7 @@ fn legs_at(appliance: &Appliance, conversation: &str) -> usize {
 #[test]
 fn the_legs_of_a_conversation_meet_and_a_sidetone_that_is_away_is_passed_over() {
     let Some(store) = store() else { return };
-    if !installed("sipp", "sip-tester") {
+    if !sipp::is_there() {
         return;
     }
     let sites = [Site::new(&store), Site::new(&store)];

@@ -4,17 +4,18 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads the disk")]
 
 mod appliance;
+mod peers;
 mod store;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use appliance::{Appliance, SUBJECT, Site};
+use peers::sipp;
 use sidetone::audio::{g711, pcm};
-use store::{skip, store};
+use store::store;
 
 /// Seconds until SIPp gives up: a call takes ten.
-const LONGEST: &str = "60";
+const LONGEST_S: u32 = 60;
 
 #[test]
 fn sipp_is_told_by_info_that_the_voice_is_accepted() {
@@ -146,8 +147,7 @@ impl Bench {
 
     fn with_policy(policy: &str) -> Option<Self> {
         let store = store()?;
-        if Command::new("sipp").arg("-v").stdout(Stdio::null()).status().is_err() {
-            skip("sipp is not installed (Debian: sip-tester)");
+        if !sipp::is_there() {
             return None;
         }
         let site = Site::new(&store);
@@ -170,28 +170,14 @@ impl Bench {
         }
         let file = self.site.write(scenario, text);
         let target = self.appliance.sip.to_string();
-        let done = Command::new("sipp")
-            .arg("-sf")
-            .arg(file)
-            .args([target.as_str(), "-i", "127.0.0.1", "-mi", "127.0.0.1", "-m", "1"])
-            .args(["-cid_str", "%u@sipp"])
-            .args(["-timeout", LONGEST, "-timeout_error", "-nostdin", "-trace_err", "-trace_msg"])
-            .args(["-error_file", "sipp_errors.log", "-message_file", "sipp_messages.log"])
-            .current_dir(self.site.path(""))
-            .stdin(Stdio::null())
-            .output()
-            .expect("sipp runs");
-        let read = |name: &str| {
-            let file: PathBuf = self.site.path(name);
-            std::fs::read_to_string(file).unwrap_or_default()
-        };
+        let mut sipp = sipp::scenario(&self.site, &file, &target, LONGEST_S);
+        let done = sipp.args(["-cid_str", "%u@sipp"]).output().expect("sipp runs");
         assert!(
             done.status.success(),
-            "SIPp says {}\n{}\n{}\n{}\n{:#?}",
+            "SIPp says {}\n{}\n{}\n{:#?}",
             done.status,
             String::from_utf8_lossy(&done.stderr),
-            read("sipp_errors.log"),
-            read("sipp_messages.log"),
+            sipp::logs(&self.site),
             self.appliance.log()
         );
     }

@@ -5,16 +5,17 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads the disk and asks over HTTP")]
 
 mod appliance;
+mod peers;
 mod store;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use appliance::{Appliance, RATE, Site, wait_for};
+use peers::sipp;
 use serde_json::Value;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::caller::{CallPlan, place};
@@ -49,13 +50,10 @@ fn a_card_keyed_or_said_pauses_the_leg_and_no_digit_of_it_is_written_anywhere() 
     assert_eq!(appliance.metric("sidetone_pauses_total{by=\"card\"}"), 0.0);
     assert!(appliance.get("/metrics").is_some_and(|(_, text)| text.contains("{by=\"card\"} 0")));
 
-    let sipp = Command::new("sipp").arg("-v").stdout(Stdio::null()).status().is_ok();
     let mut pauses = 0;
-    if sipp {
+    if sipp::is_there() {
         keyed(&site, &appliance);
         pauses += 1;
-    } else {
-        skip("sipp is not installed (Debian: sip-tester)");
     }
     if Path::new(DIGITS).is_dir() {
         said(&appliance);
@@ -114,19 +112,8 @@ fn verdict(state: &str, by: &str, pause: &str, paused: bool) -> (String, String,
 }
 
 fn keyed(site: &Site, appliance: &Appliance) {
-    let scenario = std::path::absolute("tests/pbx/sipp_pause.xml").expect("a working directory");
-    let target = appliance.sip.to_string();
-    let sipp = Command::new("sipp")
-        .arg("-sf")
-        .arg(scenario)
-        .args([target.as_str(), "-i", "127.0.0.1", "-mi", "127.0.0.1", "-m", "1"])
-        .args(["-timeout", "60", "-timeout_error", "-nostdin", "-trace_err"])
-        .args(["-error_file", "sipp_errors.log"])
-        .current_dir(site.path(""))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("sipp runs");
+    let (scenario, target) = (Path::new("tests/pbx/sipp_pause.xml"), appliance.sip.to_string());
+    let sipp = sipp::scenario(site, scenario, &target, 60).spawn().expect("sipp runs");
     assert_eq!(nth(appliance, "keyed", 1), verdict("begun", "card", "card", true));
     appliance.wait_for_metric("sidetone_legs_paused", 1.0);
     // As its keys go on, the leg stays as it is; whoever resumes it by hand is believed.
@@ -136,8 +123,7 @@ fn keyed(site: &Site, appliance: &Appliance) {
     assert_eq!((status, body.contains("\"legs\":1")), (202, true), "{body}");
     assert_eq!(nth(appliance, "keyed", 2), verdict("ended", "api", "card", false));
     let done = sipp.wait_with_output().expect("sipp ends");
-    let errors = std::fs::read_to_string(site.path("sipp_errors.log")).unwrap_or_default();
-    assert!(done.status.success(), "{errors}\n{:#?}", appliance.log());
+    assert!(done.status.success(), "{}\n{:#?}", sipp::logs(site), appliance.log());
     assert_eq!(nth(appliance, "keyed", 3), verdict("begun", "header", "", true));
     assert_eq!(nth(appliance, "keyed", 4), verdict("ended", "header", "", false));
     assert_eq!(post(appliance, "/pauses", order).0, 404, "the call is over");

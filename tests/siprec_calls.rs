@@ -7,21 +7,23 @@
 )]
 
 mod appliance;
+mod peers;
 mod store;
 
 use std::net::UdpSocket;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use appliance::{Appliance, RATE, SUBJECT, Site, wait_for};
+use peers::sipp;
 use serde_json::Value;
 use sidetone::audio::{g711, pcm};
 use sidetone::rtp::packet::Packet;
 use sidetone::rtp::srtp::{MasterKey, SendContext, Suite};
 use sidetone::runtime::audio_file::read_mono;
-use store::{skip, store};
+use store::store;
 
 /// Samples of one packet.
 const PACKET: usize = 160;
@@ -175,8 +177,7 @@ impl Bench {
     /// With one more replacement in its configuration.
     fn with((from, to): (&str, &str)) -> Option<Self> {
         let store = store()?;
-        if Command::new("sipp").arg("-v").stdout(Stdio::null()).status().is_err() {
-            skip("sipp is not installed (Debian: sip-tester)");
+        if !sipp::is_there() {
             return None;
         }
         let site = Site::new(&store);
@@ -208,17 +209,7 @@ impl Bench {
         });
         let file = self.site.write(scenario, text);
         let target = self.appliance.sip.to_string();
-        let sipp = Command::new("sipp")
-            .arg("-sf")
-            .arg(file)
-            .args([target.as_str(), "-i", "127.0.0.1", "-mi", "127.0.0.1", "-m", "1"])
-            .args(["-timeout", "90", "-timeout_error", "-nostdin", "-trace_err", "-trace_msg"])
-            .args(["-error_file", "sipp_errors.log", "-message_file", "sipp_messages.log"])
-            .current_dir(self.site.path(""))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        let sipp = sipp.expect("sipp runs");
+        let sipp = sipp::scenario(&self.site, &file, &target, 90).spawn().expect("sipp runs");
         Call { sipp, messages: self.site.path("sipp_messages.log"), sockets }
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod authority;
 pub(crate) mod baresip;
 pub(crate) mod kamailio;
 pub(crate) mod office;
+pub(crate) mod sipp;
 
 use std::collections::HashMap;
 use std::fs;
