@@ -2,7 +2,6 @@
 //! sidetone that is away is passed over.
 //!
 //! Without the models, SIPp or Kamailio these tests say so and pass.
-#![expect(clippy::disallowed_methods, reason = "a test runs a program")]
 
 mod appliance;
 mod peers;
