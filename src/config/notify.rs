@@ -416,6 +416,31 @@ mod tests {
     }
 
     #[test]
+    fn an_action_is_done_by_a_receiver_that_can_and_by_no_webhook() {
+        let receivers = notify(&format!(
+            "{WEBHOOK}[[ami]]\nname = 'a'\naddress = '127.0.0.1:1'\nuser = 'u'\npassword_file = 'p'\n\
+            [[ari]]\nname = 'r'\nurl = 'https://h'\nuser = 'u'\npassword_file = 'p'\napplication = 'x'\n\
+            [[esl]]\nname = 'e'\naddress = '127.0.0.1:1'\npassword_file = 'p'\n"
+        ));
+        let receivers = receivers.expect("good");
+        let by = |name: &str| {
+            let policy: Policy = toml::from_str(&format!(
+                "name = 'p'\nversion = '1'\n[[action]]\nid = 'x'\nspeaker = ['rejected']\nby = '{name}'\n\
+                do = ['hang_up_call']\n"
+            ))
+            .expect("a policy");
+            receivers.check_doers(&policy).map_err(|error| error.to_string())
+        };
+        assert_eq!(["a", "r", "e"].map(by), [Ok(()), Ok(()), Ok(())]);
+        let told = by("crm").expect_err("a webhook does nothing");
+        assert!(
+            told.ends_with("a webhook, which is told of verdicts and does nothing else"),
+            "{told}"
+        );
+        assert!(by("b").expect_err("nobody").contains("the name of no [[notify.*]]"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_told_by_key_wanted_and_found() {
         for (text, wanted) in [
             ("waiting = 0".to_owned(), "notify.waiting must be 1 to 10000, found 0"),
