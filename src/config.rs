@@ -1,5 +1,6 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
+pub mod http;
 pub mod keyword;
 pub mod notify;
 pub mod rtp;
@@ -7,12 +8,12 @@ pub mod rules;
 pub mod sip;
 pub mod speaker;
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::http::Http;
 use crate::config::keyword::{Engine, Keyword};
 use crate::config::notify::{DoerError, Notify};
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
@@ -45,7 +46,7 @@ pub struct Config {
     pub notify: Notify,
     /// Where voiceprints are kept.
     pub store: Store,
-    /// Metrics and health.
+    /// Metrics, health and the API.
     pub http: Http,
 }
 
@@ -67,16 +68,6 @@ pub struct Models {
 pub struct Store {
     /// Folder that holds the voiceprints, readable by the service alone.
     pub folder: PathBuf,
-}
-
-/// `[http]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    /// Address and port of `/metrics`, `/live` and `/ready`; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// File whose first line a request to `/calls` or another resource of the API has to bear; without it there is none.
-    pub token_file: Option<PathBuf>,
 }
 
 /// Why a configuration cannot be used: one sentence that names the file and the key.
@@ -151,7 +142,7 @@ impl Config {
             rules: Rules::default(),
             notify: Notify::default(),
             store: Store { folder: voiceprints },
-            http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
+            http: Http::on_loopback(),
         }
     }
 
@@ -171,7 +162,7 @@ impl Config {
             .chain(tls)
             .chain(accounts)
             .chain(users)
-            .chain(http.token_file.as_mut())
+            .chain(http.files())
             .chain(rules.events_folder.as_mut())
             .chain(notify.files())
             .chain(speaker.calibration.as_mut())
@@ -208,6 +199,7 @@ impl Config {
             let found = self.rtp.silence_timeout_s.to_string();
             return senseless("rtp.silence_timeout_s", "must be 10 to 86400", found);
         }
+        self.http.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.rules.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.notify.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
@@ -273,7 +265,7 @@ fn place(text: &str, start: usize) -> String {
 }
 
 /// The parser's drawing of line and caret as one sentence.
-fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+pub fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     // A fault of the file as a whole spans all of it, or nothing at its very beginning.
     let of_one_line = |span: &Range<usize>| {
         *span != (0..0)
