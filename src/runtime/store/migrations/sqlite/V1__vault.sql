@@ -1,0 +1,1 @@
+CREATE TABLE vault (name TEXT PRIMARY KEY, number BIGINT NOT NULL);
