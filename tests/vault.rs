@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads clock and disk")]
 
 mod databases;
-mod peers;
+#[expect(dead_code, reason = "no models are asked for here")]
 mod store;
 
 use std::path::PathBuf;
@@ -101,7 +101,10 @@ fn no_voice_is_kept_of_whoever_did_not_agree_to_it() {
         let enrol = |vault: &mut Vault| vault.enrol(&alice, &voiceprint("alice", 0.1), &act());
         assert!(matches!(enrol(&mut vault), Err(VaultError::Refused(Refusal::None))), "{name}");
         vault.change_consent(&alice, &given("verify", "c-1")).expect(name);
-        assert!(matches!(enrol(&mut vault), Err(VaultError::Refused(Refusal::NotCovered))), "{name}");
+        assert!(
+            matches!(enrol(&mut vault), Err(VaultError::Refused(Refusal::NotCovered))),
+            "{name}"
+        );
         assert_eq!(vault.person(&alice).expect(name), None, "{name}: nothing half made");
         vault.change_consent(&alice, &given("enrol", "c-1")).expect(name);
         enrol(&mut vault).expect(name);
@@ -176,8 +179,12 @@ fn a_row_that_was_moved_or_changed_does_not_open() {
                  WHERE person = $2"
             );
             if column == "models" {
-                database.execute("UPDATE voiceprints SET models = $1 WHERE person = $2",
-                    &["m@2".into(), a.as_str().into()]).expect(name);
+                database
+                    .execute(
+                        "UPDATE voiceprints SET models = $1 WHERE person = $2",
+                        &["m@2".into(), a.as_str().into()],
+                    )
+                    .expect(name);
             } else {
                 database.execute(&sql, &[a.as_str().into(), b.as_str().into()]).expect(name);
             }
