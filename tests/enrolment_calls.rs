@@ -101,6 +101,7 @@ fn callers_are_enrolled_by_header_by_http_and_in_passing() {
     let config = config
         .replace("passive = false", "passive = true")
         .replace("enabled = false", "enabled = true")
+        .replace("scopes = [\"verify\", \"enrol\"]", "scopes = [\"verify\", \"enrol\", \"adapt\"]")
         .replace("# token_file = \"api.token\"", "token_file = \"token\"");
     site.write("sidetone.toml", config);
     let appliance = Appliance::start(&site);

@@ -6,6 +6,7 @@
 
 pub mod actions;
 pub mod analyst;
+pub mod answered_for;
 pub mod api;
 pub mod appliance;
 pub mod audio_file;
