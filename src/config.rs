@@ -1,5 +1,6 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
+pub mod consent;
 pub mod http;
 pub mod keyword;
 pub mod notify;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::consent::Consent;
 use crate::config::http::Http;
 use crate::config::keyword::{Engine, Keyword};
 use crate::config::notify::{DoerError, Notify};
@@ -38,6 +40,9 @@ pub struct Config {
     pub models: Models,
     /// The speaker decision.
     pub speaker: Speaker,
+    /// What consents cover.
+    #[serde(default)]
+    pub consent: Consent,
     /// The watched phrases.
     pub keyword: Keyword,
     /// What is kept for the rules.
@@ -127,6 +132,7 @@ impl Config {
             },
             models: Models { folder: models.to_owned(), decide: None, watch: None },
             speaker: Speaker::default(),
+            consent: Consent::default(),
             keyword: Keyword {
                 policy: PathBuf::new(),
                 threshold: spotter::Settings::default().threshold,
@@ -196,6 +202,7 @@ impl Config {
         }
         self.http.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
+        self.consent.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.rules.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.store.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.notify.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
@@ -354,6 +361,11 @@ mod tests {
         assert_eq!(told.rtp.codecs, config.rtp.codecs);
         assert_eq!(told.rtp.codec_order, config.rtp.codec_order);
         assert_eq!(told.rules.events_days, config.rules.events_days);
+        let without = SHIPPED.replacen("[consent]", "[ignored]", 1);
+        let (from, to) = (without.find("[ignored]"), without.find("\n[keyword]"));
+        let (from, to) = (from.expect("a table"), to.expect("the next"));
+        let left_out = parse(&format!("{}{}", &without[..from], &without[to..])).expect("good");
+        assert_eq!(left_out.consent, config.consent);
         assert_eq!(told.sip.peers[0].srtp, config.sip.peers[0].srtp);
         assert_eq!(told.sip.peers[0].send_silence, config.sip.peers[0].send_silence);
     }

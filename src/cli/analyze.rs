@@ -21,6 +21,7 @@ use crate::consent::reference::ConsentReference;
 use crate::policy::rule::Party;
 use crate::policy::rules::event::Record;
 use crate::runtime::analyst::{Claim, LoadedAnalyst, Phrases};
+use crate::runtime::answered_for::answered_for;
 use crate::runtime::audio_file::{self, Recording};
 use crate::runtime::capture::file::is_capture;
 use crate::runtime::capture::legs;
@@ -191,7 +192,8 @@ fn analyst(arguments: &Arguments) -> Result<Box<dyn Analyst>, Refusal> {
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let decision = config.speaker.decision();
-        let claim = Claim { subject, consent, voiceprint, agent, decision, calibration };
+        let leave = answered_for(&consent);
+        let claim = Claim { subject, leave, voiceprint, agent, decision, calibration };
         Ok((claim, installed.voices()?, installed.turns()?))
     });
     let names = installed.models().clone();

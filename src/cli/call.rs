@@ -68,6 +68,10 @@ pub struct Arguments {
     /// Reference of the consent to check it.
     #[arg(long)]
     consent: Option<String>,
+    /// What it covers, one or more of verify, enrol, adapt, watchlist and keywords; left out, what [consent] scopes of
+    /// the service says.
+    #[arg(long, value_name = "SCOPES", requires = "consent")]
+    consent_scope: Option<String>,
     /// Name of the policy.
     #[arg(long)]
     policy: Option<String>,
@@ -140,6 +144,7 @@ impl Arguments {
             party: self.party.clone(),
             subject: self.subject.clone(),
             consent: self.consent.clone(),
+            consent_scope: self.consent_scope.clone(),
             policy: self.policy.clone(),
             enroll: self.enroll.then(|| "yes".to_owned()),
         }

@@ -34,6 +34,11 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     for experiment in pronouncing::experiments(&policy) {
         println!("experiment     {experiment}");
     }
+    for (key, scope) in config.consent.lacking(&config.speaker) {
+        println!(
+            "consent        {key} is on, and consent.scopes lacks {scope}: no call has it unless it says so"
+        );
+    }
     println!("speaker model  {}", installed.models().speaker);
     println!("keyword model  {}", installed.models().keyword);
     for (told, _) in receivers {

@@ -7,7 +7,9 @@ use serde_json::json;
 
 use crate::cli::voiceprint;
 use crate::cli::{Outcome, Places, Refusal, println, subject};
+use crate::consent::permit::{Enrolment, Permit};
 use crate::consent::reference::ConsentReference;
+use crate::runtime::answered_for::answered_for;
 use crate::runtime::audio_file::AudioFileError;
 use crate::runtime::enroller::{EnrollError, Enroller};
 use crate::runtime::store::voiceprints::Voiceprints;
@@ -58,12 +60,13 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let installed = arguments.places.installed(&config)?;
     let mut voices = installed.voices()?;
     let names = &installed.models().speaker;
+    let leave = answered_for(&arguments.consent);
     let gathering = if arguments.add {
-        earlier(&Voiceprints::open(folder)?, arguments)?
+        earlier(&Voiceprints::open(folder)?, &arguments.subject, &leave)?
     } else {
-        Gathering::new(&arguments.subject, &arguments.consent)
+        Gathering::new(&arguments.subject, &leave)
     };
-    let enroller = Enroller::onto(&mut voices, names, gathering);
+    let enroller = Enroller::onto(&leave, &mut voices, names, gathering);
     let voiceprint = match hear(enroller, arguments) {
         Ok(voiceprint) => voiceprint,
         // Which file to name is the caller's mistake; what is in it is what was to be found out.
@@ -91,11 +94,14 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
 }
 
 /// What the voiceprint that there is was made from.
-fn earlier(store: &Voiceprints, arguments: &Arguments) -> Result<Gathering, Refusal> {
-    let subject = &arguments.subject;
+fn earlier(
+    store: &Voiceprints,
+    subject: &str,
+    leave: &Permit<Enrolment>,
+) -> Result<Gathering, Refusal> {
     let voiceprint = store.load(subject)?;
     let voiceprint = voiceprint.ok_or_else(|| format!("no voiceprint of {subject} to add to"))?;
-    let gathering = Gathering::of(&voiceprint, &arguments.consent);
+    let gathering = Gathering::of(&voiceprint, leave);
     Ok(gathering.ok_or_else(|| {
         format!("the voiceprint of {subject} keeps no windows to compare with: enrol without --add")
     })?)

@@ -296,6 +296,7 @@ impl Appliance {
             calibration,
             known: Arc::new(known),
             speaker: config.speaker.clone(),
+            consent: config.consent.clone(),
             store,
             metrics,
             health: Arc::clone(&health),

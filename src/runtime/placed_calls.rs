@@ -43,6 +43,9 @@ pub struct PlaceOrder {
     /// As `X-Sidetone-Consent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,
+    /// As `X-Sidetone-Consent-Scope`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_scope: Option<String>,
     /// As `X-Sidetone-Policy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
@@ -125,6 +128,7 @@ impl PlaceOrder {
             ("X-Sidetone-Party", &self.party),
             ("X-Sidetone-Subject", &self.subject),
             ("X-Sidetone-Consent", &self.consent),
+            ("X-Sidetone-Consent-Scope", &self.consent_scope),
             ("X-Sidetone-Policy", &self.policy),
             ("X-Sidetone-Enroll", &self.enroll),
         ];
