@@ -71,7 +71,10 @@ pub fn routes() -> OpenApiRouter<VaultDesk> {
 /// Records, the oldest first. That they were read is a record itself.
 #[utoipa::path(
     get, path = "/audit", tag = "audit", params(Trail),
-    responses((status = 200, description = "The records", body = Records))
+    responses(
+        (status = 200, description = "The records", body = Records),
+        (status = 422, description = "This can be no subject"),
+    )
 )]
 async fn records(
     State(vault): State<VaultDesk>,

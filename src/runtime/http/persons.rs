@@ -454,5 +454,7 @@ fn known(vault: &mut Vault, subject: &Subject, act: &Act<'_>) -> Result<Standing
 }
 
 fn no_scope() -> Problem {
-    Problem::unprocessable("scopes must name at least one of verify, enrol, adapt, watchlist, keywords")
+    Problem::unprocessable(
+        "scopes must name at least one of verify, enrol, adapt, watchlist, keywords",
+    )
 }
