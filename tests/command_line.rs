@@ -21,6 +21,7 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["demo"], None),
     (&["serve"], Some("sidetone check && systemctl reload sidetone")),
     (&["call"], Some("sidetone call sip:8000@127.0.0.1:5060")),
+    (&["token"], Some("sidetone token --name dialler --role operator")),
     (&["check"], None),
     (&["analyze"], Some("sidetone analyze call.pcapng")),
     (&["audit"], Some("sidetone audit --policy policy.toml kept/*.jsonl")),

@@ -42,6 +42,8 @@ use crate::runtime::recording_sessions::RecordingSessions;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::sip_settings::{self, SecretError};
 use crate::runtime::site_calibration::{self, SiteCalibrationError};
+use crate::runtime::store::keeper::VaultDesk;
+use crate::runtime::store::vault::{Vault, VaultError};
 use crate::runtime::store::voiceprints::{StoreError, Voiceprints};
 use crate::runtime::transport::connection::Limits;
 use crate::runtime::transport::listener::{Bound, ListenError};
@@ -88,6 +90,9 @@ pub enum StartError {
     /// A password is missing.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The vault cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// The API's tokens cannot be used.
     #[error(transparent)]
     Tokens(#[from] TokensError),
@@ -132,6 +137,17 @@ fn known_voices(config: &Config, models: &Embedders) -> Result<Known, StoreError
     Ok(known)
 }
 
+/// Opens the vault and gives it a thread, which ends when nobody can ask it any more.
+fn open_vault(
+    config: &Config,
+    health: &Arc<Health>,
+) -> Result<(VaultDesk, JoinHandle<()>), StartError> {
+    // A connection to a server brings a runtime of its own, and that cannot be within ours.
+    let vault = thread::scope(|scope| scope.spawn(|| Vault::configured(&config.store)).join());
+    let vault = vault.expect("opening a vault does not panic")?;
+    VaultDesk::start(vault, health.pulse("vault")).map_err(StartError::Thread)
+}
+
 /// A running appliance.
 #[derive(Debug)]
 pub struct Appliance {
@@ -153,6 +169,8 @@ pub struct Appliance {
     /// Each tells a receiver.
     notifying: Vec<JoinHandle<()>>,
     http_task: Task<()>,
+    /// Owns the vault that the API works on.
+    vault_thread: Option<JoinHandle<()>>,
     reload_task: Task<()>,
 }
 
@@ -206,9 +224,11 @@ impl Appliance {
         let (reloader, reloads) =
             Reloader::new(config, installation, &policy, desk.clone(), counts);
         let reload_task = tokio::spawn(reloader.run());
-        let api = tokens.clone().map(|tokens| {
+        let vault = tokens.is_some().then(|| open_vault(config, &health)).transpose()?;
+        let (vault, vault_thread) = vault.unzip();
+        let api = tokens.clone().zip(vault).map(|(tokens, vault)| {
             let orders = Orders { desk: desk.clone(), reloads: reloads.clone() };
-            Api { tokens, orders }
+            Api { tokens, orders, vault }
         });
         let watched = Watched { metrics: Arc::clone(&metrics), health: Arc::clone(&health) };
         let (tls, counts) = (http_tls.clone(), Arc::clone(&metrics));
@@ -336,6 +356,7 @@ impl Appliance {
             keeper,
             notifying,
             http_task,
+            vault_thread,
             reload_task,
         })
     }
@@ -423,6 +444,12 @@ impl Appliance {
         let left = joined.await.expect("joining threads does not fail");
         self.http_task.abort();
         self.reload_task.abort();
+        if let Some(thread) = self.vault_thread {
+            // Nobody asks it any more as soon as the last connection is gone.
+            let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+            let joined = joined.expect("joining a thread does not fail");
+            joined.expect("the thread that owns the vault ends by returning");
+        }
         left
     }
 }

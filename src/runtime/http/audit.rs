@@ -16,7 +16,7 @@ use crate::runtime::http::tokens::Token;
 use crate::runtime::http::vault_desk::ask;
 use crate::runtime::store::audit_trail::Wanted;
 use crate::runtime::store::keeper::VaultDesk;
-use crate::runtime::store::written::Written;
+use crate::runtime::store::trail_line::TrailLine;
 use crate::vault::chain::Kind;
 
 /// Records that one answer holds at most.
@@ -49,7 +49,7 @@ pub struct Trail {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Records {
     /// In their order.
-    records: Vec<Written>,
+    records: Vec<TrailLine>,
     /// What to ask for with `after` next; nothing at the end.
     next: Option<u64>,
 }
@@ -71,7 +71,10 @@ pub fn routes() -> OpenApiRouter<VaultDesk> {
 /// Records, the oldest first. That they were read is a record itself.
 #[utoipa::path(
     get, path = "/audit", tag = "audit", params(Trail),
-    responses((status = 200, description = "The records", body = Records))
+    responses(
+        (status = 200, description = "The records", body = Records),
+        (status = 422, description = "This can be no subject"),
+    )
 )]
 async fn records(
     State(vault): State<VaultDesk>,
@@ -88,10 +91,10 @@ async fn records(
         let detail = serde_json::json!({
             "audit": { "after": after, "kind": kind, "records": records.len() }
         });
-        vault.note_access(person.as_ref(), act, &detail)?;
+        vault.note(Kind::Access, person.as_ref(), act, &detail)?;
         Ok(records)
     });
-    let records: Vec<Written> = records.await?.into_iter().map(Written::from).collect();
+    let records: Vec<TrailLine> = records.await?.iter().map(TrailLine::of).collect();
     let next = records.last().filter(|_| records.len() == limit as usize);
     let next = next.map(|record| record.sequence);
     Ok(Json(Records { records, next }))

@@ -63,3 +63,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         }
     }
 }
+
+/// How many entries an answer may hold, where `asked` were asked for and `most` are the most.
+pub fn page(asked: Option<u32>, most: u32) -> Result<u32, Problem> {
+    match asked.unwrap_or(100) {
+        limit if (1..=most).contains(&limit) => Ok(limit),
+        other => {
+            let why = format!("limit must be 1 to {most}, found {other}");
+            Err(Problem::new(StatusCode::BAD_REQUEST, why))
+        }
+    }
+}
