@@ -1,26 +1,29 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
 pub mod consent;
+pub mod http;
 pub mod keyword;
 pub mod notify;
 pub mod rtp;
 pub mod rules;
 pub mod sip;
 pub mod speaker;
+pub mod store;
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::config::consent::Consent;
+use crate::config::http::Http;
 use crate::config::keyword::{Engine, Keyword};
 use crate::config::notify::{DoerError, Notify};
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
+use crate::config::store::Store;
 use crate::keyword::spotter;
 use crate::policy::place::Place;
 use crate::policy::rule::{Policy, PolicyError};
@@ -48,9 +51,9 @@ pub struct Config {
     /// Who is told of verdicts beside the dialogs.
     #[serde(default)]
     pub notify: Notify,
-    /// Where voiceprints are kept.
+    /// Where persons, consents and the audit trail are kept.
     pub store: Store,
-    /// Metrics and health.
+    /// Metrics, health and the API.
     pub http: Http,
 }
 
@@ -64,24 +67,6 @@ pub struct Models {
     pub decide: Option<String>,
     /// The speaker model that watches; without a name, the manifest's first for that.
     pub watch: Option<String>,
-}
-
-/// `[store]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Store {
-    /// Folder that holds the voiceprints, readable by the service alone.
-    pub folder: PathBuf,
-}
-
-/// `[http]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    /// Address and port of `/metrics`, `/live` and `/ready`; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// File whose first line a request to `/calls` or another resource of the API has to bear; without it there is none.
-    pub token_file: Option<PathBuf>,
 }
 
 /// Why a configuration cannot be used: one sentence that names the file and the key.
@@ -134,8 +119,8 @@ pub enum ConfigError {
 
 impl Config {
     /// An appliance for `calls` at a time that hears of nobody but this machine, on any free port: for a demonstration or a
-    /// measurement. Its policy is given when it starts.
-    pub fn on_loopback(calls: usize, voiceprints: PathBuf, models: &Path) -> Self {
+    /// measurement, which keeps what it does in the folder `kept`. Its policy is given when it starts.
+    pub fn on_loopback(calls: usize, kept: &Path, models: &Path) -> Self {
         Self {
             sip: Sip::on_loopback(calls),
             rtp: Rtp {
@@ -156,8 +141,8 @@ impl Config {
             },
             rules: Rules::default(),
             notify: Notify::default(),
-            store: Store { folder: voiceprints },
-            http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
+            store: Store::within(kept),
+            http: Http::on_loopback(),
         }
     }
 
@@ -172,12 +157,13 @@ impl Config {
         let tls = tls.flat_map(|tls| [&mut tls.certificate, &mut tls.key, &mut tls.authorities]);
         let accounts = sip.accounts.iter_mut().filter_map(|account| account.password_file.as_mut());
         let users = sip.users.iter_mut().map(|user| &mut user.password_file);
-        [&mut models.folder, &mut keyword.policy, &mut store.folder]
+        store.move_to(folder);
+        [&mut models.folder, &mut keyword.policy]
             .into_iter()
             .chain(tls)
             .chain(accounts)
             .chain(users)
-            .chain(http.token_file.as_mut())
+            .chain(http.files())
             .chain(rules.events_folder.as_mut())
             .chain(notify.files())
             .chain(speaker.calibration.as_mut())
@@ -214,9 +200,11 @@ impl Config {
             let found = self.rtp.silence_timeout_s.to_string();
             return senseless("rtp.silence_timeout_s", "must be 10 to 86400", found);
         }
+        self.http.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.consent.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.rules.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
+        self.store.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.notify.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.sip.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.keyword.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))
@@ -280,7 +268,7 @@ fn place(text: &str, start: usize) -> String {
 }
 
 /// The parser's drawing of line and caret as one sentence.
-fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+pub fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     // A fault of the file as a whole spans all of it, or nothing at its very beginning.
     let of_one_line = |span: &Range<usize>| {
         *span != (0..0)

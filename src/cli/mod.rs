@@ -12,6 +12,7 @@ pub mod eval;
 pub mod keywords;
 pub mod models;
 pub mod serve;
+pub mod token;
 pub mod voiceprint;
 
 use std::fmt;
@@ -53,6 +54,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Have the running appliance call a conference or a tap.
     Call(call::Arguments),
+    /// Make a token for the API.
+    Token(token::Arguments),
     /// Check configuration, policy and models without starting anything.
     Check(check::Arguments),
     /// Analyse captures and recordings, faster than real time.
@@ -146,6 +149,7 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),

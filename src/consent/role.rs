@@ -14,11 +14,13 @@ pub enum Role {
     Caller,
     /// Who works here; a consent in employment has its own conditions (BDSG section 26 (2)).
     Agent,
+    /// Whose voice callers are compared with. They were not asked: what allows that, whoever lists them has to know.
+    Watchlist,
 }
 
 /// A word that names no role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a role is caller or agent, not {0:?}")]
+#[error("a role is caller, agent or watchlist, not {0:?}")]
 pub struct RoleError(String);
 
 impl Role {
@@ -27,6 +29,7 @@ impl Role {
         match self {
             Self::Caller => "caller",
             Self::Agent => "agent",
+            Self::Watchlist => "watchlist",
         }
     }
 }
@@ -44,6 +47,7 @@ impl FromStr for Role {
         match text {
             "caller" => Ok(Self::Caller),
             "agent" => Ok(Self::Agent),
+            "watchlist" => Ok(Self::Watchlist),
             other => Err(RoleError(other.to_owned())),
         }
     }

@@ -1,8 +1,9 @@
 //! What the signalling thread does about enrolments in calls: begins them, keeps what comes of them.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::time::Duration;
 use tracing::{info, warn};
+use utoipa::ToSchema;
 
 use crate::call::enrollment_watch::{EnrollmentWatch, Progress};
 use crate::call::facts::{Agreed, AgreedError, LONGEST};
@@ -12,6 +13,7 @@ use crate::consent::permit::Enrolment;
 use crate::consent::scope::Scope;
 use crate::policy::evidence::{EnrollmentEvidence, EnrollmentState, Evidence};
 use crate::policy::rule::Party;
+use crate::runtime::http::description::enrollment_states;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::store::voiceprints::StoreError;
 use crate::sip::event::CallKey;
@@ -19,24 +21,19 @@ use crate::speaker::adaptation::Step;
 use crate::speaker::gathering::Gathering;
 use crate::speaker::voiceprint::Source;
 
-/// Whom to enrol, and on whose consent: the body of `POST /enrollments` and `POST /calls/ID/enroll`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Whom to enrol, and on whose consent.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrollOrder {
-    /// The conversation, where the path names no call.
-    #[serde(default, rename = "conversation")]
-    pub whom: Option<Whom>,
+    /// In which call.
+    pub whom: Whom,
     /// As `X-Sidetone-Subject`; left out, the one that the call claims.
-    #[serde(default)]
     pub subject: Option<String>,
     /// As `X-Sidetone-Consent`; left out, the one that came with the call.
-    #[serde(default)]
     pub consent: Option<String>,
 }
 
 /// A call, one way or the other.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whom {
     /// The caller's leg of a conversation.
     Conversation(String),
@@ -44,20 +41,15 @@ pub enum Whom {
     Call(u64),
 }
 
-impl From<String> for Whom {
-    fn from(conversation: String) -> Self {
-        Self::Conversation(conversation)
-    }
-}
-
 /// An enrolment that has begun; its verdicts tell the rest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Enrolling {
     /// Whose verdicts.
     pub conversation: String,
     /// Who is enrolled.
     pub subject: String,
     /// How it stands.
+    #[schema(schema_with = enrollment_states)]
     pub state: EnrollmentState,
 }
 
@@ -120,8 +112,8 @@ impl Signalling {
     /// Begins the enrolment that was asked for at the desk.
     pub(super) fn enroll(&mut self, order: &EnrollOrder) -> Result<Enrolling, NotEnrolled> {
         let key = match &order.whom {
-            Some(Whom::Call(id)) => self.placed.key(*id),
-            Some(Whom::Conversation(conversation)) => {
+            Whom::Call(id) => self.placed.key(*id),
+            Whom::Conversation(conversation) => {
                 let of_caller = self.calls.iter().find(|(_, entry)| {
                     entry.facts.conversation == *conversation
                         && entry.facts.party != Party::Agent
@@ -129,7 +121,6 @@ impl Signalling {
                 });
                 of_caller.map(|(key, _)| *key)
             }
-            None => None,
         };
         let key = key.ok_or(NotEnrolled::NoSuchCall)?;
         let consent = order.consent.as_deref().map(|text| Agreed::read(text, None)).transpose()?;

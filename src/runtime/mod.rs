@@ -7,7 +7,6 @@
 pub mod actions;
 pub mod analyst;
 pub mod answered_for;
-pub mod api;
 pub mod appliance;
 pub mod audio_file;
 pub mod batcher;

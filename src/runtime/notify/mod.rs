@@ -14,6 +14,6 @@ pub mod notice;
 pub mod notifier;
 pub mod notifiers;
 pub mod receiver;
-mod tls_client;
+pub(super) mod tls_client;
 pub mod webhook;
 pub mod worker;

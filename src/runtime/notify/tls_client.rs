@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::runtime::notify::http_client::HttpClientError;
 
 /// Trusts the authorities in `file`, which `key` of the configuration named, and shows no certificate.
-pub(super) fn trusting(
+pub(in crate::runtime) fn trusting(
     file: &Path,
     key: &'static str,
 ) -> Result<Arc<ClientConfig>, HttpClientError> {
