@@ -141,6 +141,7 @@ impl Gathering {
             net_speech_s: self.net_speech_s,
             sessions: self.sessions.clone(),
             references,
+            recordings: Vec::new(),
             revision: 0,
             revisions: Vec::new(),
         })
