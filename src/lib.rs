@@ -204,3 +204,4 @@ pub mod sdp;
 pub mod sip;
 pub mod siprec;
 pub mod speaker;
+pub mod vault;

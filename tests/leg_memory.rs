@@ -17,7 +17,7 @@ use sidetone::call::claim_watch::{ClaimWatch, Claimed};
 use sidetone::call::inference::{Answer, Infer};
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{MediaSession, Output};
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::rule::Party;
 use sidetone::rtp::packet::Packet;
 use sidetone::rtp::security::Security;
@@ -179,7 +179,7 @@ fn a_leg_stays_below_two_mebibytes_whatever_comes() {
 #[test]
 #[expect(clippy::print_stderr, reason = "the figure is what the test is about")]
 fn a_leg_that_several_share_holds_ten_seconds_more() {
-    let consent = Consent::from_reference("c-1").ok();
+    let consent = ConsentReference::new("c-1").ok();
     let print = voiceprint(MODEL);
     let claimed = Claimed { consent: consent.as_ref(), voiceprint: Some(&print), agent: None };
     let weighing = (Calibration::RESNET34_GE2E, Settings::default());

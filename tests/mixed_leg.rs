@@ -14,7 +14,7 @@ use sidetone::audio::speech_windows::SpeechWindows;
 use sidetone::audio::turns::TurnModel;
 use sidetone::audio::voice_activity::FRAME_SAMPLES;
 use sidetone::call::claim_watch::{ClaimWatch, Claimed};
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::SpeakerEvidence;
 use sidetone::policy::rule::Party;
 use sidetone::runtime::heard::Heard;
@@ -90,7 +90,7 @@ fn claim(
     audio: &[f32],
     (print, agent): (&Voiceprint, Option<&Voiceprint>),
 ) -> (Vec<SpeakerEvidence>, Vec<Vec<f32>>) {
-    let consent = Consent::from_reference("readers").expect("a reference");
+    let consent = ConsentReference::new("readers").expect("a reference");
     let claimed = Claimed { consent: Some(&consent), voiceprint: Some(print), agent };
     let weighing = (Calibration::RESNET34_GE2E, Settings::default());
     let mut watch = ClaimWatch::new(Party::Mixed, claimed, &bench.names, weighing, None)

@@ -16,7 +16,7 @@ use std::path::Path;
 use sidetone::audio::decoder::Codec;
 use sidetone::call::adaptation_watch::AdaptationWatch;
 use sidetone::call::enrollment_watch::{EnrollmentWatch, Progress};
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::EnrollmentState;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::speaker::adaptation;
@@ -43,7 +43,7 @@ fn speech(from: usize, seconds: usize) -> Vec<f32> {
 }
 
 fn watch(source: Source, earlier: Option<Gathering>) -> EnrollmentWatch {
-    let consent = Consent::from_reference("c-1").expect("a reference");
+    let consent = ConsentReference::new("c-1").expect("a reference");
     let began = jiff::Timestamp::UNIX_EPOCH;
     EnrollmentWatch::new("alice", &consent, began, source, &embedders(), earlier)
 }

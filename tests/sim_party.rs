@@ -21,7 +21,7 @@ use sidetone::audio::segmenter::Segment;
 use sidetone::audio::voice_activity::FRAME_SAMPLES;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::speaker_watch::SpeakerWatch;
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::{Evidence, Obstacle};
 use sidetone::rtp::packet::Packet;
 use sidetone::runtime::audio_file::read_mono;
@@ -99,7 +99,7 @@ fn without_a_consent_no_voice_is_ever_embedded() {
 
 #[test]
 fn a_claim_that_cannot_be_checked_says_why() {
-    let consent = Consent::from_reference("c-1").expect("a reference");
+    let consent = ConsentReference::new("c-1").expect("a reference");
     let watch = |print: Option<&Voiceprint>| {
         SpeakerWatch::new(Some(&consent), print, &embedders(), verifier()).err()
     };

@@ -13,7 +13,7 @@ use sidetone::audio::decoder::Codec;
 use sidetone::call::enrollment_watch::EnrollmentWatch;
 use sidetone::call::media_pause::CardPause;
 use sidetone::call::pauses::Pausing;
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::keyword::digit_search::DigitRun;
 use sidetone::policy::evidence::Evidence;
 use sidetone::policy::line::LineState;
@@ -158,7 +158,7 @@ fn an_accepted_caller_is_still_accepted_after_a_pause_and_another_one_is_a_chang
 fn an_enrolment_goes_on_after_a_pause_with_nothing_of_it() {
     let datagrams = said(20.0);
     let mut party = Party::with(None, 1);
-    let consent = Consent::from_reference("c-1").expect("a reference");
+    let consent = ConsentReference::new("c-1").expect("a reference");
     let began = jiff::Timestamp::UNIX_EPOCH;
     let watch = EnrollmentWatch::new("alice", &consent, began, Source::Call, &embedders(), None);
     party.session.enroll(watch);

@@ -10,7 +10,7 @@ use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::mixed_watch::MixedWatch;
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::call::voices::VoiceWork;
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::policy::evidence::{Obstacle, SpeakerEvidence, WatchlistEvidence};
 use crate::policy::rule::Party;
 use crate::speaker::adaptation::Step;
@@ -26,7 +26,7 @@ use crate::speaker::watchlist::Watchlist;
 #[derive(Clone, Copy, Debug)]
 pub struct Claimed<'a> {
     /// The caller's consent.
-    pub consent: Option<&'a Consent>,
+    pub consent: Option<&'a ConsentReference>,
     /// The voice that is claimed.
     pub voiceprint: Option<&'a Voiceprint>,
     /// The agent's own voice, where it is known: it is left out of a mixed leg.

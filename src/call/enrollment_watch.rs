@@ -8,7 +8,7 @@ use crate::audio::bandwidth::Bandwidth;
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
 use crate::audio::tone::Tone;
 use crate::call::voices::{Asker, VoiceWork};
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::policy::evidence::{EnrollmentEvidence, EnrollmentState};
 use crate::speaker::embedder::{Embedders, Purpose};
 use crate::speaker::embedding::Embedding;
@@ -78,7 +78,7 @@ impl EnrollmentWatch {
     /// embed; `earlier` is what is known of the voice already.
     pub fn new(
         subject: &str,
-        consent: &Consent,
+        consent: &ConsentReference,
         started: jiff::Timestamp,
         source: Source,
         models: &Embedders,

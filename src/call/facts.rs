@@ -1,6 +1,6 @@
 //! What the PBX tells about a call in the `X-Sidetone-` headers of its INVITE.
 
-use crate::consent::consent::{Consent, ConsentError};
+use crate::consent::reference::{ConsentReference, ReferenceError};
 use crate::policy::rule::{Party, PartyError};
 use crate::sip::headers::Headers;
 
@@ -19,9 +19,9 @@ pub struct Facts {
     /// The agent on a mixed leg, whose own voice is left out.
     pub agent: Option<String>,
     /// The consent to check it. A reference that cannot be read counts as none.
-    pub consent: Option<Consent>,
+    pub consent: Option<ConsentReference>,
     /// Why a consent that was sent does not count, for the log.
-    pub consent_fault: Option<ConsentError>,
+    pub consent_fault: Option<ReferenceError>,
     /// Name of the wanted policy.
     pub policy: Option<String>,
     /// The queue that the call came through.
@@ -58,7 +58,7 @@ impl Facts {
                 value => Ok(value.filter(|v| !v.is_empty())),
             }
         };
-        let consent = find("X-Sidetone-Consent")?.map(Consent::from_reference).transpose();
+        let consent = find("X-Sidetone-Consent")?.map(ConsentReference::new).transpose();
         Ok(Self {
             conversation: find("X-Sidetone-Conversation")?.unwrap_or(call_id).to_owned(),
             party: find("X-Sidetone-Party")?.map_or(Ok(Party::default()), str::parse)?,
@@ -107,7 +107,7 @@ mod tests {
     fn a_consent_that_cannot_be_read_is_none() {
         let facts = read(&[("X-Sidetone-Consent", "yes he said so")]).expect("the call is fine");
         assert_eq!(facts.consent, None);
-        assert_eq!(facts.consent_fault, Some(ConsentError::NotVisibleAscii));
+        assert_eq!(facts.consent_fault, Some(ReferenceError::NotVisibleAscii));
     }
 
     #[test]

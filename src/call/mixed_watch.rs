@@ -391,7 +391,7 @@ impl MixedWatch {
 mod tests {
     use super::*;
     use crate::audio::turns::ROWS;
-    use crate::consent::consent::Consent;
+    use crate::consent::reference::ConsentReference;
     use crate::speaker::calibration::Calibration;
     use crate::speaker::embedder::Embedders;
     use crate::speaker::verifier::{Settings, Verifier};
@@ -434,7 +434,7 @@ mod tests {
     /// A claim to be `coordinates`' voice.
     fn watch(coordinates: [f32; 3], agent: Option<[f32; 3]>) -> MixedWatch {
         let models = Embedders { decide: "m@1".to_owned(), watch: None };
-        let consent = Consent::from_reference("c-1").expect("a reference");
+        let consent = ConsentReference::new("c-1").expect("a reference");
         let verifier = Verifier::new(Calibration::RESNET34_GE2E, Settings::default());
         let print = voiceprint("alice", coordinates);
         let watch = SpeakerWatch::new(Some(&consent), Some(&print), &models, verifier);

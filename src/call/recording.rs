@@ -1,7 +1,7 @@
 //! One recording session (RFC 7866): which of its streams are whose legs, by metadata and header, as both change.
 
 use crate::call::facts::{Facts, LONGEST};
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::policy::rule::Party;
 use crate::sip::event::CallKey;
 use crate::siprec::aor::{AorPattern, plain};
@@ -220,7 +220,7 @@ impl Recording {
         let aor = aor.filter(|aor| self.terms.claims && (1..=LONGEST).contains(&aor.len()));
         facts.subject = facts.subject.or_else(|| aor.map(str::to_owned));
         let consent = participant.and_then(|participant| participant.consent.as_deref());
-        let consent = consent.and_then(|reference| Consent::from_reference(reference).ok());
+        let consent = consent.and_then(|reference| ConsentReference::new(reference).ok());
         facts.consent = facts.consent.or(consent);
         Speaker { participant: participant.map(|participant| participant.id.clone()), facts }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
 use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::voices::{Asker, VoiceWork};
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::policy::evidence::{Obstacle, SpeakerEvidence, WatchlistEvidence};
 use crate::speaker::adaptation::Step as Lesson;
 use crate::speaker::calibration::{Comparison, Conditions, Likeness};
@@ -93,7 +93,7 @@ impl SpeakerWatch {
     /// Compares with `voiceprint`, to which the caller agreed under `consent`; the embedders in
     /// use are `models`. A voiceprint that only the strong one made does without the cheap one.
     pub fn new(
-        consent: Option<&Consent>,
+        consent: Option<&ConsentReference>,
         voiceprint: Option<&Voiceprint>,
         models: &Embedders,
         verifier: Verifier,

@@ -17,7 +17,7 @@ use crate::call::media_plan::Payload;
 use crate::cli::analyze::progress::Progress;
 use crate::cli::{Outcome, Places, Refusal, println, subject};
 use crate::config::{self, ConfigError};
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::policy::rule::Party;
 use crate::policy::rules::event::Record;
 use crate::runtime::analyst::{Claim, LoadedAnalyst, Phrases};
@@ -61,8 +61,8 @@ pub struct Arguments {
     voiceprint_of: Option<String>,
     /// Reference of that person's consent; without one nothing is computed.
     #[arg(long, value_name = "REF", requires = "voiceprint_of",
-        value_parser = |text: &str| Consent::from_reference(text))]
-    consent: Option<Consent>,
+        value_parser = |text: &str| ConsentReference::new(text))]
+    consent: Option<ConsentReference>,
     /// Leave this agent's voiceprint out where caller and agent share a leg.
     #[arg(long, value_name = "SUBJECT", value_parser = subject, requires = "voiceprint_of")]
     agent: Option<String>,

@@ -20,7 +20,7 @@ use crate::cli::demo::timeline::Timeline;
 use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
 use crate::config::Config;
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::keyword::language::Language;
 use crate::policy::place::Place;
 use crate::policy::rule::{Policy, WatchedPhrase};
@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         }
     };
     let mut voices = installed.voices()?;
-    let consent = Consent::from_reference(script::CONSENT)?;
+    let consent = ConsentReference::new(script::CONSENT)?;
     let mut enroller = Enroller::new(&mut voices, &installed.models().speaker, SUBJECT, &consent);
     let narrator = recording("two_cities.wav")?;
     let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;

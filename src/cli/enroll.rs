@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::cli::voiceprint;
 use crate::cli::{Outcome, Places, Refusal, println, subject};
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::runtime::audio_file::AudioFileError;
 use crate::runtime::enroller::{EnrollError, Enroller};
 use crate::runtime::store::voiceprints::Voiceprints;
@@ -34,8 +34,8 @@ pub struct Arguments {
     subject: String,
     /// Reference of the person's consent, or for the watchlist of the legal basis; without one nothing is
     /// computed.
-    #[arg(long, value_name = "REF", value_parser = |text: &str| Consent::from_reference(text))]
-    consent: Consent,
+    #[arg(long, value_name = "REF", value_parser = |text: &str| ConsentReference::new(text))]
+    consent: ConsentReference,
     /// Add the files to the voiceprint that there is, as another session of the same voice, rather
     /// than put a new one in its place.
     #[arg(long)]

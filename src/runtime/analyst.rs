@@ -6,7 +6,7 @@ use crate::audio::turns::TurnModel;
 use crate::call::claim_watch::{ClaimWatch, Claimed};
 use crate::call::inference::{Answer, Infer};
 use crate::call::voices::VoiceWork;
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::policy::evidence::Obstacle;
 use crate::policy::judge::Models;
 use crate::policy::rule::{Party, Policy};
@@ -24,7 +24,7 @@ pub struct Claim {
     /// Whom.
     pub subject: String,
     /// That person's consent: nothing is embedded without one.
-    pub consent: Consent,
+    pub consent: ConsentReference,
     /// That person's voice, if it was enrolled.
     pub voiceprint: Option<Voiceprint>,
     /// The agent's voice, if it was enrolled: left out of a mix.

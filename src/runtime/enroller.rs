@@ -11,7 +11,7 @@ use crate::audio::listener::{Heard, Listener};
 use crate::audio::pcm::{self, SAMPLE_RATE};
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
 use crate::audio::tone::ToneMeter;
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::runtime::audio_file::{self, AudioFileError, Recording, folded, resample};
 use crate::runtime::voices::Voices;
 use crate::speaker::embedder::{Embedder, Embedders, Purpose};
@@ -88,7 +88,7 @@ impl<'a, E: Embedder> Enroller<'a, E> {
         voices: &'a mut Voices<E>,
         names: &'a Embedders,
         subject: &str,
-        consent: &Consent,
+        consent: &ConsentReference,
     ) -> Self {
         Self::onto(voices, names, Gathering::new(subject, consent))
     }

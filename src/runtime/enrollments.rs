@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::enrollment_watch::{EnrollmentWatch, Progress};
 use crate::call::facts::LONGEST;
-use crate::consent::consent::{Consent, ConsentError};
+use crate::consent::reference::{ConsentReference, ReferenceError};
 use crate::policy::evidence::{EnrollmentEvidence, EnrollmentState, Evidence};
 use crate::policy::rule::Party;
 use crate::runtime::signalling::Signalling;
@@ -76,7 +76,7 @@ pub enum NotEnrolled {
     NoConsent,
     /// What was named is no reference.
     #[error(transparent)]
-    Consent(#[from] ConsentError),
+    Consent(#[from] ReferenceError),
     /// Another voiceprint is in the way.
     #[error("the voiceprint that there is keeps no windows to compare with: erase it first")]
     NothingToCompare,
@@ -133,7 +133,7 @@ impl Signalling {
             None => None,
         };
         let key = key.ok_or(NotEnrolled::NoSuchCall)?;
-        let consent = order.consent.as_deref().map(Consent::from_reference).transpose()?;
+        let consent = order.consent.as_deref().map(ConsentReference::new).transpose()?;
         let subject = order.subject.as_deref().map(str::trim);
         self.enroll_in(key, subject, consent, Source::Call)
     }
@@ -143,7 +143,7 @@ impl Signalling {
         &mut self,
         key: CallKey,
         subject: Option<&str>,
-        consent: Option<Consent>,
+        consent: Option<ConsentReference>,
         source: Source,
     ) -> Result<Enrolling, NotEnrolled> {
         let entry = self.calls.get(&key).ok_or(NotEnrolled::NoSuchCall)?;

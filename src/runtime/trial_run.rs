@@ -7,7 +7,7 @@ use crate::audio::channel::{Arrived, Channel, Noises};
 use crate::audio::listener::Listener;
 use crate::audio::pcm::SAMPLE_RATE;
 use crate::call::speaker_watch::SpeakerWatch;
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::runtime::audio_file::{AudioFileError, read_mono};
 use crate::runtime::enroller::{EnrollError, Enroller};
 use crate::runtime::heard::Heard;
@@ -104,7 +104,7 @@ pub fn enrol<E: Embedder>(
     limit: Duration,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<Result<Voiceprint, EnrollError>>, TrialRunError> {
-    let consent = Consent::from_reference("evaluation").expect("a reference");
+    let consent = ConsentReference::new("evaluation").expect("a reference");
     let mut prints = Vec::new();
     for (files, speaker) in &list.enrolments {
         let subject = &list.speakers[*speaker];
@@ -229,7 +229,7 @@ pub fn run<E: Embedder>(
 fn undecided(print: &Voiceprint, names: &Embedders, calibration: Calibration) -> SpeakerWatch {
     let never = ErrorRate::one_in(1_000_000).expect("a rate within bounds");
     let settings = Settings { false_accept: never, false_reject: never, ..Settings::default() };
-    let consent = Consent::from_reference("evaluation").expect("a reference");
+    let consent = ConsentReference::new("evaluation").expect("a reference");
     let verifier = Verifier::new(calibration, settings);
     SpeakerWatch::new(Some(&consent), Some(print), names, verifier)
         .expect("the voiceprint was made by these models, with consent")

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::ByteBuf;
 
 /// A unit-length speaker embedding; its dimension is the model's (256 for the ResNet34).
 ///
@@ -53,20 +54,28 @@ impl Embedding {
     }
 }
 
-/// As text: base64 of the coordinates, 32 bits each, least significant byte first; they come back as
+/// The coordinates, 32 bits each, least significant byte first, as bytes or, for people, as base64; they come back as
 /// they were.
 impl Serialize for Embedding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes: Vec<u8> = self.0.iter().flat_map(|x| x.to_le_bytes()).collect();
-        serializer.serialize_str(&STANDARD.encode(bytes))
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&STANDARD.encode(bytes))
+        } else {
+            serializer.serialize_bytes(&bytes)
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Embedding {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wrong = |why| serde::de::Error::custom(format!("an embedding is {why}"));
-        let bytes = STANDARD.decode(String::deserialize(deserializer)?);
-        let bytes = bytes.map_err(|_| wrong("base64"))?;
+        let bytes = if deserializer.is_human_readable() {
+            let bytes = STANDARD.decode(String::deserialize(deserializer)?);
+            bytes.map_err(|_| wrong("base64"))?
+        } else {
+            ByteBuf::deserialize(deserializer)?.into_vec()
+        };
         let (numbers, rest) = bytes.as_chunks::<4>();
         let numbers: Vec<f32> = numbers.iter().map(|n| f32::from_le_bytes(*n)).collect();
         // Of unit length already: to scale it again would change its last bits.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::consent::consent::Consent;
+use crate::consent::reference::ConsentReference;
 use crate::speaker::embedding::Embedding;
 use crate::speaker::enrollment::Sitting;
 use crate::speaker::one_voice::Agreement;
@@ -52,10 +52,10 @@ pub struct ModelWindows {
 
 impl Gathering {
     /// Nothing yet of `subject`, who agreed to it under `consent`.
-    pub fn new(subject: &str, consent: &Consent) -> Self {
+    pub fn new(subject: &str, consent: &ConsentReference) -> Self {
         Self {
             subject: subject.to_owned(),
-            consent: consent.reference().to_owned(),
+            consent: consent.as_str().to_owned(),
             sessions: Vec::new(),
             net_speech_s: 0.0,
             models: Vec::new(),
@@ -64,7 +64,7 @@ impl Gathering {
 
     /// What `voiceprint` was made from, for more to be added under `consent`; `None` where no
     /// window was kept of it (format 1).
-    pub fn of(voiceprint: &Voiceprint, consent: &Consent) -> Option<Self> {
+    pub fn of(voiceprint: &Voiceprint, consent: &ConsentReference) -> Option<Self> {
         let models: Vec<_> = voiceprint
             .references
             .iter()
@@ -76,7 +76,7 @@ impl Gathering {
             .collect();
         let (sessions, net_speech_s) = (voiceprint.sessions.clone(), voiceprint.net_speech_s);
         let subject = voiceprint.subject.clone();
-        let consent = consent.reference().to_owned();
+        let consent = consent.as_str().to_owned();
         (!models.is_empty()).then_some(Self { subject, consent, sessions, net_speech_s, models })
     }
 
@@ -167,7 +167,7 @@ mod tests {
     const JUDGE: (&str, Agreement) = ("m@1", Agreement::RESNET34);
 
     fn gathering() -> Gathering {
-        Gathering::new("alice", &Consent::from_reference("c-1").expect("a reference"))
+        Gathering::new("alice", &ConsentReference::new("c-1").expect("a reference"))
     }
 
     fn sitting(second: i64, net_speech_s: f64, degrees: f32) -> Sitting {
@@ -197,7 +197,7 @@ mod tests {
         let print = gathering.voiceprint(jiff::Timestamp::UNIX_EPOCH).expect("11 s");
         assert_eq!((print.sessions.len(), print.references[0].windows), (2, 8));
         assert_eq!((print.consent.as_str(), print.subject.as_str()), ("c-1", "alice"));
-        let consent = Consent::from_reference("c-2").expect("a reference");
+        let consent = ConsentReference::new("c-2").expect("a reference");
         let again = Gathering::of(&print, &consent).expect("it keeps windows");
         assert_eq!((again.consent.as_str(), again.sessions.len()), ("c-2", 2));
     }

@@ -25,7 +25,7 @@ use sidetone::call::inference::{Answer, Infer};
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::rtp::packet::Packet;
 use sidetone::rtp::srtp::{MasterKey, ReceiveContext, SendContext, Suite};
 use sidetone::runtime::audio_file::read_mono;
@@ -164,7 +164,7 @@ fn recording(rate: u32) -> Vec<f32> {
 fn new_session(start: Instant) -> MediaSession {
     let plan = MediaPlan::overhearing(payloads(), peer());
     let verifier = Verifier::new(Calibration::RESNET34_GE2E, Settings::default());
-    let consent = Consent::from_reference("c-1").ok();
+    let consent = ConsentReference::new("c-1").ok();
     let models = Embedders { decide: "m@1".to_owned(), watch: None };
     let watch = SpeakerWatch::new(consent.as_ref(), Some(&voiceprint()), &models, verifier);
     MediaSession::new(start, plan, watch.ok().map(Into::into), true, 1, "bench@192.0.2.2")

@@ -15,7 +15,7 @@ use sidetone::call::media_plan::{MediaPlan, Payload};
 use sidetone::call::media_session::{MediaSession, Output};
 use sidetone::call::media_stats::MediaStats;
 use sidetone::call::voices::VoiceWork;
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::Evidence;
 use sidetone::policy::line::LineState;
 use sidetone::policy::rule::Party;
@@ -358,7 +358,7 @@ fn watch(how: u8) -> ClaimWatch {
     let mut watch = voiceprint.references[0].clone();
     "m@2".clone_into(&mut watch.model);
     voiceprint.references.push(watch);
-    let consent = Consent::from_reference("c-1").ok();
+    let consent = ConsentReference::new("c-1").ok();
     let models = Embedders { decide: "m@1".to_owned(), watch: Some("m@2".to_owned()) };
     let claimed = Claimed { consent: consent.as_ref(), voiceprint: Some(&voiceprint), agent: None };
     let party = if how & 4 == 0 { Party::Mixed } else { Party::Caller };

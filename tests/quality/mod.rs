@@ -16,7 +16,7 @@ use sidetone::call::inference::{Answer, Infer};
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::Evidence;
 use sidetone::policy::line::LineState;
 use sidetone::speaker::calibration::Calibration;
@@ -237,6 +237,6 @@ fn heard(
 
 fn watch(voiceprints: &[Voiceprint]) -> Option<SpeakerWatch> {
     let verifier = Verifier::new(Calibration::RESNET34_GE2E, Settings::default());
-    let consent = Consent::from_reference("readers").expect("a reference");
+    let consent = ConsentReference::new("readers").expect("a reference");
     SpeakerWatch::new(Some(&consent), voiceprints.first(), &embedders(), verifier).ok()
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::enroller::Enroller;
 use sidetone::speaker::voiceprint::Voiceprint;
@@ -73,7 +73,7 @@ pub(crate) fn voiceprints(models: &mut Models) -> Vec<Voiceprint> {
     halves()
         .iter()
         .map(|half| {
-            let consent = Consent::from_reference("readers").expect("a reference");
+            let consent = ConsentReference::new("readers").expect("a reference");
             let names = embedders();
             let mut enroller = Enroller::new(&mut models.speaker, &names, "reader", &consent);
             for file in half {

@@ -12,7 +12,7 @@ use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::call::voices::{Asker, VoiceWork};
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::keyword::digit_search::DigitRun;
 use sidetone::keyword::spotter::Hit;
 use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
@@ -136,7 +136,7 @@ pub(crate) fn embedders() -> Embedders {
 
 /// The watch that a claim leads to, with or without a consent.
 pub(crate) fn watch(consent: bool) -> Result<SpeakerWatch, Obstacle> {
-    let consent = consent.then(|| Consent::from_reference("c-1").expect("a reference"));
+    let consent = consent.then(|| ConsentReference::new("c-1").expect("a reference"));
     SpeakerWatch::new(consent.as_ref(), Some(&voiceprint(MODEL)), &embedders(), verifier())
 }
 

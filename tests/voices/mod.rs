@@ -6,7 +6,7 @@ use std::time::Duration;
 use sidetone::audio::g711;
 use sidetone::audio::pcm;
 use sidetone::call::speaker_watch::SpeakerWatch;
-use sidetone::consent::consent::Consent;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::SpeakerEvidence;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::enroller::{EnrollError, Enroller};
@@ -52,7 +52,7 @@ impl Bench {
 
     /// A voiceprint of `audio` at [`RATE`].
     pub(crate) fn enrol(&mut self, audio: &[f32]) -> Result<Voiceprint, EnrollError> {
-        let consent = Consent::from_reference("readers").expect("a reference");
+        let consent = ConsentReference::new("readers").expect("a reference");
         let mut enroller = Enroller::new(&mut self.voices, &self.names, "reader", &consent);
         enroller.hear(audio)?;
         enroller.finish()
@@ -65,7 +65,7 @@ impl Bench {
         print: &Voiceprint,
         settings: Settings,
     ) -> Vec<SpeakerEvidence> {
-        let consent = Consent::from_reference("readers").expect("a reference");
+        let consent = ConsentReference::new("readers").expect("a reference");
         let verifier = Verifier::new(Calibration::RESNET34_GE2E, settings);
         let watch = SpeakerWatch::new(Some(&consent), Some(print), &self.names, verifier);
         heard.compare(watch.expect("a voiceprint of these models"), &mut self.voices)

@@ -1,9 +1,18 @@
-//! What is kept on disk.
+//! What is kept: persons and their voices, consents, and the audit trail.
 
+pub mod audit_trail;
+pub mod consents;
 pub mod database;
+pub mod erasure;
+pub mod keeper;
+pub mod key_file;
+pub mod packed;
+pub mod persons;
 pub mod place;
 pub mod postgres;
 pub mod postgres_place;
+pub mod rotation;
 pub mod schema;
 pub mod sqlite;
+pub mod vault;
 pub mod voiceprints;

@@ -183,7 +183,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::consent::consent::Consent;
+    use crate::consent::reference::ConsentReference;
     use crate::speaker::embedding::Embedding;
     use crate::speaker::voiceprint::{Kept, Reference};
 
@@ -230,7 +230,7 @@ mod tests {
     fn what_is_erased_leaves_no_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Voiceprints::open(folder.path()).expect("a store");
-        let consent = Consent::from_reference("c-1").expect("a reference");
+        let consent = ConsentReference::new("c-1").expect("a reference");
         store.save(&voiceprint("alice", 0.0)).expect("kept");
         store.save(&voiceprint("bob", 0.0)).expect("kept");
         store.save_gathering(&Gathering::new("alice", &consent)).expect("kept");
@@ -250,7 +250,7 @@ mod tests {
             store.save(&voiceprint(subject, 0.0)).expect("kept");
         }
         fs::write(store.path("carol", VOICEPRINT), "{\"format\":9}").expect("a writable folder");
-        let consent = Consent::from_reference("c-1").expect("a reference");
+        let consent = ConsentReference::new("c-1").expect("a reference");
         store.save_gathering(&Gathering::new("dora", &consent)).expect("kept");
         let list = store.list().expect("a list");
         let subjects: Vec<_> = list.iter().flatten().map(|print| print.subject.as_str()).collect();
