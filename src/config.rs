@@ -6,6 +6,7 @@ pub mod rtp;
 pub mod rules;
 pub mod sip;
 pub mod speaker;
+pub mod store;
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -19,6 +20,7 @@ use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
 use crate::config::speaker::Speaker;
+use crate::config::store::Store;
 use crate::keyword::spotter;
 use crate::policy::place::Place;
 use crate::policy::rule::{Policy, PolicyError};
@@ -43,7 +45,7 @@ pub struct Config {
     /// Who is told of verdicts beside the dialogs.
     #[serde(default)]
     pub notify: Notify,
-    /// Where voiceprints are kept.
+    /// Where persons, consents and the audit trail are kept.
     pub store: Store,
     /// Metrics and health.
     pub http: Http,
@@ -59,14 +61,6 @@ pub struct Models {
     pub decide: Option<String>,
     /// The speaker model that watches; without a name, the manifest's first for that.
     pub watch: Option<String>,
-}
-
-/// `[store]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Store {
-    /// Folder that holds the voiceprints, readable by the service alone.
-    pub folder: PathBuf,
 }
 
 /// `[http]`
@@ -129,8 +123,8 @@ pub enum ConfigError {
 
 impl Config {
     /// An appliance for `calls` at a time that hears of nobody but this machine, on any free port: for a demonstration or a
-    /// measurement. Its policy is given when it starts.
-    pub fn on_loopback(calls: usize, voiceprints: PathBuf, models: &Path) -> Self {
+    /// measurement, which keeps what it does in the folder `kept`. Its policy is given when it starts.
+    pub fn on_loopback(calls: usize, kept: &Path, models: &Path) -> Self {
         Self {
             sip: Sip::on_loopback(calls),
             rtp: Rtp {
@@ -150,7 +144,7 @@ impl Config {
             },
             rules: Rules::default(),
             notify: Notify::default(),
-            store: Store { folder: voiceprints },
+            store: Store::within(kept),
             http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
         }
     }
@@ -166,7 +160,8 @@ impl Config {
         let tls = tls.flat_map(|tls| [&mut tls.certificate, &mut tls.key, &mut tls.authorities]);
         let accounts = sip.accounts.iter_mut().filter_map(|account| account.password_file.as_mut());
         let users = sip.users.iter_mut().map(|user| &mut user.password_file);
-        [&mut models.folder, &mut keyword.policy, &mut store.folder]
+        store.move_to(folder);
+        [&mut models.folder, &mut keyword.policy]
             .into_iter()
             .chain(tls)
             .chain(accounts)
@@ -210,6 +205,7 @@ impl Config {
         }
         self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.rules.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
+        self.store.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.notify.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.sip.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.keyword.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))

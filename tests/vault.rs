@@ -258,6 +258,7 @@ fn an_erasure_is_proved_and_a_hold_forbids_it() {
         assert_eq!(proof.verify(), Ok(()), "{name}");
         assert_eq!(proof.public_key, vault.public_key(), "{name}");
         assert_eq!(proof.statement.subject, "alice", "{name}");
+        assert!(proof.statement.overwritten, "{name}");
         let record = vault.records(&Wanted { kind: Some(Kind::Erasure), ..Wanted::default() }, 10);
         let record = record.expect(name).pop().expect("a record");
         assert_eq!(record.head(), proof.statement.record, "{name}");
@@ -265,6 +266,29 @@ fn an_erasure_is_proved_and_a_hold_forbids_it() {
         assert!(!record.draft.detail.contains("alice"), "{name}");
         assert!(matches!(vault.erase(&alice, &act()), Err(VaultError::NobodyKnown)), "{name}");
         assert_eq!(vault.verify(Vec::new(), |_| {}).expect(name).fault, None, "{name}");
+    }
+}
+
+#[test]
+fn an_erasure_is_one_though_somebody_reads_and_the_next_sweep_overwrites_it() {
+    for keyed in Keyed::all() {
+        let (name, mut vault) = (keyed.site.name, keyed.open());
+        if name != "SQLite" {
+            // A server's readers hold nothing up.
+            continue;
+        }
+        let alice = enrol(&mut vault, "alice", 0.1);
+        let mut reader = keyed.site.open();
+        reader.execute_script("BEGIN; SELECT count(*) FROM persons").expect(name);
+        let proof = vault.erase(&alice, &act()).expect("erased");
+        assert!(!proof.statement.overwritten);
+        assert_eq!(vault.person(&alice).expect(name), None);
+        let log = keyed.site.folder.path().join("vault.db-wal");
+        let size = || std::fs::metadata(&log).expect("a log").len();
+        assert!(size() > 0);
+        reader.execute_script("COMMIT").expect(name);
+        vault.sweep(None, 10, now(), false).expect(name);
+        assert_eq!(size(), 0, "nothing is left in the log");
     }
 }
 

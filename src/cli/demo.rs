@@ -75,8 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         &recording("beckett.wav")?,
     );
     let folder = tempfile::tempdir()?;
-    let store = folder.path().join("voiceprints");
-    let config = Config::on_loopback(16, store, &arguments.models);
+    let config = Config::on_loopback(16, folder.path(), &arguments.models);
 
     let say = |line: String| {
         if !arguments.json {

@@ -6,8 +6,10 @@
     reason = "every test takes what it needs of this; it reads disk and clock; a skipped test says why"
 )]
 
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -52,6 +54,8 @@ impl Site {
         let site = Self { folder: tempfile::tempdir().expect("a folder"), store: store.to_owned() };
         site.write("policy.toml", include_str!("../../config/policy.toml"));
         site.write("sidetone.toml", site.config());
+        let key = site.write("store.key", "11".repeat(32));
+        std::fs::set_permissions(key, Permissions::from_mode(0o400)).expect("our file");
         site
     }
 
@@ -64,6 +68,9 @@ impl Site {
             ("\"127.0.0.1:9464\"", "\"127.0.0.1:0\""),
             ("\"/var/lib/sidetone/models\"", &store),
             ("\"/var/lib/sidetone/voiceprints\"", "\"voiceprints\""),
+            ("\"sqlite:/var/lib/sidetone/vault.db\"", "\"sqlite:vault.db\""),
+            ("\"/etc/sidetone/store.key\"", "\"store.key\""),
+            ("\"/var/lib/sidetone/audit.anchors\"", "\"audit.anchors\""),
         ]
         .iter()
         .fold(shipped.to_owned(), |text, (from, to)| {

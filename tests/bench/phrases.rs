@@ -78,7 +78,7 @@ fn main() {
     let net_speech: Duration = calls.iter().map(|audio| net_speech(audio)).sum();
 
     let store = tempfile::tempdir().expect("a folder");
-    let config = Config::on_loopback(64, store.path().to_owned(), &models);
+    let config = Config::on_loopback(64, store.path(), &models);
     let reactor = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (reports, threads) = reactor.expect("a reactor").block_on(async {
         let appliance = Appliance::start(&config, policy, &installed).expect("an appliance");

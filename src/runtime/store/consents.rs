@@ -71,7 +71,9 @@ impl Vault {
                 erase_what_may_not_stay(database, &person, &consents, &retention, (by, now))?;
             Ok::<_, VaultError>(Changed { consents, erased })
         })?;
-        self.scrub(changed.erased)?;
+        if changed.erased.any() {
+            self.scrub();
+        }
         Ok(changed)
     }
 

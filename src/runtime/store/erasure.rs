@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::consent::consents::Consents;
 use crate::consent::retention::{self, Kept, Reason};
@@ -44,6 +45,8 @@ pub struct Erasure {
     pub person: Pseudonym,
     /// What was removed.
     pub erased: Erased,
+    /// Whether the database has overwritten it since. Where somebody was reading, the next sweep does.
+    pub overwritten: bool,
     /// When.
     pub at: Timestamp,
     /// By whom.
@@ -101,13 +104,14 @@ impl Vault {
                 audit_trail::append(database, [draft(Kind::Erasure, &person, act, &detail)])?;
             Ok((erased, head))
         })?;
-        self.scrub(erased)?;
+        let overwritten = self.scrub();
         Ok(self.signer.sign(Erasure {
             version: 1,
             subject: subject.name.clone(),
             role: subject.role.to_string(),
             person,
             erased,
+            overwritten,
             at: act.at,
             by: act.by.to_owned(),
             record,
@@ -167,20 +171,22 @@ impl Vault {
             };
             sweep.swept.extend(reason.map(|reason| Swept { person, erased, reason }));
         }
-        let erased = !dry_run && sweep.swept.iter().any(|swept| swept.erased.any());
-        self.scrub(Erased { key: erased, ..Erased::default() })?;
         let full = rows.len() == limit as usize;
         let last = rows.last().filter(|_| full).map(|row| row.text(0).map(str::to_owned));
         sweep.next = last.transpose()?.map(Pseudonym::known);
+        if sweep.next.is_none() && !dry_run {
+            // Also what others erased while somebody was reading.
+            self.scrub();
+        }
         Ok(sweep)
     }
 
-    /// Overwrites what was erased, as far as the database can.
-    pub(super) fn scrub(&mut self, erased: Erased) -> Result<(), VaultError> {
-        if erased.any() {
-            self.database.scrub(&["persons", "voiceprints"])?;
-        }
-        Ok(())
+    /// Overwrites what was erased, as far as the database can; whether it could. What is erased is erased without it.
+    pub(super) fn scrub(&mut self) -> bool {
+        let scrubbed = self.database.scrub(&["persons", "voiceprints"]);
+        scrubbed
+            .inspect_err(|error| warn!(%error, "what was erased is not overwritten yet"))
+            .is_ok()
     }
 }
 

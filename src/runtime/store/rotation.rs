@@ -60,7 +60,7 @@ impl Vault {
             return Ok(());
         }
         self.keys.replace(kept)?;
-        self.database.scrub(&["persons", "vault_keys"])?;
+        self.scrub();
         self.note_key(act, &serde_json::json!({ "destroyed": dropped }))
     }
 

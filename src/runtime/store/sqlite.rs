@@ -16,6 +16,8 @@ use crate::runtime::store::database::{Database, DatabaseError, Dialect, Heading,
 /// How long a writer waits for the one before it. The longest that writes is an import's transaction, well below
 /// a second; ten of them are a queue, and not a database that hangs.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an overwriting waits for readers: others wait for it meanwhile, and it can be done later.
+const SCRUB_TIMEOUT: Duration = Duration::from_millis(200);
 /// How many prepared statements are kept: more than the vault has.
 const STATEMENTS: usize = 128;
 
@@ -121,7 +123,10 @@ impl Database for Sqlite {
 
     fn scrub(&mut self, _: &[&str]) -> Result<(), DatabaseError> {
         // The file itself is overwritten by `secure_delete`; what the log still has of it goes with the log.
-        let said = self.query("PRAGMA wal_checkpoint(TRUNCATE)", &[])?;
+        self.done(self.connection.busy_timeout(SCRUB_TIMEOUT))?;
+        let said = self.query("PRAGMA wal_checkpoint(TRUNCATE)", &[]);
+        self.done(self.connection.busy_timeout(BUSY_TIMEOUT))?;
+        let said = said?;
         match said.first().map(|row| row.integer(0)).transpose()? {
             Some(0) => Ok(()),
             _ => Err(DatabaseError::Busy {

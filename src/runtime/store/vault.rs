@@ -4,11 +4,13 @@
 //! [`crate::runtime::store::persons`] their voices, [`crate::runtime::store::erasure`] how those go,
 //! [`crate::runtime::store::rotation`] master keys, and [`crate::runtime::store::audit_trail`] what was done.
 
+use std::env;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::config::store::Store;
 use crate::consent::consents::Refusal;
 use crate::consent::retention;
 use crate::consent::role::Role;
@@ -24,6 +26,8 @@ use crate::vault::pseudonym::Pseudonym;
 use crate::vault::sealed::NONCE;
 use crate::vault::secret::{LENGTH, Secret};
 
+/// The environment's word for where the master keys are; systemd hands out credentials that way.
+const KEY_FILE: &str = "SIDETONE_STORE_KEY_FILE";
 /// The vault's own keys, by name.
 const PSEUDONYMS: &str = "pseudonyms";
 const SIGNATURES: &str = "signatures";
@@ -132,6 +136,13 @@ impl MayBeBusy for VaultError {
 }
 
 impl Vault {
+    /// Opens what the configuration names; where the environment names a key file, that one.
+    pub fn configured(store: &Store) -> Result<Self, VaultError> {
+        let place = Place::parse(&store.database, store.password_file.as_deref())?;
+        let key_file = env::var_os(KEY_FILE).map_or_else(|| store.key_file.clone(), PathBuf::from);
+        Self::open(&place, &key_file, store.retention)
+    }
+
     /// Opens the database at `place` with the keys in `key_file`, and brings it up to date. The first to open a new one
     /// makes its keys.
     ///
