@@ -272,7 +272,6 @@ fn a_file_is_set_to_outlive_a_power_cut_and_to_forget_what_is_erased() {
         ("secure_delete", "1"),
         ("trusted_schema", "0"),
         ("cell_size_check", "1"),
-        ("busy_timeout", "10000"),
     ] {
         assert_eq!(setting(name).as_deref(), Ok(wanted), "{name}");
     }
@@ -290,7 +289,6 @@ fn a_scrubbed_log_is_empty_and_one_that_somebody_reads_is_said_to_be_busy() {
     let mut reader = site.open();
     reader.execute_script("BEGIN").expect("begun");
     assert_eq!(count(&mut *reader, "kinds"), Ok(1));
-    writer.query("PRAGMA busy_timeout = 1", &[]).expect("set");
     let busy = writer.scrub(&["kinds"]).expect_err("somebody reads");
     assert!(busy.is_busy(), "{busy}");
     drop(reader);

@@ -9,9 +9,8 @@ mod store;
 mod vaults;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::Child;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,15 +19,13 @@ use databases::Site;
 use databases::postgres::Postgres;
 use sidetone::runtime::store::vault::{Subject, Vault, VaultError};
 use sidetone::vault::chain::{Digest, Draft, Head, Kind};
+use vaults::again::{heard, start, tell, told};
 use vaults::{Keyed, act, enrol, voiceprint};
 
 /// Threads of the child, each with a connection of its own.
 const THREADS: u32 = 2;
 /// Whole verifications of the trail are done once in so many kills, and at the end.
 const VERIFY_EVERY: u32 = 50;
-
-/// Where the child is told what to write to: place, key file, password file, name.
-const CHILD: &str = "SIDETONE_CRASH_CHILD";
 
 /// How it stands with somebody, as far as the child told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +50,7 @@ struct Account {
 impl Account {
     /// Notes a line of a child's; whether it is one.
     fn note(&mut self, line: &str) -> bool {
-        let Some(told) = line.strip_prefix("told ") else { return false };
+        let Some(told) = heard(line) else { return false };
         let words: Vec<_> = told.split(' ').collect();
         let (person, told) = match words[..] {
             ["enrolling", name] => (name, Told::Enrolling),
@@ -76,17 +73,11 @@ impl Account {
     }
 }
 
-/// What is told while it is killed: not a test of its own.
+/// Writes and tells until it is killed: not a test of its own.
 #[test]
 #[ignore = "it is run by the others, which kill it"]
 fn the_child() {
-    let Ok(told) = std::env::var(CHILD) else { return };
-    let words: Vec<_> = told.split('\n').collect();
-    let [url, key_file, password_file, name] = words[..] else { panic!("{told}") };
-    let password_file = (!password_file.is_empty()).then(|| PathBuf::from(password_file));
-    let folder = tempfile::tempdir().expect("a folder");
-    let site = Site { name: "the child", url: url.to_owned(), password_file, folder };
-    let keyed = Keyed { site, key_file: key_file.into() };
+    let Some((keyed, name)) = told() else { return };
     let away = AtomicBool::new(false);
     thread::scope(|scope| {
         for n in 0..THREADS {
@@ -100,11 +91,6 @@ fn the_child() {
             });
         }
     });
-}
-
-fn tell(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(format!("told {line}\n").as_bytes()).and_then(|()| out.flush());
 }
 
 /// Enrols, erases every fourth of those, and appends records, until it cannot.
@@ -144,25 +130,6 @@ fn write_for_ever(keyed: &Keyed, name: &str, away: &AtomicBool) -> VaultError {
         }
     }
     vault.head().expect_err("the other found the server away")
-}
-
-/// Starts a child that writes to `keyed`.
-fn child(keyed: &Keyed, name: &str) -> Child {
-    let password_file = keyed.site.password_file.as_ref().map(|file| file.display().to_string());
-    let told = [
-        keyed.site.url.clone(),
-        keyed.key_file.display().to_string(),
-        password_file.unwrap_or_default(),
-        name.to_owned(),
-    ];
-    Command::new(std::env::current_exe().expect("a test"))
-        .args(["--exact", "the_child", "--ignored", "--nocapture", "--test-threads=1"])
-        .env(CHILD, told.join("\n"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a test can be run again")
 }
 
 /// Lets the child tell for a random while, calls `kill`, and notes all that it has told.
@@ -273,10 +240,10 @@ fn kills(otherwise: u32) -> u32 {
 #[test]
 fn a_writer_that_is_killed_leaves_all_that_it_was_told_is_kept_and_nothing_half_done() {
     for keyed in Keyed::all() {
-        let (kills, start) = (kills(25), Instant::now());
+        let (kills, began) = (kills(25), Instant::now());
         let mut account = Account::default();
         for n in 0..kills {
-            let child = child(&keyed, &format!("r{n}"));
+            let child = start("the_child", &keyed, &format!("r{n}"));
             until_killed(child, &mut account, |child| child.kill().expect("it lives"));
             compare(&keyed, &account, &format!("r{n}-"));
             if n % VERIFY_EVERY == VERIFY_EVERY - 1 {
@@ -290,7 +257,7 @@ fn a_writer_that_is_killed_leaves_all_that_it_was_told_is_kept_and_nothing_half_
             account.done,
             account.persons.len(),
             keyed.open().head().expect("a trail").sequence,
-            start.elapsed().as_secs_f64()
+            began.elapsed().as_secs_f64()
         );
         assert!(account.done > kills, "{}: hardly anything was written", keyed.name());
     }
@@ -305,7 +272,7 @@ fn a_server_that_is_killed_has_kept_all_that_it_said_it_had() {
     let kills = kills(30).div_ceil(10);
     let mut account = Account::default();
     for n in 0..kills {
-        let child = child(&keyed, &format!("s{n}"));
+        let child = start("the_child", &keyed, &format!("s{n}"));
         until_killed(child, &mut account, |_| match n % 2 {
             0 => server.kill(),
             _ => server.stop_at_once(),

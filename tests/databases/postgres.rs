@@ -40,11 +40,7 @@ impl Postgres {
         };
         let folder = tempfile::tempdir().expect("a folder").keep();
         fs::write(folder.join("password"), format!("{PASSWORD}\n")).expect("a writable folder");
-        // The server refuses to run as root: what is root's goes to the user that the package made.
-        if is_root() {
-            let owned = Command::new("chown").args(["-R", "postgres:"]).arg(&folder).status();
-            assert!(owned.expect("chown runs").success(), "the package made its user");
-        }
+        give(&folder);
         let made = own(&programs.join("initdb"), &folder)
             .args(["--no-sync", "--username=postgres", "--auth-local=trust"])
             .args(["--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
@@ -147,10 +143,12 @@ impl Postgres {
         let path = self.data().join(name);
         fs::write(&path, content).expect("a writable folder");
         fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("it is ours");
-        if is_root() {
-            let owned = Command::new("chown").arg("postgres:").arg(&path).status();
-            assert!(owned.expect("chown runs").success(), "the package made its user");
-        }
+        self.give(&path);
+    }
+
+    /// Has `path`, and what is below it, belong to the server's user: it refuses to run as root.
+    pub(crate) fn give(&self, path: &Path) {
+        give(path);
     }
 
     /// Where the database `name` is, for `store.database`; the password is in [`Postgres::password_file`].
@@ -232,6 +230,13 @@ fn own(program: &Path, folder: &Path) -> Command {
 fn free_port() -> u16 {
     let bound = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
     bound.local_addr().expect("bound").port()
+}
+
+fn give(path: &Path) {
+    if is_root() {
+        let owned = Command::new("chown").args(["-R", "postgres:"]).arg(path).status();
+        assert!(owned.expect("chown runs").success(), "the package made its user");
+    }
 }
 
 fn is_root() -> bool {

@@ -5,6 +5,8 @@
     reason = "every test takes what it needs of this; it reads clock and disk"
 )]
 
+pub(crate) mod again;
+
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -73,7 +75,7 @@ pub(crate) fn agreed() -> Change {
 /// A voiceprint of the strong embedder's shape, 256 numbers, and of `windows` kept windows; `n` tells voices apart.
 pub(crate) fn voiceprint(subject: &str, n: u32, windows: u8) -> Voiceprint {
     let embedding = |k: u8| {
-        let x = |d: u16| ((n as f32 + f32::from(k) / 64.0) * f32::from(d + 1) * 0.37).sin();
+        let x = |d: u16| ((n as f32 + 1.0 + f32::from(k) / 64.0) * f32::from(d + 1) * 0.37).sin();
         Embedding::from_raw((0..256).map(x).collect()).expect("a direction")
     };
     let kept = |k| Kept { session: Timestamp::UNIX_EPOCH, embedding: embedding(k) };
