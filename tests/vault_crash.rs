@@ -136,8 +136,8 @@ fn write_for_ever(keyed: &Keyed, name: &str, away: &AtomicBool) -> VaultError {
 fn until_killed(mut child: Child, account: &mut Account, kill: impl FnOnce(&mut Child)) {
     let out = child.stdout.take().expect("it is piped");
     let mut lines = BufReader::new(out).lines().map_while(Result::ok);
-    // From its first write on: a few of them, and then a part of the next.
-    let (mut left, mut kill) = (fastrand::u32(0..12), Some(kill));
+    // From its first write on: some of them, and then a part of the next.
+    let (mut left, mut kill) = (fastrand::u32(0..40), Some(kill));
     while let Some(line) = lines.next() {
         if !account.note(&line) {
             continue;
@@ -260,6 +260,23 @@ fn a_writer_that_is_killed_leaves_all_that_it_was_told_is_kept_and_nothing_half_
             began.elapsed().as_secs_f64()
         );
         assert!(account.done > kills, "{}: hardly anything was written", keyed.name());
+    }
+}
+
+#[test]
+fn a_vault_whose_making_was_killed_is_made_by_the_next() {
+    for _ in 0..kills(50).div_ceil(10) {
+        for keyed in Keyed::all() {
+            let mut child = start("the_child", &keyed, "m");
+            // From before it opens the vault until it has made the tables and keys, and a little more.
+            thread::sleep(Duration::from_micros(fastrand::u64(0..60_000)));
+            child.kill().expect("it writes for ever");
+            child.wait().expect("it is our child");
+            let mut vault = keyed.open();
+            let subject = enrol(&mut vault, "alice", 1).expect(keyed.name());
+            assert!(vault.voice(&subject).expect(keyed.name()).voiceprint.is_some());
+            compare_all(&keyed, &Account::default());
+        }
     }
 }
 
