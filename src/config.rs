@@ -1,5 +1,7 @@
 //! The configuration file as types; every key stands, with unit and reason, in `config/sidetone.toml`.
 
+pub mod consent;
+pub mod http;
 pub mod keyword;
 pub mod notify;
 pub mod rtp;
@@ -8,12 +10,13 @@ pub mod sip;
 pub mod speaker;
 pub mod store;
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::config::consent::Consent;
+use crate::config::http::Http;
 use crate::config::keyword::{Engine, Keyword};
 use crate::config::notify::{DoerError, Notify};
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
@@ -37,6 +40,9 @@ pub struct Config {
     pub models: Models,
     /// The speaker decision.
     pub speaker: Speaker,
+    /// What consents cover.
+    #[serde(default)]
+    pub consent: Consent,
     /// The watched phrases.
     pub keyword: Keyword,
     /// What is kept for the rules.
@@ -47,7 +53,7 @@ pub struct Config {
     pub notify: Notify,
     /// Where persons, consents and the audit trail are kept.
     pub store: Store,
-    /// Metrics and health.
+    /// Metrics, health and the API.
     pub http: Http,
 }
 
@@ -61,16 +67,6 @@ pub struct Models {
     pub decide: Option<String>,
     /// The speaker model that watches; without a name, the manifest's first for that.
     pub watch: Option<String>,
-}
-
-/// `[http]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Http {
-    /// Address and port of `/metrics`, `/live` and `/ready`; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// File whose first line a request to `/calls` or another resource of the API has to bear; without it there is none.
-    pub token_file: Option<PathBuf>,
 }
 
 /// Why a configuration cannot be used: one sentence that names the file and the key.
@@ -136,6 +132,7 @@ impl Config {
             },
             models: Models { folder: models.to_owned(), decide: None, watch: None },
             speaker: Speaker::default(),
+            consent: Consent::default(),
             keyword: Keyword {
                 policy: PathBuf::new(),
                 threshold: spotter::Settings::default().threshold,
@@ -145,7 +142,7 @@ impl Config {
             rules: Rules::default(),
             notify: Notify::default(),
             store: Store::within(kept),
-            http: Http { listen: SocketAddr::from(([127, 0, 0, 1], 0)), token_file: None },
+            http: Http::on_loopback(),
         }
     }
 
@@ -166,7 +163,7 @@ impl Config {
             .chain(tls)
             .chain(accounts)
             .chain(users)
-            .chain(http.token_file.as_mut())
+            .chain(http.files())
             .chain(rules.events_folder.as_mut())
             .chain(notify.files())
             .chain(speaker.calibration.as_mut())
@@ -203,7 +200,9 @@ impl Config {
             let found = self.rtp.silence_timeout_s.to_string();
             return senseless("rtp.silence_timeout_s", "must be 10 to 86400", found);
         }
+        self.http.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.speaker.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
+        self.consent.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.rules.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.store.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
         self.notify.validate().or_else(|(key, wanted, found)| senseless(key, wanted, found))?;
@@ -269,7 +268,7 @@ fn place(text: &str, start: usize) -> String {
 }
 
 /// The parser's drawing of line and caret as one sentence.
-fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+pub fn malformed(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     // A fault of the file as a whole spans all of it, or nothing at its very beginning.
     let of_one_line = |span: &Range<usize>| {
         *span != (0..0)
@@ -362,6 +361,11 @@ mod tests {
         assert_eq!(told.rtp.codecs, config.rtp.codecs);
         assert_eq!(told.rtp.codec_order, config.rtp.codec_order);
         assert_eq!(told.rules.events_days, config.rules.events_days);
+        let without = SHIPPED.replacen("[consent]", "[ignored]", 1);
+        let (from, to) = (without.find("[ignored]"), without.find("\n[keyword]"));
+        let (from, to) = (from.expect("a table"), to.expect("the next"));
+        let left_out = parse(&format!("{}{}", &without[..from], &without[to..])).expect("good");
+        assert_eq!(left_out.consent, config.consent);
         assert_eq!(told.sip.peers[0].srtp, config.sip.peers[0].srtp);
         assert_eq!(told.sip.peers[0].send_silence, config.sip.peers[0].send_silence);
     }

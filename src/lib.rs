@@ -88,7 +88,7 @@
 //! 12. [`call::call::Call::handle_evidence`] asks [`policy::judge`], who says `Some(Verdict)` when a
 //!     conclusion changed
 //!     [`policy::ruling`] puts evidence into the conversation's time for [`policy::rules::book`], which decides a rule
-//!     once nothing still to come can alter it, by [`runtime::rulings`]' clock; [`cli::audit`] does so again from what [`runtime::event_streams`] kept
+//!     once nothing still to come can alter it, by [`runtime::rulings`]' clock; [`cli::audit::rules`] does so again from what [`runtime::event_streams`] kept
 //!     A leg joins with its first audio ([`policy::judge::Judge::begin`]); what it missed is a gap ([`policy::rules::ledger`]), and
 //!     [`runtime::conversations`] waits for another leg before [`runtime::rulings`] concludes
 //! 13. the verdict goes out by [`sip::endpoint::Endpoint::send_info`], to standard output, into the

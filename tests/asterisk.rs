@@ -152,10 +152,9 @@ impl Bench {
         site.enroll();
         site.write("asterisk.password", format!("{PASSWORD}\n"));
         site.write("wrong.password", "guess\n");
-        site.write("api.token", "a token\n");
-        let mut text = site.config();
+        let mut text = site.open_api();
         // The command line has to know the port.
-        let http = format!("\"127.0.0.1:{}\"\ntoken_file = \"api.token\"", free_port());
+        let http = format!("\"127.0.0.1:{}\"", free_port());
         for (from, to) in [("\"127.0.0.1:0\"", http.as_str())].iter().chain(changes) {
             assert!(text.contains(from), "the configuration has {from}");
             text = text.replace(from, to);

@@ -17,10 +17,11 @@ use store::store;
 
 /// Every subcommand with its examples' first words, where it has examples.
 const HELP: &[(&[&str], Option<&str>)] = &[
-    (&[], Some("sidetone models fetch && sidetone check && sidetone serve")),
+    (&[], Some("sidetone models fetch && sidetone vault init && sidetone check")),
     (&["demo"], None),
     (&["serve"], Some("sidetone check && systemctl reload sidetone")),
     (&["call"], Some("sidetone call sip:8000@127.0.0.1:5060")),
+    (&["token"], Some("sidetone token --name dialler --role operator")),
     (&["check"], None),
     (&["analyze"], Some("sidetone analyze call.pcapng")),
     (&["audit"], Some("sidetone audit --policy policy.toml kept/*.jsonl")),

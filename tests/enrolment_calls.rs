@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use appliance::{Appliance, RATE, Site, wait_for};
+use appliance::{Appliance, RATE, Site, TOKEN, wait_for};
 use serde_json::Value;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::caller::{CallPlan, place};
@@ -75,7 +75,7 @@ fn post(appliance: &Appliance, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(appliance.http).expect("a connection");
     write!(
         stream,
-        "POST {path} HTTP/1.0\r\nHost: sidetone\r\nAuthorization: Bearer secret\r\n\
+        "POST {path} HTTP/1.0\r\nHost: sidetone\r\nAuthorization: Bearer {TOKEN}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -96,12 +96,11 @@ fn callers_are_enrolled_by_header_by_http_and_in_passing() {
     }
     let readers = listing(readers);
     let site = Site::new(&store);
-    site.write("token", "secret\n");
-    let config = site.config();
+    let config = site.open_api();
     let config = config
         .replace("passive = false", "passive = true")
         .replace("enabled = false", "enabled = true")
-        .replace("# token_file = \"api.token\"", "token_file = \"token\"");
+        .replace("scopes = [\"verify\", \"enrol\"]", "scopes = [\"verify\", \"enrol\", \"adapt\"]");
     site.write("sidetone.toml", config);
     let appliance = Appliance::start(&site);
     let sip = appliance.sip;

@@ -21,6 +21,7 @@ use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::rule::Party;
 use sidetone::rtp::packet::Packet;
 use sidetone::rtp::security::Security;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::verifier::Settings;
@@ -99,7 +100,7 @@ impl Leg {
                     | Output::Enrollment(_)
                     | Output::Adapt(_)
                     | Output::Silent
-                    | Output::Withdraw
+                    | Output::Withdraw(_)
                     | Output::HandshakeFailed(_)
                     | Output::Transmit { .. } => {}
                 }
@@ -138,7 +139,7 @@ fn minutes(talk: &[Datagram], minutes: usize) -> impl Iterator<Item = Datagram> 
 fn a_leg_stays_below_two_mebibytes_whatever_comes() {
     let mut random = fastrand::Rng::with_seed(1);
     let talk = minute();
-    let mut leg = Leg::new(watch(true).ok().map(ClaimWatch::from));
+    let mut leg = Leg::new(Some(ClaimWatch::from(watch())));
     leg.receive(minutes(&talk, 10));
     let talked = leg.held.clone();
 
@@ -179,9 +180,9 @@ fn a_leg_stays_below_two_mebibytes_whatever_comes() {
 #[test]
 #[expect(clippy::print_stderr, reason = "the figure is what the test is about")]
 fn a_leg_that_several_share_holds_ten_seconds_more() {
-    let consent = ConsentReference::new("c-1").ok();
+    let leave = answered_for(&ConsentReference::new("c-1").expect("a reference"));
     let print = voiceprint(MODEL);
-    let claimed = Claimed { consent: consent.as_ref(), voiceprint: Some(&print), agent: None };
+    let claimed = Claimed { leave: &leave, voiceprint: Some(&print), agent: None };
     let weighing = (Calibration::RESNET34_GE2E, Settings::default());
     let watch = ClaimWatch::new(Party::Mixed, claimed, &embedders(), weighing, None);
     let talk = minute();

@@ -5,7 +5,7 @@ mod appliance;
 mod calls;
 mod store;
 
-use appliance::{Appliance, RATE, Site, wait_for};
+use appliance::{Appliance, RATE, Site, TOKEN, wait_for};
 use calls::call;
 use serde_json::Value;
 use store::store;
@@ -82,14 +82,13 @@ fn who_joins_a_paused_conversation_is_paused_and_who_was_not_meant_is_not() {
     let Some(store) = store() else { return };
     let site = Site::new(&store);
     site.write("policy.toml", POLICY);
-    site.write("api.token", "a token\n");
-    site.configure("# token_file = \"api.token\"", "token_file = \"api.token\"");
+    site.write("sidetone.toml", site.open_api());
     let appliance = Appliance::start(&site);
     let silence = vec![0.0; 12 * RATE as usize];
     let first = call(appliance.sip, &[("Conversation", "k7"), ("Party", "mixed")], silence);
     appliance.wait_for_metric("sidetone_calls_active", 1.0);
     let order = "{\"conversation\": \"k7\", \"party\": \"caller\", \"pause\": true}";
-    let (status, answer) = appliance.post("/pauses", "a token", order);
+    let (status, answer) = appliance.post("/pauses", TOKEN, order);
     assert_eq!(status, 202, "{answer}");
     let caller = call(appliance.sip, &[("Conversation", "k7"), ("Party", "caller")], heaven(&site));
     let agent = call(appliance.sip, &[("Conversation", "k7"), ("Party", "agent")], heaven(&site));

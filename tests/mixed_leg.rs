@@ -17,6 +17,7 @@ use sidetone::call::claim_watch::{ClaimWatch, Claimed};
 use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::SpeakerEvidence;
 use sidetone::policy::rule::Party;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::runtime::heard::Heard;
 use sidetone::runtime::onnx::segmentation_model::SegmentationModel;
 use sidetone::speaker::calibration::Calibration;
@@ -91,7 +92,8 @@ fn claim(
     (print, agent): (&Voiceprint, Option<&Voiceprint>),
 ) -> (Vec<SpeakerEvidence>, Vec<Vec<f32>>) {
     let consent = ConsentReference::new("readers").expect("a reference");
-    let claimed = Claimed { consent: Some(&consent), voiceprint: Some(print), agent };
+    let leave = answered_for(&consent);
+    let claimed = Claimed { leave: &leave, voiceprint: Some(print), agent };
     let weighing = (Calibration::RESNET34_GE2E, Settings::default());
     let mut watch = ClaimWatch::new(Party::Mixed, claimed, &bench.names, weighing, None)
         .expect("a voiceprint of these models");
@@ -101,7 +103,7 @@ fn claim(
             if let Some(chunk) = watch.poll_chunk() {
                 watch.handle_rows(chunk.number, model.turns(&chunk.samples).ok().as_deref());
             } else if let Some(work) = watch.poll_work() {
-                let voice = bench.voices.embed(work.by, &work.samples).ok();
+                let voice = bench.voices.embed(&leave, work.by, &work.samples).ok();
                 watch.handle_embedding(work.by, work.window, voice);
                 if work.by == Purpose::Watch {
                     slices.push(work.samples);

@@ -6,7 +6,7 @@ mod calls;
 mod policies;
 mod store;
 
-use appliance::{Appliance, RATE, Site, wait_for};
+use appliance::{Appliance, RATE, Site, TOKEN, detail, wait_for};
 use calls::call;
 use store::store;
 
@@ -21,8 +21,7 @@ const SECOND: &str = "name = 'p'\nversion = '2'\n\
 fn start(text: &str) -> Option<(Site, Appliance)> {
     let site = Site::new(&store()?);
     site.write("policy.toml", text);
-    site.write("token", "secret\n");
-    site.configure("# token_file = \"api.token\"", "token_file = \"token\"");
+    site.write("sidetone.toml", site.open_api());
     let appliance = Appliance::start(&site);
     Some((site, appliance))
 }
@@ -44,7 +43,7 @@ fn logged(appliance: &Appliance, wanted: &str) {
 }
 
 fn reload(appliance: &Appliance) -> (u16, String) {
-    appliance.post("/policy/reload", "secret", "")
+    appliance.post("/policy/reload", TOKEN, "")
 }
 
 #[test]
@@ -99,13 +98,14 @@ fn a_broken_policy_is_refused_with_its_sentence_and_the_old_one_stays_in_force()
         site.write("policy.toml", &text);
         let (status, said) = reload(&appliance);
         assert_eq!(status, 422, "{text}");
+        let said = detail(&said);
         assert!(said.starts_with(sentence) && said.lines().count() == 1, "{said}: {sentence}");
         refused += 1.0;
-        logged(&appliance, said.trim_end());
+        logged(&appliance, &said);
     }
     std::fs::remove_file(site.path("policy.toml")).expect("it is there");
-    let said = reload(&appliance).1;
-    assert_eq!(said, "cannot read policy.toml: No such file or directory (os error 2)\n");
+    let said = detail(&reload(&appliance).1);
+    assert_eq!(said, "cannot read policy.toml: No such file or directory (os error 2)");
     let outcome = |word: &str| format!("sidetone_policy_reloads_total{{outcome=\"{word}\"}}");
     assert_eq!(appliance.metric(&outcome("refused")), refused + 1.0);
     assert_eq!(in_force(&appliance), "p@1");
@@ -122,6 +122,6 @@ fn a_broken_policy_is_refused_with_its_sentence_and_the_old_one_stays_in_force()
     assert_eq!(appliance.metric(&outcome("applied")), 2.0);
     assert_eq!(appliance.metric(&outcome("unchanged")), 1.0);
     assert_eq!(appliance.post("/policy/reload", "guess", "").0, 401);
-    assert_eq!(appliance.get("/policy/reload").expect("an answer").0, 401);
+    assert_eq!(appliance.get("/policy/reload").expect("an answer").0, 405);
     assert_eq!(appliance.stop().status.code(), Some(0));
 }

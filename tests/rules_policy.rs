@@ -198,14 +198,14 @@ fn rules_and_phrases_with_one_id_or_none_are_named_with_their_line() {
     say(NAMES);
 }
 
-/// Runs `sidetone audit` over `events` with a rule that wants "a" within 5 s.
+/// Runs `sidetone audit rules` over `events` with a rule that wants "a" within 5 s.
 fn audit(folder: &Path, events: &str, arguments: &[&str]) -> Output {
     let rule = "[[rule]]\nid = 'r'\nkind = 'required'\nphrases = ['a']\nwithin_s = 5\n";
     let (policy, kept) = (folder.join("policy.toml"), folder.join("kept.jsonl"));
     std::fs::write(&policy, format!("{PHRASES}{rule}")).expect("a writable folder");
     std::fs::write(&kept, events).expect("a writable folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidetone"));
-    let command = command.env_clear().arg("audit").arg("--policy").arg(policy);
+    let command = command.env_clear().args(["audit", "rules"]).arg("--policy").arg(policy);
     command.args(arguments).arg(kept).output().expect("the program")
 }
 

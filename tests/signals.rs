@@ -135,7 +135,7 @@ fn verdicts_go_to_the_legs_that_the_policy_names_and_an_audit_of_what_is_kept_ag
     assert_eq!(appliance.stop().status.code(), Some(0));
 
     let file = file.to_str().expect("UTF-8");
-    let audit = site.run(&["audit", "--policy", "policy.toml", "--json", file]);
+    let audit = site.run(&["audit", "rules", "--policy", "policy.toml", "--json", file]);
     assert_eq!(audit.status.code(), Some(1), "`never` is violated: {audit:?}");
     let document: Value = serde_json::from_slice(&audit.stdout).expect("JSON");
     let rules = document["conversations"][0]["rules"].as_array().expect("rules");

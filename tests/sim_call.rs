@@ -17,10 +17,13 @@ use sidetone::call::media_plan::{MediaPlan, Payload};
 use sidetone::call::negotiation::{MediaTerms, Negotiation};
 use sidetone::call::notice::notice;
 use sidetone::call::speaker_watch::SpeakerWatch;
-use sidetone::policy::evidence::{Evidence, Obstacle, PhraseEvidence, SpeakerEvidence};
+use sidetone::policy::evidence::{
+    EndEvidence, Evidence, Obstacle, PhraseEvidence, SpeakerEvidence,
+};
 use sidetone::policy::judge::{Judge, Leg, Models};
 use sidetone::policy::rule::Policy;
 use sidetone::policy::verdict::Verdict;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::sip::client_call::Placing;
 use sidetone::sip::event::{CallKey, End, Event, InfoFailure, InfoSkip, Invitation};
 use sidetone::speaker::calibration::{Calibration, Comparison, Conditions, Likeness};
@@ -50,6 +53,7 @@ struct Standing {
 enum Media {
     Opened { plan: MediaPlan, watched: bool },
     Changed(MediaPlan),
+    Compared,
     Closed,
 }
 
@@ -60,6 +64,10 @@ struct Sidecar {
     judges: BTreeMap<String, Judge>,
     /// Every verdict, and whether the PBX is to be told.
     verdicts: Vec<(Verdict, bool)>,
+    /// What claims come to is known late.
+    asks_long: bool,
+    /// What the newest comes to, which nobody was told yet.
+    open: Option<(CallKey, Result<ClaimWatch, Obstacle>)>,
 }
 
 impl Sidecar {
@@ -84,8 +92,9 @@ impl Sidecar {
         let facts = Facts::read(&invitation.headers, &invitation.call_id).expect("good headers");
         let watch = facts.subject.as_ref().map(|subject| {
             let voiceprint = (subject == "alice").then(alice);
-            let consent = facts.consent.as_ref();
-            SpeakerWatch::new(consent, voiceprint.as_ref(), &embedders(), verifier())
+            let leave = facts.consent.as_ref().map(|c| answered_for(&c.reference));
+            let leave = leave.ok_or(Obstacle::NoConsent)?;
+            SpeakerWatch::new(&leave, voiceprint.as_ref(), &embedders(), verifier())
                 .map(ClaimWatch::from)
         });
         let models =
@@ -100,8 +109,13 @@ impl Sidecar {
             .or_insert_with(|| Judge::new(conversation.clone(), Arc::new(policy)));
         let (patience, keys) = (Duration::from_secs(60), KeySource::new([7; 32]));
         let negotiation = Negotiation::new(local, 7, patience, MediaTerms::default(), keys);
-        let call = Call::new(leg, watch, negotiation);
+        let call = Call::new(leg, negotiation);
         self.calls.insert(key, Standing { call, conversation, media: Vec::new() });
+        match watch {
+            Some(claim) if self.asks_long => self.open = Some((key, claim)),
+            Some(claim) => self.with(world, key, |call, judge| call.handle_claim(judge, claim)),
+            None => {}
+        }
         self.with(world, key, |call, _| call.handle_invited(invitation.offer.as_deref()));
     }
 
@@ -119,6 +133,7 @@ impl Sidecar {
                 Output::OpenMedia { plan, watch } => {
                     standing.media.push(Media::Opened { plan, watched: watch.is_some() });
                 }
+                Output::Compare(_) => standing.media.push(Media::Compared),
                 Output::ChangeMedia(plan) => standing.media.push(Media::Changed(plan)),
                 Output::CloseMedia => standing.media.push(Media::Closed),
                 Output::Verdict(verdict) => {
@@ -227,6 +242,12 @@ impl Bench {
         self.sidecar.show(&mut self.world, key, evidence);
     }
 
+    /// What the newest claim comes to is known.
+    fn claim(&mut self) {
+        let (key, claim) = self.sidecar.open.take().expect("a claim that is open");
+        self.sidecar.with(&mut self.world, key, |call, judge| call.handle_claim(judge, claim));
+    }
+
     /// Shows all of it, a second apart.
     fn show_all(&mut self, key: CallKey, evidence: &[Evidence]) {
         for evidence in evidence {
@@ -324,6 +345,63 @@ fn a_verdict_reads_like_this() {
     ];
     let one_line = |sample: &str| sample.lines().map(str::trim).collect::<String>();
     assert_eq!(bench.told(), expected.map(one_line));
+}
+
+#[test]
+fn a_claim_may_be_known_at_any_time_and_what_hinders_it_is_told_once_the_call_stands() {
+    for known_after in [0, 1] {
+        let mut bench = Bench::new();
+        bench.sidecar.asks_long = true;
+        let now = bench.world.now;
+        let facts = [("X-Sidetone-Subject", "alice"), ("X-Sidetone-Consent", "c-1")];
+        let headers = facts.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let placing = Placing { headers, offer: Some(OFFER.to_owned()), ..to_sidecar() };
+        bench.world.ends[CALLER].invite(now, placing);
+        bench.pass(known_after + 1);
+        let ours = *bench.sidecar.calls.keys().next().expect("a call");
+        assert!(matches!(bench.media(ours), [Media::Opened { watched: false, .. }]));
+        bench.claim();
+        assert_eq!(bench.media(ours).last(), Some(&Media::Compared));
+    }
+    let mut bench = Bench::new();
+    bench.sidecar.asks_long = true;
+    let [theirs, ours] = bench.call(Some(OFFER), &[("Subject", "bob"), ("Consent", "c-1")]);
+    bench.pass(3);
+    assert_eq!(bench.told(), [""; 0], "nothing is known");
+    bench.claim();
+    bench.pass(1);
+    assert_eq!(bench.conclusions(), [conclusion(1, "inconclusive")]);
+    assert!(bench.told()[0].contains("\"reason\":\"no_voiceprint\""));
+    assert_eq!(bench.media(ours).len(), 1);
+    // After the call nobody wants to know.
+    bench.hang_up(theirs);
+    let [theirs, ours] = bench.alice();
+    bench.hang_up(theirs);
+    let before = bench.media(ours).len();
+    bench.claim();
+    assert_eq!(bench.media(ours).len(), before);
+}
+
+#[test]
+fn a_comparison_that_ends_in_the_call_is_told_whatever_was_decided() {
+    let end = |why| {
+        let (at, net_speech) = (Duration::from_secs(9), Duration::from_secs(8));
+        Evidence::ComparisonEnded(EndEvidence { why, at, net_speech })
+    };
+    for before in [Decision::Collecting, Decision::Accepted, Decision::Inconclusive] {
+        let mut bench = Bench::new();
+        let [_, ours] = bench.alice();
+        bench.show_all(ours, &[speaker(before, 4, 1.0), end(Obstacle::ConsentWithdrawn)]);
+        let told = bench.told();
+        let last: serde_json::Value =
+            serde_json::from_str(told.last().expect("told")).expect("JSON");
+        assert_eq!(
+            (&last["decision"], &last["reason"]),
+            (&"inconclusive".into(), &"consent_withdrawn".into())
+        );
+        assert_eq!((&last["since_s"], &last["coverage"]), (&9.0.into(), &0.0.into()));
+        assert!(last.get("llr").is_none_or(serde_json::Value::is_null), "{last}");
+    }
 }
 
 #[test]

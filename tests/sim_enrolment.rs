@@ -16,7 +16,6 @@ use std::path::Path;
 use sidetone::audio::decoder::Codec;
 use sidetone::call::adaptation_watch::AdaptationWatch;
 use sidetone::call::enrollment_watch::{EnrollmentWatch, Progress};
-use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::EnrollmentState;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::speaker::adaptation;
@@ -24,7 +23,7 @@ use sidetone::speaker::gathering::Gathering;
 use sidetone::speaker::quality::Band;
 use sidetone::speaker::voiceprint::{Source, Voiceprint};
 
-use party::{MODEL, Party, SAME, embedders};
+use party::{MODEL, Party, SAME, embedders, leave};
 use phone::{Phone, RATE, voice};
 
 /// Cosine of a window to the person's mean: as one voice's windows have it, alternating around .8.
@@ -43,9 +42,8 @@ fn speech(from: usize, seconds: usize) -> Vec<f32> {
 }
 
 fn watch(source: Source, earlier: Option<Gathering>) -> EnrollmentWatch {
-    let consent = ConsentReference::new("c-1").expect("a reference");
     let began = jiff::Timestamp::UNIX_EPOCH;
-    EnrollmentWatch::new("alice", &consent, began, source, &embedders(), earlier)
+    EnrollmentWatch::new("alice", &leave(), began, source, &embedders(), earlier)
 }
 
 /// A call of `audio` in `codec`, in which whoever the ear hears is enrolled.
@@ -168,8 +166,10 @@ fn an_accepted_call_teaches_the_voiceprint_and_one_window_of_doubt_does_not() {
     let settings = adaptation::Settings { enabled: true, ..adaptation::Settings::OFF };
     let steps = |doubt: Option<usize>| {
         let ear = move |n, _: &_| Some(if doubt == Some(n) { 0.3 } else { SAME });
-        let mut party = Party::heard_as(ear);
-        party.session.adapt(AdaptationWatch::new(settings, &embedders()));
+        let mut watch = party::watch();
+        watch.adapt(AdaptationWatch::new(&leave(), settings, &embedders()));
+        let mut party = Party::with(Some(watch), 1);
+        party.ear = Box::new(ear);
         let mut phone = Phone::new(Codec::Pcmu);
         phone.say(&speech(0, 30));
         party.hear(phone.sent).steps

@@ -21,7 +21,6 @@ use sidetone::audio::segmenter::Segment;
 use sidetone::audio::voice_activity::FRAME_SAMPLES;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::speaker_watch::SpeakerWatch;
-use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::{Evidence, Obstacle};
 use sidetone::rtp::packet::Packet;
 use sidetone::runtime::audio_file::read_mono;
@@ -32,7 +31,7 @@ use sidetone::speaker::verifier::Decision;
 use sidetone::speaker::voiceprint::Voiceprint;
 use sidetone::speaker::watchlist::{Known, Watchlist};
 
-use party::{MODEL, OTHER, Party, SAME, embedders, plan, verifier, voiceprint, watch};
+use party::{MODEL, OTHER, Party, SAME, embedders, leave, plan, verifier, voiceprint, watch};
 use phone::{Datagram, PTIME, Phone, RATE, SSRC, peer, voice};
 
 fn seconds(seconds: u64) -> Duration {
@@ -89,8 +88,7 @@ fn with_losses(datagrams: Vec<Datagram>) -> Vec<Datagram> {
 
 #[test]
 fn without_a_consent_no_voice_is_ever_embedded() {
-    assert_eq!(watch(false).err(), Some(Obstacle::NoConsent));
-    let heard = Party::with(watch(false).ok(), 1).hear(said(Codec::Pcmu, &voice(30.0)));
+    let heard = Party::with(None, 1).hear(said(Codec::Pcmu, &voice(30.0)));
     assert_eq!((heard.windows.len(), heard.speaker().len()), (0, 0));
     assert_eq!(heard.session.stats().windows, 0);
     assert!(heard.segments.len() >= 3, "phrases are listened for all the same");
@@ -99,15 +97,12 @@ fn without_a_consent_no_voice_is_ever_embedded() {
 
 #[test]
 fn a_claim_that_cannot_be_checked_says_why() {
-    let consent = ConsentReference::new("c-1").expect("a reference");
     let watch = |print: Option<&Voiceprint>| {
-        SpeakerWatch::new(Some(&consent), print, &embedders(), verifier()).err()
+        SpeakerWatch::new(&leave(), print, &embedders(), verifier()).err()
     };
     assert_eq!(watch(None), Some(Obstacle::NoVoiceprint));
     assert_eq!(watch(Some(&voiceprint("fake@0"))), Some(Obstacle::OtherModel));
     assert_eq!(watch(Some(&voiceprint(MODEL))), None);
-    let nobody = SpeakerWatch::new(None, Some(&voiceprint("fake@0")), &embedders(), verifier());
-    assert_eq!(nobody.err(), Some(Obstacle::NoConsent), "the consent is asked for first");
 }
 
 // ---- decisions
@@ -209,8 +204,8 @@ fn a_caller_who_sounds_like_a_known_voice_is_told_once_and_decided_upon_all_the_
     let known = |print: Voiceprint| {
         let (known, left_out) = Known::new(&[print], &embedders(), 1.0);
         assert_eq!(left_out, 0);
-        let mut watch = watch(true).expect("a consent");
-        watch.look_out(Watchlist::new(Arc::new(known), Calibration::RESNET34_GE2E));
+        let mut watch = watch();
+        watch.look_out(Watchlist::new(&leave(), Arc::new(known), Calibration::RESNET34_GE2E));
         Party::with(Some(watch), 1).hear(said(Codec::Pcmu, &voice(30.0)))
     };
     let hits = |party: &Party| {
@@ -264,6 +259,7 @@ fn a_segment_without_an_answer_lowers_the_coverage_of_later_phrases() {
             Evidence::Phrase(phrase) => Some(*phrase),
             Evidence::Speaker(_)
             | Evidence::NoSpeakerCheck(_)
+            | Evidence::ComparisonEnded(_)
             | Evidence::Talk { .. }
             | Evidence::Key { .. }
             | Evidence::Pause(_)
@@ -586,7 +582,7 @@ fn at_random(seed: u64) -> Party {
         }
     }
     let mut ear = random.fork();
-    let mut party = Party::with(watch(true).ok(), seed);
+    let mut party = Party::with(Some(watch()), seed);
     party.ear = Box::new(move |_, _| (ear.f64() > 0.1).then(|| 0.6 + 0.3 * ear.f32()));
     party.deaf = Box::new(move |_| random.f64() < 0.1);
     party.hear(arriving)

@@ -19,6 +19,7 @@ use sidetone::policy::evidence::Evidence;
 use sidetone::policy::line::LineState;
 use sidetone::policy::pause::{Holder, PauseEvidence, PauseState, Trigger};
 use sidetone::policy::rules::event::Suspension;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::speaker::verifier::Decision;
 use sidetone::speaker::voiceprint::Source;
 
@@ -95,7 +96,7 @@ fn nothing_of_a_paused_leg_is_asked_and_what_was_under_way_counts_for_nothing() 
     };
     assert_eq!(later.iter().find(heard), None, "an answer that came too late");
     assert!(later.iter().any(|e| matches!(e, Evidence::Gap { .. })), "the open spurt is a gap");
-    assert!(party.story.contains(&"withdrawn".to_owned()));
+    assert!(party.story.contains(&"withdrawn: All".to_owned()));
     end(&mut party);
     receive(&mut party, &datagrams, seconds(20), seconds(40));
     party.finish();
@@ -160,7 +161,8 @@ fn an_enrolment_goes_on_after_a_pause_with_nothing_of_it() {
     let mut party = Party::with(None, 1);
     let consent = ConsentReference::new("c-1").expect("a reference");
     let began = jiff::Timestamp::UNIX_EPOCH;
-    let watch = EnrollmentWatch::new("alice", &consent, began, Source::Call, &embedders(), None);
+    let (leave, source) = (answered_for(&consent), Source::Call);
+    let watch = EnrollmentWatch::new("alice", &leave, began, source, &embedders(), None);
     party.session.enroll(watch);
     receive(&mut party, &datagrams, seconds(0), seconds(5));
     begin(&mut party, Holder::Api, None);

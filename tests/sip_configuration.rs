@@ -8,8 +8,7 @@ mod appliance;
 mod peers;
 mod store;
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -143,7 +142,7 @@ fn certificates_that_are_of_no_use_are_named() {
 }
 
 #[test]
-fn passwords_and_tokens_that_are_not_there_are_named() {
+fn passwords_that_are_not_there_are_named() {
     let Some(refused) = Refused::new() else { return };
     let nothing = ("realm", "realm");
     let missing = "No such file or directory (os error 2)";
@@ -153,11 +152,6 @@ fn passwords_and_tokens_that_are_not_there_are_named() {
     let key = "sip.account.password_file";
     let said = format!("cannot read the secret in nowhere ({key}): {missing}");
     refused.says(nothing, &account("sip:127.0.0.1", "nowhere"), &said);
-    for (file, why) in [("empty", "its first line is empty"), ("nowhere", missing)] {
-        let token = format!("{LOOPBACK}\ntoken_file = \"{file}\"");
-        let said = format!("cannot read the secret in {file} (http.token_file): {why}");
-        refused.says((LOOPBACK, &token), "", &said);
-    }
 }
 
 #[test]
@@ -198,11 +192,10 @@ fn calls_and_registrations_that_lead_nowhere_are_told_and_hinder_nobody() {
         (silent.local_addr().expect("bound").port(), "no name server answers"),
         (knows_nobody(), "has no address"),
     ] {
-        site.write("api.token", "a token\n");
         site.write("password", "secret\n");
-        let http = format!("\"127.0.0.1:{}\"\ntoken_file = \"api.token\"", free_port());
+        let http = format!("\"127.0.0.1:{}\"", free_port());
         let servers = format!("name_servers = [\"127.0.0.1:{server}\"]");
-        let text = site.config().replace(LOOPBACK, &http);
+        let text = site.open_api().replace(LOOPBACK, &http);
         let text = text.replace("# name_servers = [\"192.0.2.53:53\"]", &servers);
         site.write("sidetone.toml", text + &account("sip:pbx.example.org", "password"));
         let appliance = Appliance::start(&site);
@@ -242,55 +235,6 @@ fn calls_and_registrations_that_lead_nowhere_are_told_and_hinder_nobody() {
     }
 }
 
-#[test]
-fn the_api_is_for_who_bears_the_token() {
-    let Some(store) = store() else { return };
-    let site = Site::new(&store);
-    let appliance = Appliance::start(&site);
-    assert_eq!(ask(&appliance, "GET /calls", "Authorization: Bearer x\r\n", "").0, 404);
-    drop(appliance);
-
-    site.write("api.token", "a token\n");
-    site.configure(LOOPBACK, &format!("{LOOPBACK}\ntoken_file = \"api.token\""));
-    let appliance = Appliance::start(&site);
-    for authorization in
-        ["", "Authorization: Bearer a tokem\r\n", "Authorization: Basic a token\r\n"]
-    {
-        for request in ["GET /calls", "POST /calls", "GET /calls/1", "DELETE /calls/1"] {
-            let (status, body) = ask(&appliance, request, authorization, "{}");
-            assert_eq!((status, body.as_str()), (401, "a bearer token is needed\n"), "{request}");
-        }
-    }
-    let bearer = "Authorization: Bearer a token\r\nContent-Type: application/json\r\n";
-    assert_eq!(ask(&appliance, "GET /calls", bearer, ""), (200, "[]".to_owned()));
-    for (request, body, status, wanted) in [
-        ("POST /calls", "nonsense", 400, ""),
-        ("POST /calls", "{}", 422, "target"),
-        ("POST /calls", "{\"target\":\"sip:a@b\",\"colour\":1}", 422, "colour"),
-        ("POST /calls", "{\"target\":7}", 422, "target"),
-        ("POST /calls", "{\"target\":\"\"}", 422, "no SIP URI"),
-        ("POST /calls", "{\"target\":\"tel:+1\"}", 422, "no SIP URI"),
-        ("POST /calls", "{\"target\":\"sip:a@b;transport=tls\"}", 422, "no transport of ours"),
-        ("POST /calls", "{\"target\":\"sip:a@b\\r\\nX: y\"}", 422, "no SIP URI"),
-        ("POST /calls", "{\"target\":\"sip:a@b\",\"party\":\"dog\"}", 422, "X-Sidetone-Party"),
-        ("POST /calls", "{\"target\":\"8000\",\"account\":\"x\"}", 422, "no account is called"),
-        ("GET /calls/1", "", 404, "no such call"),
-        ("DELETE /calls/99999999999999999999", "", 400, ""),
-        ("PUT /calls", "{}", 405, ""),
-    ] {
-        let (found, said) = ask(&appliance, request, bearer, body);
-        assert_eq!(found, status, "{request} {body}: {said}");
-        assert!(said.contains(wanted), "{request} {body}: {said}");
-    }
-    let long = format!("{{\"target\":\"sip:{}@b\"}}", "a".repeat(3_000_000));
-    assert_eq!(ask(&appliance, "POST /calls", bearer, &long).0, 413);
-    assert_eq!(
-        ask(&appliance, "GET /calls", bearer, ""),
-        (200, "[]".to_owned()),
-        "none was placed"
-    );
-}
-
 /// One account, `a`, and its registrar.
 fn account(registrar: &str, password: &str) -> String {
     format!(
@@ -319,19 +263,4 @@ fn knows_nobody() -> u16 {
         }
     });
     port
-}
-
-/// Status and body of the answer to an HTTP request.
-fn ask(appliance: &Appliance, request: &str, headers: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(appliance.http).expect("it listens");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a valid time");
-    let length = body.len();
-    let head = format!("{request} HTTP/1.0\r\n{headers}Content-Length: {length}\r\n\r\n");
-    // Who is refused for the length of the body need not have been read to the end.
-    let _ = stream.write_all((head + body).as_bytes());
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    let answer = String::from_utf8(answer).expect("UTF-8");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    (head.split(' ').nth(1).and_then(|s| s.parse().ok()).expect("a status"), body.to_owned())
 }

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use appliance::{Appliance, RATE, Site, wait_for};
+use appliance::{Appliance, RATE, Site, TOKEN, wait_for};
 use peers::sipp;
 use serde_json::Value;
 use sidetone::runtime::audio_file::read_mono;
@@ -44,8 +44,7 @@ fn a_card_keyed_or_said_pauses_the_leg_and_no_digit_of_it_is_written_anywhere() 
     let Some(store) = store() else { return };
     let site = Site::new(&store);
     site.write("policy.toml", POLICY);
-    site.write("token", "secret\n");
-    site.configure("# token_file = \"api.token\"", "token_file = \"token\"");
+    site.write("sidetone.toml", site.open_api());
     let appliance = Appliance::start_with(&site, &[("SIDETONE_LOG", "trace")]);
     assert_eq!(appliance.metric("sidetone_pauses_total{by=\"card\"}"), 0.0);
     assert!(appliance.get("/metrics").is_some_and(|(_, text)| text.contains("{by=\"card\"} 0")));
@@ -154,7 +153,7 @@ fn post(appliance: &Appliance, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(appliance.http).expect("a connection");
     write!(
         stream,
-        "POST {path} HTTP/1.0\r\nHost: sidetone\r\nAuthorization: Bearer secret\r\n\
+        "POST {path} HTTP/1.0\r\nHost: sidetone\r\nAuthorization: Bearer {TOKEN}\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )

@@ -8,6 +8,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use sidetone::audio::turns::{CHUNK_SAMPLES, ROWS, TurnModel};
+use sidetone::consent::permit::Verification;
+use sidetone::consent::reference::ConsentReference;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::runtime::models::Manifest;
 use sidetone::runtime::onnx::segmentation_model::SegmentationModel;
 use sidetone::runtime::onnx::speaker_model::SpeakerModel;
@@ -165,7 +168,8 @@ fn numbers_that_are_no_embedding_are_an_error() {
     let Some(nan) = load(&card("nan.onnx")) else { return };
     let mut voices = Voices { decide: nan.expect("a model"), watch: None };
     // An inference thread drops the window, and counts it.
-    let error = voices.embed(Purpose::Decide, &noise(0.5)).expect_err("no embedding");
+    let leave = answered_for::<Verification>(&ConsentReference::new("c-1").expect("a reference"));
+    let error = voices.embed(&leave, Purpose::Decide, &noise(0.5)).expect_err("no embedding");
     assert_eq!(error, "the output embedding of tiny holds NaN");
     let mut size = load(&card("size.onnx"));
     let size = size.as_mut().expect("the library").as_mut().expect("a model");

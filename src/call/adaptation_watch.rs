@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::consent::permit::{Adaptation, Permit};
 use crate::policy::evidence::SpeakerEvidence;
 use crate::speaker::adaptation::{Settings, Step};
 use crate::speaker::embedder::Embedders;
@@ -26,8 +27,8 @@ pub struct AdaptationWatch {
 }
 
 impl AdaptationWatch {
-    /// Watches from the beginning of a call, whose embedders are `models`.
-    pub fn new(settings: Settings, models: &Embedders) -> Self {
+    /// Watches from the beginning of a call, by leave to let it move the voiceprint; its embedders are `models`.
+    pub fn new(_leave: &Permit<Adaptation>, settings: Settings, models: &Embedders) -> Self {
         Self {
             settings,
             models: models.clone(),
@@ -84,13 +85,14 @@ impl AdaptationWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::permit::leave;
     use crate::speaker::calibration::{Comparison, Conditions, Likeness};
 
     const SETTINGS: Settings = Settings { enabled: true, ..Settings::OFF };
 
     fn heard(seconds: u64, llr: impl Fn(u64) -> f64, last: Decision) -> Option<Step> {
         let models = Embedders { decide: "m@1".to_owned(), watch: Some("m@2".to_owned()) };
-        let mut watch = AdaptationWatch::new(SETTINGS, &models);
+        let mut watch = AdaptationWatch::new(&leave(), SETTINGS, &models);
         for second in (3..=seconds).step_by(3) {
             let net_speech = Duration::from_secs(second);
             let decision = if second + 3 > seconds { last } else { Decision::Accepted };

@@ -37,6 +37,8 @@ pub enum Output {
     CloseMedia,
     /// A conclusion: log it, count it, and send it as INFO to whom it is for, while their calls stand.
     Verdict(Box<Verdict>),
+    /// The claim came late: have the voice compared from now on.
+    Compare(Box<ClaimWatch>),
     /// Call the other side.
     Place {
         /// Our offer.
@@ -61,8 +63,8 @@ pub struct Call {
 
 #[derive(Debug)]
 enum Phase {
-    /// Not answered yet, by us or by them; what the media session will be opened with.
-    Invited { watch: Option<Result<ClaimWatch, Obstacle>> },
+    /// Not answered yet, by us or by them; what the claim comes to, if that is known already.
+    Invited { claim: Option<Result<ClaimWatch, Obstacle>> },
     /// Answered; the ACK has not come. An obstacle is told once it has.
     Answered { obstacle: Option<Obstacle> },
     /// The dialog stands.
@@ -72,35 +74,47 @@ enum Phase {
 }
 
 impl Call {
-    /// A call that has to be answered or placed. `watch` is `None` where no identity is claimed.
-    pub fn new(
-        leg: Leg,
-        watch: Option<Result<ClaimWatch, Obstacle>>,
-        negotiation: Negotiation,
-    ) -> Self {
-        let negotiation = Some(negotiation);
-        Self { leg, negotiation, phase: Phase::Invited { watch }, outputs: VecDeque::new() }
+    /// A call that has to be answered or placed. What its claim comes to is told by [`Self::handle_claim`].
+    pub fn new(leg: Leg, negotiation: Negotiation) -> Self {
+        let (negotiation, phase) = (Some(negotiation), Phase::Invited { claim: None });
+        Self { leg, negotiation, phase, outputs: VecDeque::new() }
     }
 
     /// One stream of a recording session: what is agreed comes by [`Self::handle_agreed`], and nothing is told in its
     /// dialog.
-    pub fn recorded(leg: Leg, watch: Option<Result<ClaimWatch, Obstacle>>) -> Self {
-        let (negotiation, phase) = (None, Phase::Invited { watch });
+    pub fn recorded(leg: Leg) -> Self {
+        let (negotiation, phase) = (None, Phase::Invited { claim: None });
         Self { leg, negotiation, phase, outputs: VecDeque::new() }
+    }
+
+    /// What the claim comes to, which may be known before the call is answered or some time after: the comparison that
+    /// it asks for, or why there can be none. `judge` hears of the latter once the call stands.
+    pub fn handle_claim(&mut self, judge: &mut Judge, claim: Result<ClaimWatch, Obstacle>) {
+        match (&mut self.phase, claim) {
+            (Phase::Invited { claim: known }, claim) => *known = Some(claim),
+            (Phase::Answered { .. } | Phase::Confirmed, Ok(watch)) => {
+                self.outputs.push_back(Output::Compare(Box::new(watch)));
+            }
+            (Phase::Answered { obstacle }, Err(why)) => *obstacle = Some(why),
+            (Phase::Confirmed, Err(why)) => {
+                self.handle_evidence(judge, &Evidence::NoSpeakerCheck(why));
+            }
+            (Phase::Over, _) => {}
+        }
     }
 
     /// What was agreed on for this stream of a recording session, at its beginning and after every change.
     pub fn handle_agreed(&mut self, plan: MediaPlan) {
-        let Phase::Invited { watch } = &mut self.phase else {
+        let Phase::Invited { claim } = &mut self.phase else {
             return self.outputs.push_back(Output::ChangeMedia(plan));
         };
-        let watch = watch.take();
-        self.open(plan, watch);
+        let claim = claim.take();
+        self.open(plan, claim);
     }
 
     /// Opens the media session; that the claim cannot be checked is told once the ACK has come.
-    fn open(&mut self, plan: MediaPlan, watch: Option<Result<ClaimWatch, Obstacle>>) {
-        let (watch, obstacle) = match watch.transpose() {
+    fn open(&mut self, plan: MediaPlan, claim: Option<Result<ClaimWatch, Obstacle>>) {
+        let (watch, obstacle) = match claim.transpose() {
             Ok(watch) => (watch, None),
             Err(obstacle) => (None, Some(obstacle)),
         };
@@ -110,12 +124,12 @@ impl Call {
 
     /// The INVITE's offer, or that it had none.
     pub fn handle_invited(&mut self, offer: Option<&str>) {
-        let Phase::Invited { watch } = &mut self.phase else { return };
+        let Phase::Invited { claim } = &mut self.phase else { return };
         let Some(negotiation) = &mut self.negotiation else { return };
-        let watch = watch.take();
+        let claim = claim.take();
         match negotiation.respond(offer) {
             Ok((sdp, plan)) => {
-                self.open(plan, watch);
+                self.open(plan, claim);
                 self.outputs.push_back(Output::Accept { sdp });
             }
             Err(error) => {
@@ -145,13 +159,13 @@ impl Call {
                 return self.outputs.push_back(Output::HangUp { reason });
             }
         };
-        let watch = match &mut self.phase {
-            Phase::Invited { watch } => watch.take(),
+        let claim = match &mut self.phase {
+            Phase::Invited { claim } => claim.take(),
             Phase::Answered { .. } | Phase::Confirmed | Phase::Over => return,
         };
         self.phase = Phase::Confirmed;
         let Some(plan) = plan else { return };
-        let (watch, obstacle) = match watch.transpose() {
+        let (watch, obstacle) = match claim.transpose() {
             Ok(watch) => (watch, None),
             Err(obstacle) => (None, Some(obstacle)),
         };

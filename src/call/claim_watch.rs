@@ -10,7 +10,7 @@ use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::mixed_watch::MixedWatch;
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::call::voices::VoiceWork;
-use crate::consent::reference::ConsentReference;
+use crate::consent::permit::{Permit, Verification};
 use crate::policy::evidence::{Obstacle, SpeakerEvidence, WatchlistEvidence};
 use crate::policy::rule::Party;
 use crate::speaker::adaptation::Step;
@@ -25,8 +25,8 @@ use crate::speaker::watchlist::Watchlist;
 /// What is known about a claim before anything is heard.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimed<'a> {
-    /// The caller's consent.
-    pub consent: Option<&'a ConsentReference>,
+    /// Leave to compare the caller; on a mixed leg it has to be everybody's, since everybody is heard there.
+    pub leave: &'a Permit<Verification>,
     /// The voice that is claimed.
     pub voiceprint: Option<&'a Voiceprint>,
     /// The agent's own voice, where it is known: it is left out of a mixed leg.
@@ -58,10 +58,10 @@ impl ClaimWatch {
         (calibration, settings): (Calibration, Settings),
         watchlist: Option<Watchlist>,
     ) -> Result<Self, Obstacle> {
-        let Claimed { consent, voiceprint, agent } = claimed;
+        let Claimed { leave, voiceprint, agent } = claimed;
         let watch = |settings| -> Result<SpeakerWatch, Obstacle> {
             let verifier = Verifier::new(calibration, settings);
-            let mut watch = SpeakerWatch::new(consent, voiceprint, models, verifier)?;
+            let mut watch = SpeakerWatch::new(leave, voiceprint, models, verifier)?;
             if let Some(watchlist) = watchlist {
                 watch.look_out(watchlist);
             }
@@ -91,6 +91,22 @@ impl ClaimWatch {
         match self {
             Self::One(watch) => watch.lesson(),
             Self::Mixed(_) => None,
+        }
+    }
+
+    /// The call teaches nothing after all.
+    pub fn teach_nothing(&mut self) {
+        match self {
+            Self::One(watch) => watch.teach_nothing(),
+            Self::Mixed(_) => {}
+        }
+    }
+
+    /// Nobody is compared with known voices any more.
+    pub fn look_away(&mut self) {
+        match self {
+            Self::One(watch) => watch.look_away(),
+            Self::Mixed(watch) => watch.look_away(),
         }
     }
 

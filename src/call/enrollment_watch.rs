@@ -8,7 +8,7 @@ use crate::audio::bandwidth::Bandwidth;
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
 use crate::audio::tone::Tone;
 use crate::call::voices::{Asker, VoiceWork};
-use crate::consent::reference::ConsentReference;
+use crate::consent::permit::{Enrolment, Permit};
 use crate::policy::evidence::{EnrollmentEvidence, EnrollmentState};
 use crate::speaker::embedder::{Embedders, Purpose};
 use crate::speaker::embedding::Embedding;
@@ -21,9 +21,10 @@ use crate::speaker::voiceprint::{Source, Voiceprint};
 /// Windows that may wait for their answers; of more the oldest are lost, which the coverage then tells.
 const WAITING: usize = 4;
 
-/// One caller's enrolment: there is none without a consent.
+/// One caller's enrolment: there is none without leave.
 #[derive(Debug)]
 pub struct EnrollmentWatch {
+    leave: Permit<Enrolment>,
     models: Embedders,
     windows: u64,
     /// Net speech up to which the strong embedder has heard it.
@@ -74,17 +75,18 @@ pub enum Progress {
 }
 
 impl EnrollmentWatch {
-    /// Enrols `subject`, who agreed to it under `consent`, in a call that began at `started`. `models`
-    /// embed; `earlier` is what is known of the voice already.
+    /// Enrols `subject`, by `leave`, in a call that began at `started`. `models` embed; `earlier` is what is known of
+    /// the voice already.
     pub fn new(
         subject: &str,
-        consent: &ConsentReference,
+        leave: &Permit<Enrolment>,
         started: jiff::Timestamp,
         source: Source,
         models: &Embedders,
         earlier: Option<Gathering>,
     ) -> Self {
         Self {
+            leave: leave.clone(),
             models: models.clone(),
             windows: 0,
             covered: Duration::ZERO,
@@ -97,11 +99,22 @@ impl EnrollmentWatch {
                 source,
                 (models.decide.as_str(), Agreement::RESNET34),
             ),
-            gathering: earlier.unwrap_or_else(|| Gathering::new(subject, consent)),
+            gathering: earlier.unwrap_or_else(|| Gathering::new(subject, leave)),
             bandwidth: Bandwidth::default(),
             fault: None,
             over: false,
         }
+    }
+
+    /// Its windows are numbered from `next` on: answers to those of an enrolment before it are none to its own.
+    #[must_use]
+    pub fn after(self, next: u64) -> Self {
+        Self { windows: next, ..self }
+    }
+
+    /// The number of its next window.
+    pub fn windows(&self) -> u64 {
+        self.windows
     }
 
     /// Whether more windows are wanted.
@@ -132,9 +145,10 @@ impl EnrollmentWatch {
         let decided = window.is_whole().then_some((Purpose::Decide, &window.samples[..]));
         let mut missing = 0;
         for (by, samples) in watched.into_iter().chain(decided) {
-            let (asker, samples) = (Asker::Enrollment, samples.to_vec());
+            let samples = samples.to_vec();
             let SpeechWindow { end, net_speech, .. } = *window;
-            self.work.push_back(VoiceWork { asker, by, window: number, samples, end, net_speech });
+            let whose = (Asker::Enrollment, by, number);
+            self.work.push_back(VoiceWork::new(&self.leave, whose, samples, (end, net_speech)));
             missing += 1;
         }
         if missing > 0 {
@@ -205,6 +219,12 @@ impl EnrollmentWatch {
             }
             Ok((_, Err(fault))) | Err(fault) => Some(self.refused(&fault, heard)),
         }
+    }
+
+    /// The leave has gone: it ends here, for `reason`, and nothing is kept.
+    pub fn revoke(self, reason: &str, heard: &Heard) -> EnrollmentEvidence {
+        let evidence = self.evidence(EnrollmentState::Refused, None, heard);
+        EnrollmentEvidence { reason: Some(reason.to_owned()), ..evidence }
     }
 
     /// The call is over, and every answer is in.

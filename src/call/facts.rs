@@ -1,6 +1,8 @@
 //! What the PBX tells about a call in the `X-Sidetone-` headers of its INVITE.
 
 use crate::consent::reference::{ConsentReference, ReferenceError};
+use crate::consent::role::Role;
+use crate::consent::scope::{Scopes, ScopesError};
 use crate::policy::rule::{Party, PartyError};
 use crate::sip::headers::Headers;
 
@@ -18,10 +20,10 @@ pub struct Facts {
     pub subject: Option<String>,
     /// The agent on a mixed leg, whose own voice is left out.
     pub agent: Option<String>,
-    /// The consent to check it. A reference that cannot be read counts as none.
-    pub consent: Option<ConsentReference>,
+    /// The consent to check it. One that cannot be read counts as none.
+    pub consent: Option<Agreed>,
     /// Why a consent that was sent does not count, for the log.
-    pub consent_fault: Option<ReferenceError>,
+    pub consent_fault: Option<AgreedError>,
     /// Name of the wanted policy.
     pub policy: Option<String>,
     /// The queue that the call came through.
@@ -30,6 +32,34 @@ pub struct Facts {
     pub channel: Option<String>,
     /// Whether the caller is to be enrolled.
     pub enroll: bool,
+}
+
+/// A consent that somebody refers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// What shows it.
+    pub reference: ConsentReference,
+    /// What it covers; what the configuration says, where nothing is said.
+    pub scopes: Option<Scopes>,
+}
+
+/// Why a consent does not count.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AgreedError {
+    /// Nothing can be shown by it.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// Nobody knows what it covers.
+    #[error(transparent)]
+    Scopes(#[from] ScopesError),
+}
+
+impl Agreed {
+    /// The consent `reference` to what `scopes` names, if anything does.
+    pub fn read(reference: &str, scopes: Option<&str>) -> Result<Self, AgreedError> {
+        let scopes = scopes.map(str::parse).transpose()?;
+        Ok(Self { reference: ConsentReference::new(reference)?, scopes })
+    }
 }
 
 /// Why a call cannot be taken with these headers.
@@ -58,13 +88,15 @@ impl Facts {
                 value => Ok(value.filter(|v| !v.is_empty())),
             }
         };
-        let consent = find("X-Sidetone-Consent")?.map(ConsentReference::new).transpose();
+        let scopes = find("X-Sidetone-Consent-Scope")?;
+        let consent = find("X-Sidetone-Consent")?.map(|reference| Agreed::read(reference, scopes));
+        let consent = consent.transpose();
         Ok(Self {
             conversation: find("X-Sidetone-Conversation")?.unwrap_or(call_id).to_owned(),
             party: find("X-Sidetone-Party")?.map_or(Ok(Party::default()), str::parse)?,
             subject: find("X-Sidetone-Subject")?.map(str::to_owned),
             agent: find("X-Sidetone-Agent")?.map(str::to_owned),
-            consent_fault: consent.as_ref().err().copied(),
+            consent_fault: consent.as_ref().err().cloned(),
             consent: consent.unwrap_or_default(),
             policy: find("X-Sidetone-Policy")?.map(str::to_owned),
             queue: find("X-Sidetone-Queue")?.map(str::to_owned),
@@ -77,11 +109,20 @@ impl Facts {
             },
         })
     }
+
+    /// In what capacity the claimed person speaks.
+    pub fn role(&self) -> Role {
+        match self.party {
+            Party::Agent => Role::Agent,
+            Party::Caller | Party::Mixed => Role::Caller,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::scope::Scope;
 
     fn read(fields: &[(&str, &str)]) -> Result<Facts, FactsError> {
         let mut headers = Headers::default();
@@ -107,7 +148,23 @@ mod tests {
     fn a_consent_that_cannot_be_read_is_none() {
         let facts = read(&[("X-Sidetone-Consent", "yes he said so")]).expect("the call is fine");
         assert_eq!(facts.consent, None);
-        assert_eq!(facts.consent_fault, Some(ReferenceError::NotVisibleAscii));
+        assert_eq!(facts.consent_fault, Some(ReferenceError::NotVisibleAscii.into()));
+    }
+
+    #[test]
+    fn a_consent_may_say_what_it_covers_and_in_unknown_words_it_covers_nothing() {
+        let read = |scope| {
+            let fields = [("X-Sidetone-Consent", "c-1"), ("X-Sidetone-Consent-Scope", scope)];
+            let facts = read(&fields).expect("the call is fine");
+            (facts.consent.map(|consent| consent.scopes), facts.consent_fault)
+        };
+        let some = Scopes::NONE.with(Scope::Verify).with(Scope::Adapt);
+        assert_eq!(read("verify, adapt"), (Some(Some(some)), None));
+        assert_eq!(read(""), (Some(None), None), "an unset variable says nothing of it");
+        let (consent, fault) = read("everything");
+        assert_eq!(consent, None);
+        let says = "a scope is verify, enrol, adapt, watchlist or keywords, not \"everything\"";
+        assert_eq!(fault.expect("a fault").to_string(), says);
     }
 
     #[test]

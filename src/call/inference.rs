@@ -20,6 +20,35 @@ pub enum Infer {
     Turns(Chunk),
 }
 
+/// What of the work that waits for a model is not to be done any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// All of it.
+    All,
+    /// What the comparison asked for: voices, and who speaks when.
+    Claim,
+    /// What the enrolment asked for.
+    Enrollment,
+    /// Segments that were to be searched.
+    Phrases,
+}
+
+impl Withdrawn {
+    /// Whether `work` is of it.
+    pub fn covers(self, work: &Infer) -> bool {
+        match (self, work) {
+            (Self::All, _)
+            | (Self::Claim, Infer::Turns(_))
+            | (Self::Phrases, Infer::Keyword(_)) => true,
+            (Self::Claim, Infer::Speaker(work)) => work.asker == Asker::Claim,
+            (Self::Enrollment, Infer::Speaker(work)) => work.asker == Asker::Enrollment,
+            (Self::Claim, Infer::Keyword(_))
+            | (Self::Enrollment, Infer::Keyword(_) | Infer::Turns(_))
+            | (Self::Phrases, Infer::Speaker(_) | Infer::Turns(_)) => false,
+        }
+    }
+}
+
 /// What a model made of it; `None` where it failed or never got to it.
 #[derive(Debug)]
 pub enum Answer {

@@ -5,6 +5,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::call::inference::Withdrawn;
 use crate::call::media_session::{MediaSession, Output};
 use crate::call::pauses::{Change, Pauses, Pausing};
 use crate::call::speaker_watch::share;
@@ -125,6 +126,6 @@ impl MediaSession {
         self.voices.discard();
         self.follow_voices();
         self.outputs.retain(|output| !matches!(output, Output::Infer(_)));
-        self.outputs.push_back(Output::Withdraw);
+        self.outputs.push_back(Output::Withdraw(Withdrawn::All));
     }
 }

@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use crate::audio::decoder::Codec;
 use crate::audio::listener::{Heard, Listener};
 use crate::audio::playback::{Origin, Piece, Playback};
-use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::card_watch::CardWatch;
 use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::{self, EnrollmentWatch, Progress};
-use crate::call::inference::{Answer, Infer};
+use crate::call::inference::{Answer, Infer, Withdrawn};
 use crate::call::line::{self, ONE_WAY_AFTER};
 use crate::call::media_pause::CardPause;
 use crate::call::media_plan::{MediaPlan, Payload};
@@ -41,8 +40,8 @@ use crate::speaker::adaptation::Step;
 pub enum Output {
     /// Have a model work on this, then call [`MediaSession::handle_answer`], whatever came of it.
     Infer(Infer),
-    /// What was asked and waits for a model is not to be worked on any more; no answer to it is waited for.
-    Withdraw,
+    /// What was asked of this and waits for a model is not to be worked on any more; no answer to it is waited for.
+    Withdraw(Withdrawn),
     /// Something was learnt.
     Evidence(Evidence),
     /// The party's enrolment has come to something.
@@ -97,6 +96,8 @@ pub struct MediaSession {
     pub(super) voices: Voices,
     /// What is learnt of phrases, where they are looked for.
     pub(super) phrases: Option<PhraseWatch>,
+    /// Segments are not searched: there is no consent to it, or none any more.
+    pub(super) deaf: bool,
     pub(super) pauses: Pauses,
     /// What digits of a card begin, and what looks for them.
     pub(super) cards: Option<(Vec<CardPause>, CardWatch)>,
@@ -138,6 +139,7 @@ impl MediaSession {
             listener: Listener::new(false, spotting),
             voices,
             phrases: spotting.then(PhraseWatch::new),
+            deaf: false,
             pauses: Pauses::default(),
             cards: None,
             outputs: VecDeque::new(),
@@ -171,13 +173,8 @@ impl MediaSession {
         self.follow_voices();
     }
 
-    /// From the beginning on the call may teach the voiceprint that it is compared with.
-    pub fn adapt(&mut self, watch: AdaptationWatch) {
-        self.voices.adapt(watch);
-    }
-
     /// How the line is, for an enrolment.
-    fn condition(&self) -> enrollment_watch::Heard {
+    pub(super) fn condition(&self) -> enrollment_watch::Heard {
         let net_speech = self.listener.net_speech();
         enrollment_watch::Heard {
             at: self.listener.stream_time(),
@@ -391,6 +388,10 @@ impl MediaSession {
                 }
                 Heard::Segment(segment) => {
                     self.phrases.iter_mut().for_each(|phrases| phrases.handle_segment(&segment));
+                    if self.deaf {
+                        self.leave_unheard(&segment);
+                        continue;
+                    }
                     Output::Infer(Infer::Keyword(segment))
                 }
                 Heard::Settled { at } => {
@@ -425,6 +426,7 @@ impl MediaSession {
                 VoiceOutput::Hit(hit) => Output::Evidence(Evidence::Watchlist(hit)),
                 VoiceOutput::Enrollment(progress) => Output::Enrollment(progress),
                 VoiceOutput::Adapt(step) => Output::Adapt(step),
+                VoiceOutput::Ended(why) => Output::Evidence(self.claim_ended(why)),
             });
         }
         self.listener.cut_windows(self.voices.want_windows());

@@ -143,6 +143,13 @@ impl MixedWatch {
         }
     }
 
+    /// Nobody's voice is compared with known voices any more, and what was found is not told.
+    pub fn look_away(&mut self) {
+        self.fresh.look_away();
+        self.persons.iter_mut().for_each(|person| person.watch.look_away());
+        self.hits.clear();
+    }
+
     /// The leg is over.
     pub fn finish(&mut self) {
         if self.wants_frames() {
@@ -255,13 +262,14 @@ impl MixedWatch {
         let said = samples.len();
         (said..WINDOW_SAMPLES).for_each(|at| samples.push(samples[at - said]));
         let net_speech = FRAME * u32::try_from(frames).expect("3 s at most");
-        let (asker, by, window) = (Asker::Claim, Purpose::Decide, 0);
-        let work = VoiceWork { asker, by, window, samples, end, net_speech };
+        let whose = (Asker::Claim, Purpose::Decide, 0);
+        let work = VoiceWork::new(self.fresh.leave(), whose, samples, (end, net_speech));
         self.ask(Open::Placing(number), work);
     }
 
-    fn ask(&mut self, question: Open, work: VoiceWork) {
-        self.work.push_back(VoiceWork { window: self.questions, ..work });
+    fn ask(&mut self, question: Open, mut work: VoiceWork) {
+        work.window = self.questions;
+        self.work.push_back(work);
         self.questions += 1;
         self.open = Some(question);
     }
@@ -391,7 +399,7 @@ impl MixedWatch {
 mod tests {
     use super::*;
     use crate::audio::turns::ROWS;
-    use crate::consent::reference::ConsentReference;
+    use crate::consent::permit::leave;
     use crate::speaker::calibration::Calibration;
     use crate::speaker::embedder::Embedders;
     use crate::speaker::verifier::{Settings, Verifier};
@@ -434,12 +442,11 @@ mod tests {
     /// A claim to be `coordinates`' voice.
     fn watch(coordinates: [f32; 3], agent: Option<[f32; 3]>) -> MixedWatch {
         let models = Embedders { decide: "m@1".to_owned(), watch: None };
-        let consent = ConsentReference::new("c-1").expect("a reference");
         let verifier = Verifier::new(Calibration::RESNET34_GE2E, Settings::default());
         let print = voiceprint("alice", coordinates);
-        let watch = SpeakerWatch::new(Some(&consent), Some(&print), &models, verifier);
+        let watch = SpeakerWatch::new(&leave(), Some(&print), &models, verifier);
         let agent = agent.map(|agent| voiceprint("agent", agent).references[0].embedding.clone());
-        MixedWatch::new(watch.expect("a consent"), agent)
+        MixedWatch::new(watch.expect("a voiceprint"), agent)
     }
 
     const ALICE: [f32; 3] = [1.0, 0.0, 0.0];

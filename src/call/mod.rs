@@ -9,6 +9,7 @@ pub mod facts;
 pub mod inference;
 pub mod key_source;
 pub mod line;
+pub mod media_consent;
 pub mod media_pause;
 pub mod media_plan;
 pub mod media_relay;

@@ -142,6 +142,15 @@ impl PhraseWatch {
         true
     }
 
+    /// Nobody works any more on what waits for its answer: it is a gap. Of the speech so far, `concealed` was made up.
+    pub fn handle_withdrawn(&mut self, concealed: Duration) {
+        for (start, length) in std::mem::take(&mut self.waiting) {
+            self.evidence.push_back(Evidence::Gap { from: start, to: start + length });
+        }
+        self.coverage = share(self.analysed, self.offered + concealed);
+        self.tell_progress();
+    }
+
     /// Whether the newest segment holds all of what a pause had ended, and more.
     fn covers(&self, (from, to): (Duration, Duration)) -> bool {
         self.newest.0 == from && self.newest.1 != to

@@ -1,7 +1,6 @@
 //! One recording session (RFC 7866): which of its streams are whose legs, by metadata and header, as both change.
 
-use crate::call::facts::{Facts, LONGEST};
-use crate::consent::reference::ConsentReference;
+use crate::call::facts::{Agreed, Facts, LONGEST};
 use crate::policy::rule::Party;
 use crate::sip::event::CallKey;
 use crate::siprec::aor::{AorPattern, plain};
@@ -219,9 +218,12 @@ impl Recording {
         let aor = participant.and_then(|participant| participant.aor.as_deref()).map(plain);
         let aor = aor.filter(|aor| self.terms.claims && (1..=LONGEST).contains(&aor.len()));
         facts.subject = facts.subject.or_else(|| aor.map(str::to_owned));
-        let consent = participant.and_then(|participant| participant.consent.as_deref());
-        let consent = consent.and_then(|reference| ConsentReference::new(reference).ok());
-        facts.consent = facts.consent.or(consent);
+        let told = participant.and_then(|participant| participant.consent.as_ref());
+        if let (None, Some(told)) = (&facts.consent, told) {
+            let consent = Agreed::read(&told.reference, told.scope.as_deref());
+            facts.consent_fault = consent.as_ref().err().cloned();
+            facts.consent = consent.ok();
+        }
         Speaker { participant: participant.map(|participant| participant.id.clone()), facts }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
 use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::voices::{Asker, VoiceWork};
-use crate::consent::reference::ConsentReference;
+use crate::consent::permit::{Permit, Verification};
 use crate::policy::evidence::{Obstacle, SpeakerEvidence, WatchlistEvidence};
 use crate::speaker::adaptation::Step as Lesson;
 use crate::speaker::calibration::{Comparison, Conditions, Likeness};
@@ -29,7 +29,7 @@ const REMEMBERED: usize = 48;
 /// the same speech cut half a step elsewhere to .91 in all but one of a hundred (477 pairs).
 const SAME_SPEECH: f32 = 0.92;
 
-/// The comparison of one caller's voice with a voiceprint: there is none without a consent.
+/// The comparison of one caller's voice with a voiceprint: there is none without leave.
 ///
 /// Every window is asked of the cheap embedder at once, and of the strong one if the verifier wants
 /// it when its turn comes. Windows have their turns in the order of the speech, each when all its
@@ -37,6 +37,7 @@ const SAME_SPEECH: f32 = 0.92;
 /// answer.
 #[derive(Clone, Debug)]
 pub struct SpeakerWatch {
+    leave: Permit<Verification>,
     decide: Embedding,
     watch: Option<Embedding>,
     verifier: Verifier,
@@ -90,18 +91,18 @@ impl Slot {
 }
 
 impl SpeakerWatch {
-    /// Compares with `voiceprint`, to which the caller agreed under `consent`; the embedders in
-    /// use are `models`. A voiceprint that only the strong one made does without the cheap one.
+    /// Compares with `voiceprint`, by `leave`; the embedders in use are `models`. A voiceprint that only the strong
+    /// one made does without the cheap one.
     pub fn new(
-        consent: Option<&ConsentReference>,
+        leave: &Permit<Verification>,
         voiceprint: Option<&Voiceprint>,
         models: &Embedders,
         verifier: Verifier,
     ) -> Result<Self, Obstacle> {
-        consent.ok_or(Obstacle::NoConsent)?;
         let voiceprint = voiceprint.ok_or(Obstacle::NoVoiceprint)?;
         let of = |model: &String| voiceprint.reference(model).map(|of| of.embedding.clone());
         Ok(Self {
+            leave: leave.clone(),
             decide: of(&models.decide).ok_or(Obstacle::OtherModel)?,
             watch: models.watch.as_ref().and_then(of),
             verifier,
@@ -121,6 +122,11 @@ impl SpeakerWatch {
         })
     }
 
+    /// By what leave it compares.
+    pub fn leave(&self) -> &Permit<Verification> {
+        &self.leave
+    }
+
     /// From the beginning on the call may teach the voiceprint.
     pub fn adapt(&mut self, watch: AdaptationWatch) {
         self.adaptation = Some(Box::new(watch));
@@ -129,6 +135,17 @@ impl SpeakerWatch {
     /// The same windows are compared with known voices.
     pub fn look_out(&mut self, watchlist: Watchlist) {
         self.watchlist = Some(watchlist);
+    }
+
+    /// The call teaches nothing after all.
+    pub fn teach_nothing(&mut self) {
+        self.adaptation = None;
+    }
+
+    /// No more windows are compared with known voices, and what was found is not told.
+    pub fn look_away(&mut self) {
+        self.watchlist = None;
+        self.hits.clear();
     }
 
     /// A known voice that the caller's resembles.
@@ -243,14 +260,9 @@ impl SpeakerWatch {
 
     fn ask(&mut self, by: Purpose, number: u64, window: &SpeechWindow, samples: &[f32]) {
         let SpeechWindow { end, net_speech, .. } = *window;
-        self.work.push_back(VoiceWork {
-            asker: Asker::Claim,
-            by,
-            window: number,
-            samples: samples.to_vec(),
-            end,
-            net_speech,
-        });
+        let whose = (Asker::Claim, by, number);
+        let work = VoiceWork::new(&self.leave, whose, samples.to_vec(), (end, net_speech));
+        self.work.push_back(work);
     }
 
     fn hear_slice(&mut self, slice: Option<Embedding>) {

@@ -7,10 +7,13 @@ use crate::audio::mixed_stream::Chunk;
 use crate::audio::speech_windows::SpeechWindow;
 use crate::audio::turns::Row;
 use crate::audio::voice_activity;
-use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::{EnrollmentWatch, Heard, Progress};
-use crate::policy::evidence::{SpeakerEvidence, WatchlistEvidence};
+use crate::call::inference::Withdrawn;
+use crate::consent::consents::Refusal;
+use crate::consent::permit::{Permit, Processing};
+use crate::consent::scope::{Scope, Scopes};
+use crate::policy::evidence::{Obstacle, SpeakerEvidence, WatchlistEvidence};
 use crate::speaker::adaptation::Step;
 use crate::speaker::embedder::Purpose;
 use crate::speaker::embedding::Embedding;
@@ -30,6 +33,20 @@ pub struct VoiceWork {
     pub end: Duration,
     /// See `end`.
     pub net_speech: Duration,
+    /// Nothing makes it but [`VoiceWork::new`], which asks for leave.
+    _made: (),
+}
+
+impl VoiceWork {
+    /// The window `window` of `asker`, of which there is leave to have `samples` of `speech` embedded by `by`.
+    pub fn new<P: Processing>(
+        _leave: &Permit<P>,
+        (asker, by, window): (Asker, Purpose, u64),
+        samples: Vec<f32>,
+        (end, net_speech): (Duration, Duration),
+    ) -> Self {
+        Self { asker, by, window, samples, end, net_speech, _made: () }
+    }
 }
 
 /// Who asks an embedder. Either has its own turn in the queues, so that neither's work replaces the other's.
@@ -56,34 +73,89 @@ pub enum VoiceOutput {
     Enrollment(Progress),
     /// The call may move the voiceprint so far.
     Adapt(Step),
+    /// The comparison is over before the call is, or never begins.
+    Ended(Obstacle),
 }
 
 /// One party's voice, as far as anybody may listen to it.
 #[derive(Debug)]
 pub struct Voices {
     claim: Option<ClaimWatch>,
+    /// Why no claim is compared any more.
+    over: Option<Obstacle>,
     enrollment: Option<Box<EnrollmentWatch>>,
+    /// Windows that earlier enrolments numbered: answers to theirs are none to a later one's.
+    numbered: u64,
     outputs: VecDeque<VoiceOutput>,
 }
 
 impl Voices {
     /// A voice that is compared with a claim, if one may be checked.
     pub fn new(claim: Option<ClaimWatch>) -> Self {
-        Self { claim, enrollment: None, outputs: VecDeque::new() }
+        let (over, enrollment, numbered) = (None, None, 0);
+        Self { claim, over, enrollment, numbered, outputs: VecDeque::new() }
     }
 
     /// From now on the party is being enrolled; a second enrolment takes the place of the first.
     pub fn enroll(&mut self, watch: EnrollmentWatch, heard: &Heard) {
+        let watch = watch.after(self.leave_enrollment().map_or(self.numbered, |(_, next)| next));
         let begun = Progress::Evidence(watch.begin(heard));
         self.outputs.push_back(VoiceOutput::Enrollment(begun));
         self.enrollment = Some(Box::new(watch));
     }
 
-    /// From the beginning on the call may teach the voiceprint that it is compared with.
-    pub fn adapt(&mut self, watch: AdaptationWatch) {
-        if let Some(claim) = &mut self.claim {
-            claim.adapt(watch);
+    /// From now on the party is compared with a claim. A leg has one: another is not taken, and none once the consent
+    /// to it has gone.
+    pub fn compare(&mut self, watch: ClaimWatch) {
+        match self.over {
+            Some(why) => self.outputs.push_back(VoiceOutput::Ended(why)),
+            None => {
+                self.claim.get_or_insert(watch);
+            }
         }
+    }
+
+    /// There is no leave for `scopes` any more, for `why`: what rests on it ends here, and answers that are under way
+    /// will count for nothing. Gives what is not to be worked on any more.
+    pub fn withdraw(&mut self, scopes: Scopes, why: Refusal, heard: &Heard) -> Vec<Withdrawn> {
+        let mut withdrawn = Vec::new();
+        if scopes.contains(Scope::Verify) {
+            let why = *self.over.get_or_insert(why.into());
+            if self.claim.take().is_some() {
+                let is_news = |output: &VoiceOutput| {
+                    !matches!(output, VoiceOutput::Evidence(_) | VoiceOutput::Hit(_))
+                };
+                self.outputs.retain(is_news);
+                self.outputs.push_back(VoiceOutput::Ended(why));
+                withdrawn.push(Withdrawn::Claim);
+            }
+        }
+        if let Some(claim) = &mut self.claim {
+            if scopes.contains(Scope::Adapt) {
+                claim.teach_nothing();
+            }
+            if scopes.contains(Scope::Watchlist) {
+                claim.look_away();
+                self.outputs.retain(|output| !matches!(output, VoiceOutput::Hit(_)));
+            }
+        }
+        if scopes.contains(Scope::Enrol)
+            && let Some((watch, _)) = self.leave_enrollment()
+        {
+            if watch.wants_windows() {
+                let evidence = watch.revoke(&why.to_string(), heard);
+                self.outputs.push_back(VoiceOutput::Enrollment(Progress::Evidence(evidence)));
+            }
+            withdrawn.push(Withdrawn::Enrollment);
+        }
+        withdrawn
+    }
+
+    /// The enrolment that goes on, which ends here, and the number of the window after its last.
+    fn leave_enrollment(&mut self) -> Option<(EnrollmentWatch, u64)> {
+        let watch = *self.enrollment.take()?;
+        self.numbered = watch.windows();
+        Some((watch, self.numbered))
     }
 
     /// Whether anybody wants windows.

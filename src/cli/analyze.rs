@@ -11,13 +11,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::audio::decoder::Codec;
 use crate::call::media_plan::Payload;
+use crate::cli::actor::actor;
 use crate::cli::analyze::progress::Progress;
+use crate::cli::person::{act, open};
 use crate::cli::{Outcome, Places, Refusal, println, subject};
 use crate::config::{self, ConfigError};
+use crate::consent::consents::{Change, Given};
+use crate::consent::permit::{Permit, Verification};
 use crate::consent::reference::ConsentReference;
+use crate::consent::role::Role;
+use crate::consent::scope::{Scope, Scopes};
 use crate::policy::rule::Party;
 use crate::policy::rules::event::Record;
 use crate::runtime::analyst::{Claim, LoadedAnalyst, Phrases};
@@ -30,7 +37,8 @@ use crate::runtime::capture::survey::{FlowKind, Survey};
 use crate::runtime::phrase_engine::{PhraseEngine, Purpose};
 use crate::runtime::replay::{Analyst, Bookkeeper, Judges, LegName, LegReport, play_recording};
 use crate::runtime::site_calibration;
-use crate::runtime::store::voiceprints::Voiceprints;
+use crate::runtime::store::vault::{Subject, Vault};
+use crate::vault::chain::Kind;
 
 /// Rate at which a recording's samples are played, Hz.
 const RATE: u32 = 16_000;
@@ -182,20 +190,41 @@ fn analyst(arguments: &Arguments) -> Result<Box<dyn Analyst>, Refusal> {
     });
     let claim = arguments.voiceprint_of.clone().zip(arguments.consent.clone());
     let speaker = claim.map(|(subject, consent)| -> Result<_, Refusal> {
-        let store = Voiceprints::open(&config.store.folder)?;
-        let voiceprint = store.load(&subject)?;
+        let mut vault = open(&config.store)?;
+        let claimed = Subject::caller(&subject);
+        let leave = leave(&mut vault, &claimed, &consent)?;
+        let voiceprint = vault.voice(&claimed)?.voiceprint;
+        if voiceprint.is_some() {
+            vault.note_use(&claimed, Kind::Access, &act(&actor()), "compared in an analysis")?;
+        }
         let agent = arguments.agent.as_deref().map(|agent| {
-            store.load(agent)?.ok_or_else(|| Refusal::from(format!("no voiceprint of {agent}")))
+            let kept = vault.voice(&Subject::new(Role::Agent, agent))?.voiceprint;
+            kept.ok_or_else(|| Refusal::from(format!("no voiceprint of the agent {agent}")))
         });
         let agent = agent.transpose()?;
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let decision = config.speaker.decision();
-        let claim = Claim { subject, consent, voiceprint, agent, decision, calibration };
+        let claim = Claim { subject, leave, voiceprint, agent, decision, calibration };
         Ok((claim, installed.voices()?, installed.turns()?))
     });
     let names = installed.models().clone();
     Ok(Box::new(LoadedAnalyst::new(names, speaker.transpose()?, phrases.transpose()?)))
+}
+
+/// Leave to compare `subject`, who by the word of whoever starts this agreed under `consent`, unless they have taken that
+/// back. Nothing of it is recorded: it holds for as long as this runs.
+fn leave(
+    vault: &mut Vault,
+    subject: &Subject,
+    consent: &ConsentReference,
+) -> Result<Permit<Verification>, Refusal> {
+    let mut consents = vault.consents(subject)?;
+    let (reference, at) = (consent.clone(), Timestamp::now());
+    let given = Given { reference, at, by: actor(), expires: None };
+    let change = Change::Given { scopes: Scopes::NONE.with(Scope::Verify), given };
+    let leave = consents.apply(&change).and_then(|()| consents.permit(at));
+    Ok(leave.map_err(|refusal| format!("{subject} cannot be compared: {refusal}"))?)
 }
 
 fn analyze(file: &Path, mixed: bool, analyst: &mut dyn Analyst) -> FileReport {

@@ -6,34 +6,47 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
+use serde::Deserialize;
 use ureq::Agent;
 use ureq::http::Response;
 use ureq::{Body, RequestBuilder};
 
 use crate::cli::{CONFIG, Outcome, Places, Refusal, println};
+use crate::runtime::notify::http_client::trusting;
 use crate::runtime::placed_calls::{CallState, PlaceOrder, PlacedCall};
 use crate::runtime::sip_settings::secret;
 
 /// How often the appliance is asked how the call stands.
 const ASK_EVERY: Duration = Duration::from_millis(200);
+/// Where Debian keeps the authorities that the system trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// The appliance answers at once, or something is wrong.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Arguments of `sidetone call`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Asks the running `sidetone serve` through its /calls (http.token_file). Exit code 1: the \
-    call was not answered.\n\nExamples:\n  \
+    after_help = "Asks the running `sidetone serve` through its /calls (http.tokens_file), with a token for an operator \
+    (`sidetone token`). Exit code 1: the call was not answered.\n\nExamples:\n  \
     sidetone call sip:8000@127.0.0.1:5060\n  \
     sidetone call 8000 --account asterisk --party agent --conversation 4711\n  \
     sidetone call 'sip:tap@pbx.example.org;transport=tls' --subject customer-4711 --consent ivr/88 --wait\n  \
-    sidetone call --list\n  \
+    sidetone call --list --url https://sidetone.example.org:9464 --token-file operator.token\n  \
     sidetone call --end 3"
 )]
 pub struct Arguments {
     /// Configuration file.
     #[arg(long, env = "SIDETONE_CONFIG", default_value = CONFIG)]
     config: PathBuf,
+    /// File whose first line is the token.
+    #[arg(long, env = "SIDETONE_TOKEN_FILE", value_name = "FILE")]
+    token_file: PathBuf,
+    /// Where the appliance answers, instead of http.listen of the configuration.
+    #[arg(long)]
+    url: Option<String>,
+    /// PEM file with the authorities that may stand behind its certificate.
+    #[arg(long, value_name = "FILE", default_value = AUTHORITIES)]
+    authorities: PathBuf,
     /// SIP URI; with --account also an extension alone.
     #[arg(required_unless_present_any = ["list", "end"])]
     target: Option<String>,
@@ -55,6 +68,10 @@ pub struct Arguments {
     /// Reference of the consent to check it.
     #[arg(long)]
     consent: Option<String>,
+    /// What it covers, one or more of verify, enrol, adapt, watchlist and keywords; left out, what [consent] scopes of
+    /// the service says.
+    #[arg(long, value_name = "SCOPES", requires = "consent")]
+    consent_scope: Option<String>,
     /// Name of the policy.
     #[arg(long)]
     policy: Option<String>,
@@ -77,15 +94,7 @@ pub struct Arguments {
 
 /// Places, lists or ends calls.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
-    let places = Places { config: arguments.config.clone(), models: None, onnxruntime: None };
-    let (config, _) = places.load()?;
-    let Some(file) = &config.http.token_file else {
-        return Err("the configuration has no http.token_file, so there is no /calls".into());
-    };
-    let token = secret(file, "http.token_file")?;
-    let settings = Agent::config_builder().http_status_as_error(false);
-    let agent = settings.timeout_global(Some(PATIENCE)).build().new_agent();
-    let desk = Desk { agent, root: format!("http://{}/calls", config.http.listen), token };
+    let desk = arguments.desk()?;
     if arguments.list {
         let calls: Vec<PlacedCall> = desk.get("")?;
         calls.iter().for_each(|call| arguments.show(call));
@@ -101,6 +110,31 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
 }
 
 impl Arguments {
+    fn desk(&self) -> Result<Desk, Refusal> {
+        let token = secret(&self.token_file, "--token-file")?;
+        let url = match &self.url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => {
+                let config = self.config.clone();
+                let (config, _) = Places { config, models: None, onnxruntime: None }.load()?;
+                if config.http.tokens_file.is_none() {
+                    return Err(
+                        "the configuration has no http.tokens_file, so there is no /calls".into()
+                    );
+                }
+                let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+                format!("{scheme}://{}", config.http.listen)
+            }
+        };
+        let agent =
+            Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+        let agent = match url.starts_with("https:") {
+            true => agent.tls_config(trusting("--authorities", &self.authorities)?),
+            false => agent,
+        };
+        Ok(Desk { agent: agent.build().new_agent(), root: format!("{url}/calls"), token })
+    }
+
     fn order(&self) -> PlaceOrder {
         PlaceOrder {
             target: self.target.clone().unwrap_or_default(),
@@ -110,6 +144,7 @@ impl Arguments {
             party: self.party.clone(),
             subject: self.subject.clone(),
             consent: self.consent.clone(),
+            consent_scope: self.consent_scope.clone(),
             policy: self.policy.clone(),
             enroll: self.enroll.then(|| "yes".to_owned()),
         }
@@ -158,6 +193,12 @@ impl Arguments {
     }
 }
 
+/// What is read of a refusal.
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+}
+
 /// The running appliance's `/calls`.
 struct Desk {
     agent: Agent,
@@ -195,6 +236,8 @@ impl Desk {
             return Ok(answer.body_mut().read_json()?);
         }
         let said = answer.body_mut().read_to_string().unwrap_or_default();
+        let problem: Option<Problem> = serde_json::from_str(&said).ok();
+        let said = problem.map_or(said, |problem| problem.detail);
         Err(format!("{root}: {}: {}", answer.status(), said.trim()).into())
     }
 }

@@ -3,10 +3,12 @@
 use clap::Args;
 
 use crate::cli::{Outcome, Places, Refusal, println};
+use crate::runtime::http::tls::HttpTls;
+use crate::runtime::http::tokens::Tokens;
 use crate::runtime::notify::notifiers;
 use crate::runtime::phrase_engine::{PhraseEngine, Purpose};
 use crate::runtime::pronouncing;
-use crate::runtime::sip_settings::{self, secret};
+use crate::runtime::sip_settings;
 use crate::runtime::transport::tls::Tls;
 
 /// Arguments of `sidetone check`.
@@ -24,12 +26,18 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     sip_settings::read(&config, &[])?;
     config.sip.tls.as_ref().map(Tls::load).transpose()?;
     let receivers = notifiers::prepare(&config.notify)?;
-    config.http.token_file.as_ref().map(|f| secret(f, "http.token_file")).transpose()?;
+    config.http.tls.as_ref().map(HttpTls::load).transpose()?;
+    config.http.tokens_file.as_deref().map(Tokens::open).transpose()?;
     println!("configuration  {}", arguments.places.config.display());
     let (phrases, rules) = (policy.phrases.len(), policy.rules.len());
     println!("policy         {}@{}, {phrases} phrases, {rules} rules", policy.name, policy.version);
     for experiment in pronouncing::experiments(&policy) {
         println!("experiment     {experiment}");
+    }
+    for (key, scope) in config.consent.lacking(&config.speaker) {
+        println!(
+            "consent        {key} is on, and consent.scopes lacks {scope}: no call has it unless it says so"
+        );
     }
     println!("speaker model  {}", installed.models().speaker);
     println!("keyword model  {}", installed.models().keyword);

@@ -26,6 +26,7 @@ use crate::policy::place::Place;
 use crate::policy::rule::{Policy, WatchedPhrase};
 use crate::policy::sensitivity::Sensitivity;
 use crate::policy::signal::{PhraseSignal, UsualSignal};
+use crate::runtime::answered_for::answered_for;
 use crate::runtime::appliance::Appliance;
 use crate::runtime::audio_file::read_mono;
 use crate::runtime::caller::{CallPlan, CallReport, place};
@@ -84,7 +85,8 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     };
     let mut voices = installed.voices()?;
     let consent = ConsentReference::new(script::CONSENT)?;
-    let mut enroller = Enroller::new(&mut voices, &installed.models().speaker, SUBJECT, &consent);
+    let (leave, names) = (answered_for(&consent), &installed.models().speaker);
+    let mut enroller = Enroller::new(&leave, &mut voices, names, SUBJECT);
     let narrator = recording("two_cities.wav")?;
     let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;
     Voiceprints::open(&config.store.folder)?.save(&enroller.finish()?)?;

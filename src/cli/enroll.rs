@@ -1,16 +1,26 @@
 //! `sidetone enroll`: recordings of a person who agreed to it become a voiceprint.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
-use crate::cli::voiceprint;
-use crate::cli::{Outcome, Places, Refusal, println, subject};
+use crate::cli::actor::actor;
+use crate::cli::moment;
+use crate::cli::person::{Whom, act, open};
+use crate::cli::{Outcome, Places, Refusal, println};
+use crate::consent::consents::{Change, Given};
+use crate::consent::permit::{Enrolment, Permit};
 use crate::consent::reference::ConsentReference;
-use crate::runtime::audio_file::AudioFileError;
+use crate::consent::role::Role;
+use crate::consent::scope::Scopes;
+use crate::runtime::answered_for::answered_for;
+use crate::runtime::audio_file::{self, AudioFileError};
 use crate::runtime::enroller::{EnrollError, Enroller};
-use crate::runtime::store::voiceprints::Voiceprints;
+use crate::runtime::store::vault::{Subject, Vault, VaultError};
 use crate::speaker::embedder::Embedder;
 use crate::speaker::gathering::Gathering;
 use crate::speaker::voiceprint::Voiceprint;
@@ -18,31 +28,39 @@ use crate::speaker::voiceprint::Voiceprint;
 /// Arguments of `sidetone enroll`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "At least 10 s of net speech by one person alone are needed, in all files together, \
-    without clipping and with little noise; what is not good enough is told (exit code 1), and nothing \
-    is kept of it.\n\n\
+    after_help = "The consent is recorded as given before anything is computed; whoever opted out, or took back that very \
+    consent, is\nrefused. At least 10 s of net speech by one person alone are needed, in all files together, without \
+    clipping and with\nlittle noise; what is not good enough is told (exit code 1), and nothing of the voice is kept.\n\n\
     Examples:\n  \
     sidetone enroll --subject customer-4711 --consent ivr-2026-11-23/88 first.wav second.flac\n  \
+    sidetone enroll --subject anna --role agent --consent sheet-17 --expires 2028-11-30 anna.wav\n  \
     sidetone enroll --add --subject customer-4711 --consent ivr-2026-11-23/88 weeks-later.wav\n  \
     sidetone enroll --watchlist --subject case-2026-17 --consent dpia-2026-3 fraudster.wav"
 )]
 pub struct Arguments {
     #[command(flatten)]
     places: Places,
-    /// Whose voice it is, as X-Sidetone-Subject will claim it.
-    #[arg(long, value_parser = subject)]
-    subject: String,
+    #[command(flatten)]
+    whom: Whom,
     /// Reference of the person's consent, or for the watchlist of the legal basis; without one nothing is
     /// computed.
     #[arg(long, value_name = "REF", value_parser = |text: &str| ConsentReference::new(text))]
     consent: ConsentReference,
+    /// What they agreed to: words of verify, enrol, adapt, watchlist, keywords.
+    #[arg(
+        long,
+        value_name = "SCOPES",
+        default_value = "verify enrol",
+        conflicts_with = "watchlist"
+    )]
+    scopes: Scopes,
+    /// The last day on which the consent holds (2028-11-30), or the second from which it does not.
+    #[arg(long, value_name = "DATE", value_parser = moment::until, conflicts_with = "watchlist")]
+    expires: Option<Timestamp>,
     /// Add the files to the voiceprint that there is, as another session of the same voice, rather
     /// than put a new one in its place.
     #[arg(long)]
     add: bool,
-    /// Put the voice on the watchlist, under `subject` as the entry's id: no name.
-    #[arg(long)]
-    watchlist: bool,
     /// Print the result as one JSON document.
     #[arg(long)]
     json: bool,
@@ -54,34 +72,44 @@ pub struct Arguments {
 /// Hears every file, and keeps the voiceprint only if all of it was good.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let (config, _) = arguments.places.load()?;
-    let folder = voiceprint::folder(&config, arguments.watchlist)?;
+    let subject = arguments.whom.subject();
     let installed = arguments.places.installed(&config)?;
     let mut voices = installed.voices()?;
     let names = &installed.models().speaker;
-    let gathering = if arguments.add {
-        earlier(&Voiceprints::open(folder)?, arguments)?
-    } else {
-        Gathering::new(&arguments.subject, &arguments.consent)
+    // Which file to name is the caller's mistake; what is in it is what was to be found out.
+    for file in &arguments.files {
+        match audio_file::read(file) {
+            Ok(_) | Err(AudioFileError::Empty { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let digests = arguments.files.iter().map(|file| digest(file));
+    let digests: Vec<_> = digests.collect::<Result<_, _>>()?;
+    let (mut vault, by) = (open(&config.store)?, actor());
+    let earlier = match arguments.add {
+        true => Some(voiceprint_of(&mut vault, &subject)?),
+        false => None,
     };
-    let enroller = Enroller::onto(&mut voices, names, gathering);
-    let voiceprint = match hear(enroller, arguments) {
+    let leave = match leave(&mut vault, &subject, arguments, &by) {
+        Err(VaultError::Refused(refusal)) => return Ok(refused(arguments, &refusal.to_string())),
+        leave => leave?,
+    };
+    let gathering = match &earlier {
+        Some(voiceprint) => Gathering::of(voiceprint, &leave).ok_or_else(|| {
+            format!(
+                "the voiceprint of {subject} keeps no windows to compare with: enrol without --add"
+            )
+        })?,
+        None => Gathering::new(&subject.name, &leave),
+    };
+    let enroller = Enroller::onto(&leave, &mut voices, names, gathering);
+    let mut voiceprint = match hear(enroller, arguments) {
         Ok(voiceprint) => voiceprint,
-        // Which file to name is the caller's mistake; what is in it is what was to be found out.
-        Err(EnrollError::File(error)) if !matches!(error, AudioFileError::Empty { .. }) => {
-            return Err(error.into());
-        }
-        Err(error) => {
-            if arguments.json {
-                let subject = &arguments.subject;
-                let reason = error.to_string();
-                println!("{}", json!({ "subject": subject, "enrolled": false, "reason": reason }));
-            } else {
-                println!("not enrolled: {error}");
-            }
-            return Ok(Outcome::Problem);
-        }
+        Err(error) => return Ok(refused(arguments, &error.to_string())),
     };
-    Voiceprints::open(folder)?.save(&voiceprint)?;
+    voiceprint.recordings = earlier.map_or(Vec::new(), |earlier| earlier.recordings);
+    voiceprint.recordings.extend(digests);
+    vault.enrol(&subject, &voiceprint, &act(&by))?;
     if arguments.json {
         println!("{}", enrolled(&voiceprint, &names.decide));
     } else {
@@ -90,15 +118,56 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     Ok(Outcome::Done)
 }
 
-/// What the voiceprint that there is was made from.
-fn earlier(store: &Voiceprints, arguments: &Arguments) -> Result<Gathering, Refusal> {
-    let subject = &arguments.subject;
-    let voiceprint = store.load(subject)?;
-    let voiceprint = voiceprint.ok_or_else(|| format!("no voiceprint of {subject} to add to"))?;
-    let gathering = Gathering::of(&voiceprint, &arguments.consent);
-    Ok(gathering.ok_or_else(|| {
-        format!("the voiceprint of {subject} keeps no windows to compare with: enrol without --add")
-    })?)
+fn refused(arguments: &Arguments, reason: &str) -> Outcome {
+    if arguments.json {
+        let subject = arguments.whom.subject().name;
+        println!("{}", json!({ "subject": subject, "enrolled": false, "reason": reason }));
+    } else {
+        println!("not enrolled: {reason}");
+    }
+    Outcome::Problem
+}
+
+fn leave(
+    vault: &mut Vault,
+    subject: &Subject,
+    arguments: &Arguments,
+    by: &str,
+) -> Result<Permit<Enrolment>, VaultError> {
+    let reference = arguments.consent.clone();
+    // Nobody there was asked; whoever lists them answers for it.
+    if subject.role == Role::Watchlist {
+        return Ok(answered_for(&reference));
+    }
+    let given =
+        Given { reference, at: Timestamp::now(), by: by.to_owned(), expires: arguments.expires };
+    agree(vault, subject, arguments.scopes, given)
+}
+
+/// Records that `subject` agreed: leave to enrol them, or why there is none.
+pub(super) fn agree(
+    vault: &mut Vault,
+    subject: &Subject,
+    scopes: Scopes,
+    given: Given,
+) -> Result<Permit<Enrolment>, VaultError> {
+    let at = given.at;
+    let changed = vault.change_consent(subject, &Change::Given { scopes, given })?;
+    Ok(changed.consents.permit(at)?)
+}
+
+/// SHA-256 of a recording's bytes, hexadecimal: to know it again.
+pub(super) fn digest(file: &Path) -> Result<String, String> {
+    let mut hash = Sha256::new();
+    let read = File::open(file).and_then(|mut file| std::io::copy(&mut file, &mut hash));
+    read.map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    Ok(hex::encode(hash.finalize()))
+}
+
+/// What is to be added to.
+fn voiceprint_of(vault: &mut Vault, subject: &Subject) -> Result<Voiceprint, Refusal> {
+    let voiceprint = vault.voice(subject)?.voiceprint;
+    Ok(voiceprint.ok_or_else(|| format!("no voiceprint of {subject} to add to"))?)
 }
 
 fn hear<E: Embedder>(

@@ -1,17 +1,25 @@
 //! One file per subcommand: arguments -> work -> exit code.
 #![expect(clippy::disallowed_methods, reason = "this is where a person is spoken to")]
 
+pub mod actor;
 pub mod analyze;
 pub mod audit;
 pub mod calibrate;
 pub mod call;
 pub mod check;
+pub mod consent;
 pub mod demo;
 pub mod enroll;
 pub mod eval;
 pub mod keywords;
 pub mod models;
+pub mod moment;
+pub mod output;
+pub mod person;
+pub mod progress;
 pub mod serve;
+pub mod token;
+pub mod vault;
 pub mod voiceprint;
 
 use std::fmt;
@@ -35,7 +43,7 @@ use crate::runtime::installed::{Installed, InstalledError};
     after_help = "Exit codes: 0 done, 1 the work found a problem, 2 bad use or configuration.\n\n\
         Examples:\n  \
         sidetone demo\n  \
-        sidetone models fetch && sidetone check && sidetone serve\n  \
+        sidetone models fetch && sidetone vault init && sidetone check && sidetone serve\n  \
         sidetone call 8000 --account asterisk --party agent\n  \
         sidetone analyze call.pcapng recording.ogg\n  \
         sidetone enroll --subject customer-4711 --consent ivr-2026-11-23/88 enrolment.wav"
@@ -53,17 +61,26 @@ enum Command {
     Serve(serve::Arguments),
     /// Have the running appliance call a conference or a tap.
     Call(call::Arguments),
+    /// Make a token for the API.
+    Token(token::Arguments),
     /// Check configuration, policy and models without starting anything.
     Check(check::Arguments),
     /// Analyse captures and recordings, faster than real time.
     Analyze(analyze::Arguments),
-    /// Run the policy's rules over conversations that were kept.
-    Audit(audit::Arguments),
+    /// Verify, show and hand out the audit trail; run rules over conversations that were kept.
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Record what somebody agreed to, look at it, and take it back.
+    #[command(subcommand)]
+    Consent(consent::Command),
     /// Make a voiceprint of a person who agreed to it.
     Enroll(enroll::Arguments),
-    /// List, show, erase, export, revert and migrate what is kept of voices.
+    /// List, show, hand out, erase, hold, revert, migrate and import what is kept of voices.
     #[command(subcommand)]
     Voiceprint(voiceprint::Command),
+    /// Make and look after the vault: its keys, its database, and how long it keeps.
+    #[command(subcommand)]
+    Vault(vault::Command),
     /// Tell what phrases are worth before they are watched.
     #[command(subcommand)]
     Keywords(keywords::Command),
@@ -146,11 +163,14 @@ pub fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
-        Command::Audit(arguments) => audit::run(&arguments),
+        Command::Audit(command) => audit::run(&command),
+        Command::Consent(command) => consent::run(&command),
         Command::Enroll(arguments) => enroll::run(&arguments),
         Command::Voiceprint(command) => voiceprint::run(&command),
+        Command::Vault(command) => vault::run(&command),
         Command::Keywords(command) => keywords::run(&command),
         Command::Eval(command) => eval::run(&command),
         Command::Calibrate(arguments) => calibrate::run(&arguments),

@@ -15,8 +15,8 @@ use crate::runtime::observation::Observation;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Verdicts go to standard output, one JSON document a line; the log goes to \
-    standard error.\nSIDETONE_LOG=debug shows more of it. SIGHUP reads the policy and the certificates of [sip.tls] anew:\n\
-    what is of no use is refused in the log, and what was read before stays. Conversations that stand keep the\n\
+    standard error.\nSIDETONE_LOG=debug shows more of it. SIGHUP reads the policy, the tokens of the API and the\n\
+    certificates of [sip.tls] and [http.tls] anew: what is of no use is refused in the log, and what was read before stays. Conversations that stand keep the\n\
     policy that they began with.\n\n\
     Examples:\n  \
     sidetone serve\n  \
@@ -52,6 +52,14 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
                     match appliance.reload_certificates().await {
                         Ok(()) => info!("certificates read anew"),
                         Err(error) => error!(%error, "the certificates in use stay"),
+                    }
+                    match appliance.reload_http_certificate() {
+                        Ok(()) => {}
+                        Err(error) => error!(%error, "the certificate in use over HTTP stays"),
+                    }
+                    match appliance.reload_tokens() {
+                        Ok(tokens) => info!(tokens, "tokens read anew"),
+                        Err(error) => error!(%error, "the tokens in use stay"),
                     }
                     // What became of it is in the log and in the metrics.
                     let _ = appliance.reload_policy().await;

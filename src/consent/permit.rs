@@ -63,3 +63,15 @@ impl Consents {
         Ok(Permit { reference: given.reference.clone(), processing: PhantomData })
     }
 }
+
+/// Leave as tests need it: under the reference `c-1`.
+#[cfg(test)]
+pub fn leave<P: Processing>() -> Permit<P> {
+    use crate::consent::consents::Given;
+    use crate::consent::scope::Scopes;
+
+    let (at, by) = (Timestamp::UNIX_EPOCH, "user:test".to_owned());
+    let reference = ConsentReference::new("c-1").expect("a reference");
+    let consents = Consents::of(Scopes::ALL, &Given { reference, at, by, expires: None });
+    consents.permit(at).expect("it was given")
+}

@@ -82,7 +82,7 @@ impl Scopes {
 
     /// These and `scope`.
     #[must_use]
-    pub fn with(self, scope: Scope) -> Self {
+    pub const fn with(self, scope: Scope) -> Self {
         Self(self.0 | 1 << scope as u8)
     }
 

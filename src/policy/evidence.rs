@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::consent::consents::Refusal;
 use crate::policy::line::{LineReport, LineState};
 use crate::policy::pause::PauseEvidence;
 use crate::policy::rules::event::Suspension;
@@ -18,6 +19,8 @@ pub enum Evidence {
     Watchlist(WatchlistEvidence),
     /// The claimed identity cannot be checked at all.
     NoSpeakerCheck(Obstacle),
+    /// The claimed identity was compared, and is not any more.
+    ComparisonEnded(EndEvidence),
     /// A watched phrase was spoken.
     Phrase(PhraseEvidence),
     /// The party began or ceased to talk.
@@ -147,6 +150,17 @@ pub struct SpeakerEvidence {
     pub coverage: f64,
 }
 
+/// That the comparison with a voiceprint ended before the call did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EndEvidence {
+    /// Why.
+    pub why: Obstacle,
+    /// How far the stream had come.
+    pub at: Duration,
+    /// Net speech heard by then.
+    pub net_speech: Duration,
+}
+
 /// That a caller sounds like a known voice.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WatchlistEvidence {
@@ -164,8 +178,18 @@ pub struct WatchlistEvidence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
-    /// No consent reference came with the call, so no embedding may be computed.
+    /// Nobody agreed to anything, as far as we were told, so no embedding may be computed.
     NoConsent,
+    /// The consent is for something else than a comparison.
+    NotCovered,
+    /// The consent was taken back, before the call or in it.
+    ConsentWithdrawn,
+    /// The consent has run out.
+    ConsentExpired,
+    /// The person wants none of it.
+    OptedOut,
+    /// What is kept of consents and voices cannot be asked now.
+    StoreUnavailable,
     /// The claimed identity has not enrolled a voice.
     NoVoiceprint,
     /// The voiceprint was made by another model than the one in use.
@@ -174,6 +198,18 @@ pub enum Obstacle {
     PoorLine,
     /// The voice is neither like nor unlike enough, after half a minute of speech.
     Ambiguous,
+}
+
+impl From<Refusal> for Obstacle {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::None => Self::NoConsent,
+            Refusal::NotCovered => Self::NotCovered,
+            Refusal::Withdrawn => Self::ConsentWithdrawn,
+            Refusal::Expired => Self::ConsentExpired,
+            Refusal::OptedOut => Self::OptedOut,
+        }
+    }
 }
 
 impl From<Reason> for Obstacle {

@@ -175,6 +175,19 @@ impl Judge {
                 };
                 Some(self.verdict(leg, finding, Duration::ZERO, (Duration::ZERO, 0.0), None))
             }
+            Evidence::ComparisonEnded(end) => {
+                let decision = SpeakerDecision::Inconclusive;
+                leg.told = Some(decision);
+                let finding = Finding::Speaker {
+                    subject: leg.subject.clone()?,
+                    decision,
+                    llr: None,
+                    probability: None,
+                    reason: Some(end.why),
+                };
+                // Nothing that was analysed counts any more.
+                Some(self.verdict(leg, finding, end.at, (end.net_speech, 0.0), None))
+            }
             Evidence::Phrase(phrase) => {
                 let unsaid = !leg.phrases.iter().any(|earlier| is_same_sound(earlier, phrase));
                 if !unsaid || !self.policy.watches(phrase.phrase, leg.party) {

@@ -6,7 +6,7 @@ use crate::audio::turns::TurnModel;
 use crate::call::claim_watch::{ClaimWatch, Claimed};
 use crate::call::inference::{Answer, Infer};
 use crate::call::voices::VoiceWork;
-use crate::consent::reference::ConsentReference;
+use crate::consent::permit::{Permit, Verification};
 use crate::policy::evidence::Obstacle;
 use crate::policy::judge::Models;
 use crate::policy::rule::{Party, Policy};
@@ -23,8 +23,8 @@ use crate::speaker::voiceprint::Voiceprint;
 pub struct Claim {
     /// Whom.
     pub subject: String,
-    /// That person's consent: nothing is embedded without one.
-    pub consent: ConsentReference,
+    /// Leave to compare: nothing is embedded without.
+    pub leave: Permit<Verification>,
     /// That person's voice, if it was enrolled.
     pub voiceprint: Option<Voiceprint>,
     /// The agent's voice, if it was enrolled: left out of a mix.
@@ -73,8 +73,10 @@ impl<E: Embedder, T: TurnModel> Analyst for LoadedAnalyst<E, T> {
     fn answer(&mut self, work: Infer) -> Answer {
         match work {
             Infer::Speaker(VoiceWork { asker, by, window, samples, .. }) => {
-                let voices = self.speaker.as_mut().map(|(_, voices, _)| voices);
-                let embedding = voices.and_then(|voices| voices.embed(by, &samples).ok());
+                let embedding = self
+                    .speaker
+                    .as_mut()
+                    .and_then(|(claim, voices, _)| voices.embed(&claim.leave, by, &samples).ok());
                 Answer::Embedding { asker, by, window, embedding }
             }
             Infer::Keyword(segment) => {
@@ -95,7 +97,7 @@ impl<E: Embedder, T: TurnModel> Analyst for LoadedAnalyst<E, T> {
     fn watch(&self, party: Party) -> Option<Result<ClaimWatch, Obstacle>> {
         let claim = self.claim(party)?;
         let claimed = Claimed {
-            consent: Some(&claim.consent),
+            leave: &claim.leave,
             voiceprint: claim.voiceprint.as_ref(),
             agent: claim.agent.as_ref(),
         };

@@ -13,12 +13,16 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::config::sip::{self, Listen};
 use crate::policy::rule::Policy;
-use crate::runtime::api::Api;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::event_streams::{EventStreams, EventStreamsError};
 use crate::runtime::health::Health;
-use crate::runtime::http;
+use crate::runtime::http::calls::Orders;
+use crate::runtime::http::routes::{self, Api};
+use crate::runtime::http::server::Server;
+use crate::runtime::http::tls::HttpTls;
+use crate::runtime::http::tokens::{Tokens, TokensError};
+use crate::runtime::http::watched::Watched;
 use crate::runtime::inference_thread::{
     Backlog, InferenceQueues, spawn_keyword, spawn_sherpa, spawn_speaker, spawn_turns,
 };
@@ -36,8 +40,10 @@ use crate::runtime::port_range::PortRange;
 use crate::runtime::pronouncing;
 use crate::runtime::recording_sessions::RecordingSessions;
 use crate::runtime::signalling::Signalling;
-use crate::runtime::sip_settings::{self, SecretError, secret};
+use crate::runtime::sip_settings::{self, SecretError};
 use crate::runtime::site_calibration::{self, SiteCalibrationError};
+use crate::runtime::store::keeper::VaultDesk;
+use crate::runtime::store::vault::{Vault, VaultError};
 use crate::runtime::store::voiceprints::{StoreError, Voiceprints};
 use crate::runtime::transport::connection::Limits;
 use crate::runtime::transport::listener::{Bound, ListenError};
@@ -81,9 +87,15 @@ pub enum StartError {
     /// There is no certificate for DTLS.
     #[error(transparent)]
     Dtls(#[from] CertificateError),
-    /// A password or token is missing.
+    /// A password is missing.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The vault cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The API's tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
     /// The site's calibration cannot be used.
     #[error("speaker.calibration: {0}")]
     Calibration(#[from] SiteCalibrationError),
@@ -125,6 +137,17 @@ fn known_voices(config: &Config, models: &Embedders) -> Result<Known, StoreError
     Ok(known)
 }
 
+/// Opens the vault and gives it a thread, which ends when nobody can ask it any more.
+fn open_vault(
+    config: &Config,
+    health: &Arc<Health>,
+) -> Result<(VaultDesk, JoinHandle<()>), StartError> {
+    // A connection to a server brings a runtime of its own, and that cannot be within ours.
+    let vault = thread::scope(|scope| scope.spawn(|| Vault::configured(&config.store)).join());
+    let vault = vault.expect("opening a vault does not panic")?;
+    VaultDesk::start(vault, health.pulse("vault")).map_err(StartError::Thread)
+}
+
 /// A running appliance.
 #[derive(Debug)]
 pub struct Appliance {
@@ -132,6 +155,8 @@ pub struct Appliance {
     http: SocketAddr,
     desk: Desk,
     certificates: Option<sip::Tls>,
+    http_tls: Option<Arc<HttpTls>>,
+    tokens: Option<Arc<Tokens>>,
     reloads: Reloads,
     observers: broadcast::Sender<Observation>,
     health: Arc<Health>,
@@ -143,7 +168,9 @@ pub struct Appliance {
     keeper: Option<JoinHandle<()>>,
     /// Each tells a receiver.
     notifying: Vec<JoinHandle<()>>,
-    http_task: Task<io::Result<()>>,
+    http_task: Task<()>,
+    /// Owns the vault that the API works on.
+    vault_thread: Option<JoinHandle<()>>,
     reload_task: Task<()>,
 }
 
@@ -163,7 +190,7 @@ impl Appliance {
         let bound = Bound::bind(&config.sip.listen)?;
         let sip_addresses: Vec<_> = bound.locals().iter().map(|local| local.address).collect();
         let settings = sip_settings::read(config, &sip_addresses)?;
-        let tls = config.sip.tls.as_ref().map(Tls::load).transpose()?;
+        let sip_tls = config.sip.tls.as_ref().map(Tls::load).transpose()?;
         let media_settings = MediaSettings::read(config, &dtls_identity::make()?);
         let resolver = match config.sip.name_servers.as_slice() {
             [] => Resolver::from_system().unwrap_or_else(|error| {
@@ -172,8 +199,9 @@ impl Appliance {
             }),
             servers => Resolver::with_servers(servers),
         };
-        let token = config.http.token_file.as_ref();
-        let token = token.map(|file| secret(file, "http.token_file")).transpose()?;
+        let tokens = config.http.tokens_file.as_deref().map(Tokens::open).transpose()?;
+        let tokens = tokens.map(Arc::new);
+        let http_tls = config.http.tls.as_ref().map(HttpTls::load).transpose()?.map(Arc::new);
         let http = TcpListener::bind(config.http.listen)
             .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
             .map_err(listen(config.http.listen, "http.listen"))?;
@@ -196,9 +224,16 @@ impl Appliance {
         let (reloader, reloads) =
             Reloader::new(config, installation, &policy, desk.clone(), counts);
         let reload_task = tokio::spawn(reloader.run());
-        let api = token.map(|token| Api::new(token, desk.clone(), reloads.clone()));
-        let serving = http::serve(http, Arc::clone(&metrics), Arc::clone(&health), api);
-        let http_task = tokio::spawn(serving);
+        let vault = tokens.is_some().then(|| open_vault(config, &health)).transpose()?;
+        let (vault, vault_thread) = vault.unzip();
+        let api = tokens.clone().zip(vault).map(|(tokens, vault)| {
+            let orders = Orders { desk: desk.clone(), reloads: reloads.clone() };
+            Api { tokens, orders, vault }
+        });
+        let watched = Watched { metrics: Arc::clone(&metrics), health: Arc::clone(&health) };
+        let (tls, counts) = (http_tls.clone(), Arc::clone(&metrics));
+        let server = Server { listener: http, tls, metrics: counts };
+        let http_task = tokio::spawn(server.run(routes::router(watched, api)));
 
         let loading = Instant::now();
         let Voices { decide, watch } = installed.voices()?;
@@ -257,7 +292,7 @@ impl Appliance {
         let peers = settings.peer_profiles();
         let transports = {
             let _inside = reactor.enter();
-            Transports::start(bound, tls, Limits::default()).map_err(StartError::Thread)?
+            Transports::start(bound, sip_tls, Limits::default()).map_err(StartError::Thread)?
         };
         let signalling = Signalling {
             transports,
@@ -281,6 +316,7 @@ impl Appliance {
             calibration,
             known: Arc::new(known),
             speaker: config.speaker.clone(),
+            consent: config.consent.clone(),
             store,
             metrics,
             health: Arc::clone(&health),
@@ -308,6 +344,8 @@ impl Appliance {
             http: http_address,
             desk,
             certificates: config.sip.tls.clone(),
+            http_tls,
+            tokens,
             reloads,
             observers,
             health,
@@ -318,6 +356,7 @@ impl Appliance {
             keeper,
             notifying,
             http_task,
+            vault_thread,
             reload_task,
         })
     }
@@ -338,7 +377,7 @@ impl Appliance {
         self.http
     }
 
-    /// Reads the certificates anew, for connections from now on; those that were read before stay
+    /// Reads the certificates of SIP anew, for connections from now on; those that were read before stay
     /// in use where the files are of no use. Does nothing without TLS.
     pub async fn reload_certificates(&self) -> Result<(), TlsError> {
         let Some(files) = &self.certificates else { return Ok(()) };
@@ -346,6 +385,17 @@ impl Appliance {
         // Nobody takes the order while everything ends, and then it matters no more.
         let _ = self.desk.give(|reply| Order::Certify(tls, reply)).await;
         Ok(())
+    }
+
+    /// The same for the certificate of HTTP.
+    pub fn reload_http_certificate(&self) -> Result<(), TlsError> {
+        self.http_tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    }
+
+    /// Reads the API's tokens anew, for requests from now on; those of before stay where the file is of no use. Returns how
+    /// many there are; none without an API.
+    pub fn reload_tokens(&self) -> Result<usize, TokensError> {
+        self.tokens.as_ref().map_or(Ok(0), |tokens| tokens.reload())
     }
 
     /// Reads the policy file anew, for conversations from now on; the policy of before stays in force where the
@@ -394,6 +444,12 @@ impl Appliance {
         let left = joined.await.expect("joining threads does not fail");
         self.http_task.abort();
         self.reload_task.abort();
+        if let Some(thread) = self.vault_thread {
+            // Nobody asks it any more as soon as the last connection is gone.
+            let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+            let joined = joined.expect("joining a thread does not fail");
+            joined.expect("the thread that owns the vault ends by returning");
+        }
         left
     }
 }

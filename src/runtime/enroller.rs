@@ -11,7 +11,7 @@ use crate::audio::listener::{Heard, Listener};
 use crate::audio::pcm::{self, SAMPLE_RATE};
 use crate::audio::speech_windows::{SpeechWindow, WINDOW};
 use crate::audio::tone::ToneMeter;
-use crate::consent::reference::ConsentReference;
+use crate::consent::permit::{Enrolment, Permit};
 use crate::runtime::audio_file::{self, AudioFileError, Recording, folded, resample};
 use crate::runtime::voices::Voices;
 use crate::speaker::embedder::{Embedder, Embedders, Purpose};
@@ -69,6 +69,7 @@ pub enum EnrollError {
 /// Enrols one person from one recording after another.
 #[derive(Debug)]
 pub struct Enroller<'a, E> {
+    leave: &'a Permit<Enrolment>,
     voices: &'a mut Voices<E>,
     names: &'a Embedders,
     /// One for all recordings, so that speech from several short ones fills a window.
@@ -83,20 +84,26 @@ pub struct Enroller<'a, E> {
 }
 
 impl<'a, E: Embedder> Enroller<'a, E> {
-    /// Enrols `subject`, who agreed to it under `consent`, with `voices`, whose names are `names`.
+    /// Enrols `subject`, by `leave`, with `voices`, whose names are `names`.
     pub fn new(
+        leave: &'a Permit<Enrolment>,
         voices: &'a mut Voices<E>,
         names: &'a Embedders,
         subject: &str,
-        consent: &ConsentReference,
     ) -> Self {
-        Self::onto(voices, names, Gathering::new(subject, consent))
+        Self::onto(leave, voices, names, Gathering::new(subject, leave))
     }
 
     /// Adds a session to what was gathered before.
-    pub fn onto(voices: &'a mut Voices<E>, names: &'a Embedders, gathering: Gathering) -> Self {
+    pub fn onto(
+        leave: &'a Permit<Enrolment>,
+        voices: &'a mut Voices<E>,
+        names: &'a Embedders,
+        gathering: Gathering,
+    ) -> Self {
         let judge = (names.decide.as_str(), Agreement::RESNET34);
         Self {
+            leave,
             voices,
             names,
             listener: Listener::new(true, false),
@@ -199,7 +206,7 @@ impl<'a, E: Embedder> Enroller<'a, E> {
     }
 
     fn embed(&mut self, role: Purpose, samples: &[f32]) -> Result<Embedding, EnrollError> {
-        self.voices.embed(role, samples).map_err(EnrollError::Model)
+        self.voices.embed(self.leave, role, samples).map_err(EnrollError::Model)
     }
 
     /// The voiceprint, or why there is none.

@@ -1,15 +1,19 @@
 //! What the signalling thread does about enrolments in calls: begins them, keeps what comes of them.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::time::Duration;
 use tracing::{info, warn};
+use utoipa::ToSchema;
 
-use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::enrollment_watch::{EnrollmentWatch, Progress};
-use crate::call::facts::LONGEST;
-use crate::consent::reference::{ConsentReference, ReferenceError};
+use crate::call::facts::{Agreed, AgreedError, LONGEST};
+use crate::call::media_consent::VoiceOrder;
+use crate::consent::consents::{Consents, Refusal};
+use crate::consent::permit::Enrolment;
+use crate::consent::scope::Scope;
 use crate::policy::evidence::{EnrollmentEvidence, EnrollmentState, Evidence};
 use crate::policy::rule::Party;
+use crate::runtime::http::description::enrollment_states;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::store::voiceprints::StoreError;
 use crate::sip::event::CallKey;
@@ -17,24 +21,19 @@ use crate::speaker::adaptation::Step;
 use crate::speaker::gathering::Gathering;
 use crate::speaker::voiceprint::Source;
 
-/// Whom to enrol, and on whose consent: the body of `POST /enrollments` and `POST /calls/ID/enroll`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Whom to enrol, and on whose consent.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrollOrder {
-    /// The conversation, where the path names no call.
-    #[serde(default, rename = "conversation")]
-    pub whom: Option<Whom>,
+    /// In which call.
+    pub whom: Whom,
     /// As `X-Sidetone-Subject`; left out, the one that the call claims.
-    #[serde(default)]
     pub subject: Option<String>,
     /// As `X-Sidetone-Consent`; left out, the one that came with the call.
-    #[serde(default)]
     pub consent: Option<String>,
 }
 
 /// A call, one way or the other.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whom {
     /// The caller's leg of a conversation.
     Conversation(String),
@@ -42,20 +41,15 @@ pub enum Whom {
     Call(u64),
 }
 
-impl From<String> for Whom {
-    fn from(conversation: String) -> Self {
-        Self::Conversation(conversation)
-    }
-}
-
 /// An enrolment that has begun; its verdicts tell the rest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Enrolling {
     /// Whose verdicts.
     pub conversation: String,
     /// Who is enrolled.
     pub subject: String,
     /// How it stands.
+    #[schema(schema_with = enrollment_states)]
     pub state: EnrollmentState,
 }
 
@@ -76,7 +70,10 @@ pub enum NotEnrolled {
     NoConsent,
     /// What was named is no reference.
     #[error(transparent)]
-    Consent(#[from] ReferenceError),
+    Consent(#[from] AgreedError),
+    /// It does not cover this.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// Another voiceprint is in the way.
     #[error("the voiceprint that there is keeps no windows to compare with: erase it first")]
     NothingToCompare,
@@ -89,12 +86,6 @@ pub enum NotEnrolled {
 }
 
 impl Signalling {
-    /// What watches whether a call may teach the voiceprint that it is compared with.
-    pub(super) fn adaptation(&self) -> Option<AdaptationWatch> {
-        let settings = self.speaker.adaptation;
-        settings.enabled.then(|| AdaptationWatch::new(settings, &self.models.speaker))
-    }
-
     /// Begins the enrolment that a call's facts ask for, or one in passing, once the call stands.
     pub(super) fn begin_enrollment(&mut self, key: CallKey) {
         let Some(entry) = self.calls.get_mut(&key) else { return };
@@ -121,8 +112,8 @@ impl Signalling {
     /// Begins the enrolment that was asked for at the desk.
     pub(super) fn enroll(&mut self, order: &EnrollOrder) -> Result<Enrolling, NotEnrolled> {
         let key = match &order.whom {
-            Some(Whom::Call(id)) => self.placed.key(*id),
-            Some(Whom::Conversation(conversation)) => {
+            Whom::Call(id) => self.placed.key(*id),
+            Whom::Conversation(conversation) => {
                 let of_caller = self.calls.iter().find(|(_, entry)| {
                     entry.facts.conversation == *conversation
                         && entry.facts.party != Party::Agent
@@ -130,10 +121,14 @@ impl Signalling {
                 });
                 of_caller.map(|(key, _)| *key)
             }
-            None => None,
         };
         let key = key.ok_or(NotEnrolled::NoSuchCall)?;
-        let consent = order.consent.as_deref().map(ConsentReference::new).transpose()?;
+        let consent = order.consent.as_deref().map(|text| Agreed::read(text, None)).transpose()?;
+        // Whoever asks for an enrolment says that it was agreed to.
+        let consent = consent.map(|agreed| {
+            let scopes = Some(self.consent.scopes.with(Scope::Enrol));
+            Agreed { scopes, ..agreed }
+        });
         let subject = order.subject.as_deref().map(str::trim);
         self.enroll_in(key, subject, consent, Source::Call)
     }
@@ -143,7 +138,7 @@ impl Signalling {
         &mut self,
         key: CallKey,
         subject: Option<&str>,
-        consent: Option<ConsentReference>,
+        consent: Option<Agreed>,
         source: Source,
     ) -> Result<Enrolling, NotEnrolled> {
         let entry = self.calls.get(&key).ok_or(NotEnrolled::NoSuchCall)?;
@@ -155,17 +150,20 @@ impl Signalling {
         let subject = subject.ok_or(NotEnrolled::NoSubject)?;
         let consent = consent.or_else(|| entry.facts.consent.clone());
         let consent = consent.ok_or(NotEnrolled::NoConsent)?;
+        let (scopes, given) = self.given(&consent, "api");
+        let leave = Consents::of(scopes, &given).permit::<Enrolment>(given.at)?;
         // What there is of the voice has to agree with what is to come.
         let earlier = match self.store.load(subject)? {
             Some(voiceprint) => {
-                let earlier = Gathering::of(&voiceprint, &consent);
+                let earlier = Gathering::of(&voiceprint, &leave);
                 Some(earlier.ok_or(NotEnrolled::NothingToCompare)?)
             }
             None => self.store.load_gathering(subject)?,
         };
         let model = &self.models.speaker;
-        let watch = EnrollmentWatch::new(subject, &consent, entry.started, source, model, earlier);
-        entry.orders.enroll.try_send(watch).map_err(|_| NotEnrolled::Busy)?;
+        let watch = EnrollmentWatch::new(subject, &leave, entry.started, source, model, earlier);
+        let order = VoiceOrder::Enroll(Box::new(watch));
+        entry.orders.use_voice(order).map_err(|_| NotEnrolled::Busy)?;
         let conversation = entry.facts.conversation.clone();
         info!(conversation, passive = source == Source::Passive, "enrolment begun");
         let (subject, state) = (subject.to_owned(), EnrollmentState::Collecting);

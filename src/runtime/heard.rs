@@ -83,7 +83,8 @@ impl Heard {
             watch.handle_window(window.clone(), *concealed);
             while let Some(work) = watch.poll_work() {
                 let voice = self.voices.entry((work.by, work.window));
-                let voice = voice.or_insert_with(|| voices.embed(work.by, &work.samples).ok());
+                let voice = voice
+                    .or_insert_with(|| voices.embed(watch.leave(), work.by, &work.samples).ok());
                 watch.handle_embedding(work.by, work.window, voice.clone());
             }
             evidence.extend(std::iter::from_fn(|| watch.poll_evidence()));

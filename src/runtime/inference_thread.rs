@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::audio::mixed_stream::Chunk;
 use crate::audio::segmenter::Segment;
 use crate::audio::turns::TurnModel;
-use crate::call::inference::{Answer, Infer};
+use crate::call::inference::{Answer, Infer, Withdrawn};
 use crate::call::voices::{Asker, VoiceWork};
 use crate::keyword::acoustic_model::AcousticModel;
 use crate::keyword::schedule::{ANSWER_WITHIN, Turn};
@@ -124,13 +124,21 @@ impl InferenceQueues {
         replaced
     }
 
-    /// Takes out what waits for the party of `call`, which is paused; returns how many answers will not come.
-    pub fn withdraw(&self, call: CallKey) -> usize {
+    /// Takes out what waits for the party of `call` and is not wanted any more; returns how many answers will not come.
+    pub fn withdraw(&self, call: CallKey, what: Withdrawn) -> usize {
+        let asked = |asker: Asker| match (what, asker) {
+            (Withdrawn::All, _)
+            | (Withdrawn::Claim, Asker::Claim)
+            | (Withdrawn::Enrollment, Asker::Enrollment) => true,
+            (Withdrawn::Claim | Withdrawn::Enrollment | Withdrawn::Phrases, _) => false,
+        };
         let voices = [&self.decide, &self.watch];
-        let voices: usize = voices.map(|queue| queue.withdraw(|(of, _)| *of == call)).iter().sum();
-        let withdrawn = voices
-            + self.keyword.withdraw(|(of, _)| *of == call)
-            + self.turns.withdraw(|of| *of == call);
+        let voices = voices.map(|queue| queue.withdraw(|(of, asker)| *of == call && asked(*asker)));
+        let segments = matches!(what, Withdrawn::All | Withdrawn::Phrases);
+        let chunks = matches!(what, Withdrawn::All | Withdrawn::Claim);
+        let withdrawn = voices.iter().sum::<usize>()
+            + self.keyword.withdraw(|(of, _)| segments && *of == call)
+            + self.turns.withdraw(|of| chunks && *of == call);
         self.backlog.0.fetch_sub(withdrawn, Ordering::Relaxed);
         withdrawn
     }

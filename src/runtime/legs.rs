@@ -3,11 +3,9 @@
 use std::net::SocketAddr;
 
 use crate::call::call::Call;
-use crate::call::claim_watch::ClaimWatch;
 use crate::call::facts::Facts;
 use crate::call::key_source::{KeySource, SECRET};
 use crate::call::negotiation::{MediaTerms, Negotiation};
-use crate::policy::evidence::Obstacle;
 use crate::policy::judge::Leg;
 use crate::runtime::conversations::Conversation;
 use crate::runtime::leg_orders::LegOrders;
@@ -26,8 +24,7 @@ impl Signalling {
         terms: MediaTerms,
     ) -> Result<Call, getrandom::Error> {
         let negotiation = self.negotiation(sockets, terms)?;
-        let (leg, watch) = self.leg(facts);
-        Ok(Call::new(leg, watch, negotiation))
+        Ok(Call::new(self.leg(facts), negotiation))
     }
 
     /// Our side of the description of what comes to `sockets`; it fails where the system has no randomness.
@@ -44,12 +41,11 @@ impl Signalling {
         Ok(Negotiation::new(local, session_id, self.patience, terms, keys))
     }
 
-    /// Whose leg it is for the judge, and what compares its voice with the one that is claimed, if one is.
-    pub(super) fn leg(&self, facts: &Facts) -> (Leg, Option<Result<ClaimWatch, Obstacle>>) {
-        let watch = facts.subject.as_deref().map(|subject| self.watch(subject, facts));
+    /// Whose leg it is for the judge.
+    pub(super) fn leg(&self, facts: &Facts) -> Leg {
         let started = jiff::Timestamp::now();
         let leg = Leg::new(facts.party, facts.subject.clone(), started, self.models.clone());
-        (leg.through(facts.queue.clone()), watch)
+        leg.through(facts.queue.clone())
     }
 
     /// Takes up a call. `exposed` names its peer where the SIP between us is not encrypted.

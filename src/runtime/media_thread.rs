@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio::time::{sleep_until, timeout};
 
-use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::claim_watch::ClaimWatch;
 use crate::call::enrollment_watch::Progress;
 use crate::call::inference::{Answer, Infer};
@@ -70,14 +69,14 @@ pub struct Opening {
     pub sockets: MediaSockets,
     /// Whom to compare with.
     pub watch: Option<ClaimWatch>,
-    /// Who is to be enrolled, from the beginning or later on, and when it is paused.
+    /// What its voice may be used for, from the beginning or later on, and when it is paused.
     pub orders: LegInbox,
     /// What digits of a card begin.
     pub cards: Vec<CardPause>,
-    /// What watches whether the call may teach the voiceprint.
-    pub adaptation: Option<AdaptationWatch>,
     /// What listens for phrases, where some are watched.
     pub listening: Option<Listening>,
+    /// Whether they are listened for only once there is leave to.
+    pub awaits_leave: bool,
     /// Chooses SSRC and report times.
     pub seed: u64,
     /// Names us in RTCP.
@@ -204,10 +203,10 @@ impl Party {
         let (replies, answers) = mpsc::channel(ANSWERS_OUTSTANDING);
         let now = Instant::now();
         let mut session = MediaSession::new(now, agreed, watch, listening.is_some(), seed, &cname);
-        if let Some(adaptation) = opening.adaptation {
-            session.adapt(adaptation);
-        }
         session.watch_cards(opening.cards);
+        if opening.awaits_leave {
+            session.await_leave();
+        }
         Ok(Self {
             key: call,
             session,
@@ -246,6 +245,10 @@ impl Party {
         while let Ok(pausing) = self.orders.pauses.try_recv() {
             self.session.handle_pausing(Instant::now(), pausing);
         }
+        // And what consents say before it began holds from its first word on.
+        while let Ok(order) = self.orders.voice.try_recv() {
+            self.session.handle_order(order);
+        }
         loop {
             let due = self.session.poll_timeout().into();
             tokio::select! {
@@ -269,7 +272,7 @@ impl Party {
                     },
                     Err(_) => break,
                 },
-                Some(enrollment) = self.orders.enrollments.recv() => self.session.enroll(enrollment),
+                Some(order) = self.orders.voice.recv() => self.session.handle_order(order),
                 Some(pausing) = self.orders.pauses.recv() => {
                     self.session.handle_pausing(Instant::now(), pausing);
                 }
@@ -304,7 +307,9 @@ impl Party {
         while let Some(output) = self.session.poll_output() {
             match output {
                 Output::Infer(work) => self.submit(work),
-                Output::Withdraw => self.outstanding -= self.queues.withdraw(self.key),
+                Output::Withdraw(what) => {
+                    self.outstanding -= self.queues.withdraw(self.key, what);
+                }
                 Output::Evidence(evidence) => {
                     let event = MediaEvent::Evidence(self.key, evidence);
                     // Evidence is never dropped; the signalling thread takes it without waiting for us.

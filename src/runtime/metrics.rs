@@ -3,6 +3,7 @@
 //! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people.
 
 mod actions;
+mod http;
 mod media;
 mod notify;
 mod pauses;
@@ -24,6 +25,7 @@ use crate::policy::line::LineState;
 use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::health::{Health, Model};
 use crate::runtime::metrics::actions::ActionMetrics;
+use crate::runtime::metrics::http::HttpMetrics;
 use crate::runtime::metrics::media::MediaMetrics;
 use crate::runtime::metrics::notify::NotifyMetrics;
 use crate::runtime::metrics::pauses::PauseMetrics;
@@ -76,6 +78,8 @@ pub struct Metrics {
     pub notify: NotifyMetrics,
     /// Of actions.
     pub actions: ActionMetrics,
+    /// Who is turned away over HTTP.
+    pub http: HttpMetrics,
     ready: IntGauge,
     health: Arc<Health>,
     /// What of the endpoint was published.
@@ -214,6 +218,7 @@ impl Metrics {
             recordings: RecordingMetrics::new(&registry),
             pauses: PauseMetrics::new(&registry),
             actions: ActionMetrics::new(&registry),
+            http: HttpMetrics::new(&registry),
             notify: NotifyMetrics::new(&registry),
             ready: gauge("sidetone_ready", "1 while /ready says so."),
             health,

@@ -6,7 +6,7 @@
 
 pub mod actions;
 pub mod analyst;
-pub mod api;
+pub mod answered_for;
 pub mod appliance;
 pub mod audio_file;
 pub mod batcher;

@@ -76,6 +76,7 @@ impl Signalling {
         let encrypted = target.contains("transport=tls") || target.starts_with("sips:");
         let whose = order.account.as_ref().or(order.peer.as_ref());
         self.enter(key, call, facts, sockets, whose.filter(|_| !encrypted));
+        self.claim(key, "api");
         Ok(self.placed.begin(key, target, conversation))
     }
 

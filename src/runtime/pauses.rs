@@ -7,23 +7,27 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::info;
+use utoipa::ToSchema;
 
 use crate::call::media_pause::CardPause;
 use crate::call::pauses::Pausing;
 use crate::policy::pause::{Holder, Pause, PauseEvidence, Trigger};
 use crate::policy::rule::{Party, Policy};
 use crate::policy::verdict::{Finding, Verdict};
+use crate::runtime::http::description::party_or_none;
 use crate::runtime::signalling::Signalling;
 use crate::sip::event::CallKey;
 
 /// Whose legs to pause, or not any more: the body of `POST /pauses`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PauseOrder {
     /// The conversation.
+    #[schema(example = "4711")]
     pub conversation: String,
     /// Whose leg of it; all of them where nobody is named. A leg that carries everybody is one of each.
     #[serde(default)]
+    #[schema(schema_with = party_or_none, required = false)]
     pub party: Option<Party>,
     /// Whether they are to be paused.
     pub pause: bool,
@@ -39,7 +43,7 @@ pub enum Whose {
 }
 
 /// An order that the legs have got; their verdicts tell the rest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Ordered {
     /// Whose verdicts.
     pub conversation: String,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use utoipa::ToSchema;
 
 use crate::runtime::enrollments::{EnrollOrder, Enrolling, NotEnrolled};
 use crate::runtime::pauses::{Ordered, Whose};
@@ -18,10 +19,11 @@ const ENDED_KEPT: usize = 256;
 const ORDERS_WAITING: usize = 16;
 
 /// What to call, and as what: the body of `POST /calls`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlaceOrder {
     /// A SIP URI; with an account also an extension alone.
+    #[schema(example = "sip:8000@pbx.example.org")]
     pub target: String,
     /// Name of the account that calls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +43,9 @@ pub struct PlaceOrder {
     /// As `X-Sidetone-Consent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,
+    /// As `X-Sidetone-Consent-Scope`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent_scope: Option<String>,
     /// As `X-Sidetone-Policy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,
@@ -50,7 +55,7 @@ pub struct PlaceOrder {
 }
 
 /// How a placed call stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallState {
     /// Not answered yet.
@@ -64,7 +69,7 @@ pub enum CallState {
 }
 
 /// A placed call, as `/calls` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlacedCall {
     /// Its number, from 1.
     pub id: u64,
@@ -123,6 +128,7 @@ impl PlaceOrder {
             ("X-Sidetone-Party", &self.party),
             ("X-Sidetone-Subject", &self.subject),
             ("X-Sidetone-Consent", &self.consent),
+            ("X-Sidetone-Consent-Scope", &self.consent_scope),
             ("X-Sidetone-Policy", &self.policy),
             ("X-Sidetone-Enroll", &self.enroll),
         ];

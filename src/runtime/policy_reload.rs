@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tracing::{error, info};
+use utoipa::ToSchema;
 
 use crate::config::keyword::{Engine, Keyword};
 use crate::config::notify::Notify;
@@ -28,9 +29,10 @@ const ASKING: usize = 4;
 type Fingerprint = [u8; 32];
 
 /// What became of a reload that was not refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Reloaded {
     /// What is in force now, `name@version`.
+    #[schema(example = "default@1")]
     pub policy: String,
     /// Whether it was another one before.
     pub changed: bool,

@@ -53,6 +53,8 @@ struct RecordingSession {
     confirmed: bool,
     /// The peer, where whoever sees its SIP can read it.
     exposed: Option<String>,
+    /// Its name.
+    peer: String,
 }
 
 /// One stream that is heard, whoever speaks there.
@@ -186,6 +188,7 @@ impl Signalling {
             asked: false,
             confirmed: false,
             exposed: whose,
+            peer: peer.clone(),
         };
         self.recordings.sessions.insert(key, session);
         let (source, streams) = (&invitation.source, offer.streams().count());
@@ -391,7 +394,7 @@ impl Signalling {
     ) -> Option<CallKey> {
         let heard = session.streams.get_mut(&index)?;
         let sockets = heard.sockets.try_clone().ok()?;
-        let (judged, watch) = self.leg(&facts);
+        let judged = self.leg(&facts);
         let leg = self.endpoint.new_key();
         info!(
             conversation = facts.conversation,
@@ -400,13 +403,14 @@ impl Signalling {
             consent = facts.consent.is_some(),
             "leg"
         );
-        self.enter(leg, Call::recorded(judged, watch), facts, sockets, session.exposed.as_ref());
+        self.enter(leg, Call::recorded(judged), facts, sockets, session.exposed.as_ref());
         let entry = self.calls.get_mut(&leg)?;
         entry.recording = Some(key);
         let (to, next) = oneshot::channel();
         if let Some(inbox) = &mut entry.orders.inbox {
             inbox.relay = Some(Relay { from: heard.relay.replace(next), to });
         }
+        self.claim(leg, &format!("peer:{}", session.peer));
         let plan = heard.plan.clone();
         let held = plan.patience.is_none();
         self.with(leg, |call, _| call.handle_agreed(plan));

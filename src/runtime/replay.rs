@@ -348,7 +348,7 @@ impl Player {
                 Output::Silent
                 | Output::HandshakeFailed(_)
                 | Output::Transmit { .. }
-                | Output::Withdraw => {}
+                | Output::Withdraw(_) => {}
                 // Nobody is enrolled from a recording of a call, nor adapted to.
                 Output::Enrollment(_) | Output::Adapt(_) => {}
             }
@@ -376,6 +376,7 @@ impl Player {
             | Evidence::Key { .. }
             | Evidence::Speaker(_)
             | Evidence::NoSpeakerCheck(_)
+            | Evidence::ComparisonEnded(_)
             | Evidence::Phrase(_)
             | Evidence::Watchlist(_)
             | Evidence::Enrollment(_) => {}

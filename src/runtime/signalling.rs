@@ -13,6 +13,7 @@ use crate::call::call::{Call, Output};
 use crate::call::claim_watch::ClaimWatch;
 use crate::call::facts::Facts;
 use crate::call::media_plan::MediaPlan;
+use crate::config::consent::Consent;
 use crate::config::speaker::Speaker;
 use crate::policy::evidence::Evidence;
 use crate::policy::judge::{Judge, Models};
@@ -90,6 +91,8 @@ pub struct Signalling {
     pub(super) policy: PolicyInForce,
     pub(super) models: Models,
     pub(super) speaker: Speaker,
+    /// What consents cover.
+    pub(super) consent: Consent,
     /// Known voices that callers are compared with.
     pub(super) known: Arc<Known>,
     /// What scores are worth here.
@@ -390,6 +393,7 @@ impl Signalling {
         };
         let whose = (invitation.source.hop.transport != Transport::Tls).then_some(&invitation.peer);
         self.enter(key, call, facts, sockets, whose);
+        self.claim(key, &format!("peer:{}", invitation.peer));
         self.with(key, |call, _| call.handle_invited(invitation.offer.as_deref()));
     }
 
@@ -399,7 +403,7 @@ impl Signalling {
         if facts.policy.as_ref().is_some_and(|wanted| *wanted != policy.name) {
             return Err("X-Sidetone-Policy: no policy of that name".to_owned());
         }
-        if let Some(fault) = facts.consent_fault {
+        if let Some(fault) = &facts.consent_fault {
             warn!(conversation = facts.conversation, %fault, "the consent does not count");
         }
         Ok(facts)
@@ -447,6 +451,7 @@ impl Signalling {
             match output {
                 Output::Accept { sdp } => self.endpoint.accept(now, key, sdp, &[]),
                 Output::Refuse { status, reason } => self.refuse(key, status, &reason),
+                Output::Compare(watch) => self.compare(key, watch),
                 Output::OpenMedia { plan, watch } => self.open_media(key, plan, watch),
                 Output::ChangeMedia(plan) => {
                     self.hold(key, plan.patience.is_none());
@@ -486,7 +491,6 @@ impl Signalling {
     }
 
     fn open_media(&mut self, key: CallKey, plan: MediaPlan, watch: Option<ClaimWatch>) {
-        let adaptation = watch.as_ref().and_then(|_| self.adaptation());
         let entry = self.calls.get_mut(&key).expect("only a live call opens media");
         let conversation = self.conversations.get(&entry.facts.conversation);
         let policy = conversation.map_or(&self.policy, |conversation| &conversation.policy);
@@ -510,8 +514,8 @@ impl Signalling {
             sockets,
             watch,
             orders,
-            adaptation,
             listening,
+            awaits_leave: self.consent.keywords,
             cards,
             seed: self.random.u64(..),
             cname: format!("{:012x}@{}", self.random.u64(..) >> 16, self.advertised),

@@ -8,6 +8,7 @@ use crate::audio::listener::Listener;
 use crate::audio::pcm::SAMPLE_RATE;
 use crate::call::speaker_watch::SpeakerWatch;
 use crate::consent::reference::ConsentReference;
+use crate::runtime::answered_for::answered_for;
 use crate::runtime::audio_file::{AudioFileError, read_mono};
 use crate::runtime::enroller::{EnrollError, Enroller};
 use crate::runtime::heard::Heard;
@@ -33,6 +34,11 @@ pub struct Plan {
     pub seed: u64,
     /// Calibration of the scores.
     pub calibration: Calibration,
+}
+
+/// Whoever evaluates answers for the consents of those whose recordings they have.
+fn evaluation() -> ConsentReference {
+    ConsentReference::new("evaluation").expect("a reference")
 }
 
 /// What may be added to the speech, loaded.
@@ -104,11 +110,11 @@ pub fn enrol<E: Embedder>(
     limit: Duration,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<Result<Voiceprint, EnrollError>>, TrialRunError> {
-    let consent = ConsentReference::new("evaluation").expect("a reference");
+    let leave = answered_for(&evaluation());
     let mut prints = Vec::new();
     for (files, speaker) in &list.enrolments {
         let subject = &list.speakers[*speaker];
-        let mut enroller = Enroller::new(voices, names, subject, &consent).limited(limit);
+        let mut enroller = Enroller::new(&leave, voices, names, subject).limited(limit);
         let mut heard = Ok(Duration::ZERO);
         for file in files {
             heard = enroller.hear_file(file);
@@ -229,10 +235,9 @@ pub fn run<E: Embedder>(
 fn undecided(print: &Voiceprint, names: &Embedders, calibration: Calibration) -> SpeakerWatch {
     let never = ErrorRate::one_in(1_000_000).expect("a rate within bounds");
     let settings = Settings { false_accept: never, false_reject: never, ..Settings::default() };
-    let consent = ConsentReference::new("evaluation").expect("a reference");
     let verifier = Verifier::new(calibration, settings);
-    SpeakerWatch::new(Some(&consent), Some(print), names, verifier)
-        .expect("the voiceprint was made by these models, with consent")
+    SpeakerWatch::new(&answered_for(&evaluation()), Some(print), names, verifier)
+        .expect("the voiceprint was made by these models")
 }
 
 /// Other people from a folder of recordings, one a file. Who is heard there should take part in no trial.

@@ -1,5 +1,6 @@
 //! The embedders that compare voices, loaded.
 
+use crate::consent::permit::{Permit, Processing};
 use crate::speaker::embedder::{Embedder, Purpose};
 use crate::speaker::embedding::Embedding;
 
@@ -13,9 +14,14 @@ pub struct Voices<E> {
 }
 
 impl<E: Embedder> Voices<E> {
-    /// The embedding of 16 kHz speech by the embedder for `role`; the error is the model's own
+    /// The embedding of 16 kHz speech by the embedder for `role`, which there is leave for; the error is the model's own
     /// sentence.
-    pub fn embed(&mut self, role: Purpose, samples: &[f32]) -> Result<Embedding, String> {
+    pub fn embed<P: Processing>(
+        &mut self,
+        _leave: &Permit<P>,
+        role: Purpose,
+        samples: &[f32],
+    ) -> Result<Embedding, String> {
         let model = match role {
             Purpose::Decide => &mut self.decide,
             Purpose::Watch => self.watch.as_mut().ok_or("there is no embedder that watches")?,

@@ -42,8 +42,17 @@ pub struct Participant {
     pub aor: Option<String>,
     /// Whether it is who called, where the client says so (Acme).
     pub calling: Option<bool>,
-    /// The reference of its consent.
-    pub consent: Option<String>,
+    /// What it agreed to.
+    pub consent: Option<ToldConsent>,
+}
+
+/// A consent, in the client's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldConsent {
+    /// Its reference.
+    pub reference: String,
+    /// What it covers, where that is said.
+    pub scope: Option<String>,
 }
 
 /// One media stream.
@@ -158,7 +167,7 @@ impl Metadata {
     }
 
     /// `consent` is everybody's who has none of their own.
-    fn take_participant(&mut self, node: Node<'_, '_>, consent_of_all: Option<&String>) {
+    fn take_participant(&mut self, node: Node<'_, '_>, consent_of_all: Option<&ToldConsent>) {
         let Some(id) = id(node, "participant_id") else { return };
         let name = child(node, "nameID");
         let aor = name.and_then(|name| attribute(name, "aor"));
@@ -188,9 +197,10 @@ fn sends(node: Node<'_, '_>) -> Vec<String> {
     node.children().filter(|child| is(*child, "send")).filter_map(text).collect()
 }
 
-fn consent(node: Node<'_, '_>) -> Option<String> {
+fn consent(node: Node<'_, '_>) -> Option<ToldConsent> {
     let ours = |child: &Node<'_, '_>| child.has_tag_name((CONSENT, "consent"));
-    node.children().find(ours).and_then(text)
+    let ours = node.children().find(ours)?;
+    Some(ToldConsent { reference: text(ours)?, scope: attribute(ours, "scope") })
 }
 
 fn text(node: Node<'_, '_>) -> Option<String> {
@@ -280,10 +290,15 @@ mod tests {
         let metadata = parse(
             "<c:consent xmlns:c='urn:sidetone:consent'>all</c:consent><participant participant_id='p'>\
              <consent>other words</consent></participant><participant participant_id='q'><extensiondata>\
-             <consent xmlns='urn:sidetone:consent'>own</consent></extensiondata></participant>",
+             <consent xmlns='urn:sidetone:consent' scope='verify enrol'>own</consent></extensiondata></participant>",
         );
-        let consents = metadata.participants.iter().map(|p| p.consent.as_deref());
-        assert_eq!(consents.collect::<Vec<_>>(), [Some("all"), Some("own")]);
+        let told = |reference: &str, scope: Option<&str>| {
+            let (reference, scope) = (reference.to_owned(), scope.map(str::to_owned));
+            Some(ToldConsent { reference, scope })
+        };
+        let consents = metadata.participants.into_iter().map(|participant| participant.consent);
+        let wanted = [told("all", None), told("own", Some("verify enrol"))];
+        assert_eq!(consents.collect::<Vec<_>>(), wanted);
     }
 
     #[test]

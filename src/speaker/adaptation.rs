@@ -171,6 +171,7 @@ mod tests {
             net_speech_s: 12.0,
             sessions: Vec::new(),
             references: vec![Reference::of("m@1", &[window]).expect("a direction")],
+            recordings: Vec::new(),
             revision: 0,
             revisions: Vec::new(),
         }

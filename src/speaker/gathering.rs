@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::consent::reference::ConsentReference;
+use crate::consent::permit::{Enrolment, Permit};
 use crate::speaker::embedding::Embedding;
 use crate::speaker::enrollment::Sitting;
 use crate::speaker::one_voice::Agreement;
@@ -51,20 +51,20 @@ pub struct ModelWindows {
 }
 
 impl Gathering {
-    /// Nothing yet of `subject`, who agreed to it under `consent`.
-    pub fn new(subject: &str, consent: &ConsentReference) -> Self {
+    /// Nothing yet of `subject`, whom there is `leave` to enrol.
+    pub fn new(subject: &str, leave: &Permit<Enrolment>) -> Self {
         Self {
             subject: subject.to_owned(),
-            consent: consent.as_str().to_owned(),
+            consent: leave.reference().as_str().to_owned(),
             sessions: Vec::new(),
             net_speech_s: 0.0,
             models: Vec::new(),
         }
     }
 
-    /// What `voiceprint` was made from, for more to be added under `consent`; `None` where no
-    /// window was kept of it (format 1).
-    pub fn of(voiceprint: &Voiceprint, consent: &ConsentReference) -> Option<Self> {
+    /// What `voiceprint` was made from, for more to be added by `leave`; `None` where no window was kept of it
+    /// (format 1).
+    pub fn of(voiceprint: &Voiceprint, leave: &Permit<Enrolment>) -> Option<Self> {
         let models: Vec<_> = voiceprint
             .references
             .iter()
@@ -76,7 +76,7 @@ impl Gathering {
             .collect();
         let (sessions, net_speech_s) = (voiceprint.sessions.clone(), voiceprint.net_speech_s);
         let subject = voiceprint.subject.clone();
-        let consent = consent.as_str().to_owned();
+        let consent = leave.reference().as_str().to_owned();
         (!models.is_empty()).then_some(Self { subject, consent, sessions, net_speech_s, models })
     }
 
@@ -141,6 +141,7 @@ impl Gathering {
             net_speech_s: self.net_speech_s,
             sessions: self.sessions.clone(),
             references,
+            recordings: Vec::new(),
             revision: 0,
             revisions: Vec::new(),
         })
@@ -161,13 +162,14 @@ fn thin(windows: &mut Vec<Kept>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::permit::leave;
     use crate::speaker::quality::Band;
     use crate::speaker::voiceprint::Source;
 
     const JUDGE: (&str, Agreement) = ("m@1", Agreement::RESNET34);
 
     fn gathering() -> Gathering {
-        Gathering::new("alice", &ConsentReference::new("c-1").expect("a reference"))
+        Gathering::new("alice", &leave())
     }
 
     fn sitting(second: i64, net_speech_s: f64, degrees: f32) -> Sitting {
@@ -197,9 +199,9 @@ mod tests {
         let print = gathering.voiceprint(jiff::Timestamp::UNIX_EPOCH).expect("11 s");
         assert_eq!((print.sessions.len(), print.references[0].windows), (2, 8));
         assert_eq!((print.consent.as_str(), print.subject.as_str()), ("c-1", "alice"));
-        let consent = ConsentReference::new("c-2").expect("a reference");
-        let again = Gathering::of(&print, &consent).expect("it keeps windows");
-        assert_eq!((again.consent.as_str(), again.sessions.len()), ("c-2", 2));
+        let print = Voiceprint { consent: "c-0".to_owned(), ..print };
+        let again = Gathering::of(&print, &leave()).expect("it keeps windows");
+        assert_eq!((again.consent.as_str(), again.sessions.len()), ("c-1", 2));
     }
 
     #[test]

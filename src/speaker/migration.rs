@@ -51,7 +51,7 @@ pub fn migrate(voiceprint: &Voiceprint, gathering: Option<&Gathering>, model: &s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::consent::reference::ConsentReference;
+    use crate::consent::permit::leave;
     use crate::speaker::embedding::Embedding;
     use crate::speaker::gathering::ModelWindows;
     use crate::speaker::voiceprint::Kept;
@@ -63,10 +63,9 @@ mod tests {
     }
 
     fn gathered(net_speech_s: f64) -> Gathering {
-        let consent = ConsentReference::new("c-1").expect("a reference");
         let windows = vec![Kept { session: WHEN, embedding: embedding(0.5) }; 9];
         let models = vec![ModelWindows { model: "new@1".to_owned(), windows }];
-        Gathering { net_speech_s, models, ..Gathering::new("alice", &consent) }
+        Gathering { net_speech_s, models, ..Gathering::new("alice", &leave()) }
     }
 
     #[test]

@@ -31,6 +31,10 @@ pub struct Voiceprint {
     pub sessions: Vec<Session>,
     /// One a model. Scores across models are meaningless.
     pub references: Vec<Reference>,
+    /// SHA-256 of each recording that it was made from, hexadecimal; empty of calls. They lie sealed beside the voice and
+    /// go with it: whoever has a recording cannot tell by them whose it is.
+    #[serde(default)]
+    pub recordings: Vec<String>,
     /// Number of the state that the references are in; 0 as enrolled.
     #[serde(default)]
     pub revision: u32,
@@ -158,6 +162,7 @@ impl Voiceprint {
             net_speech_s,
             sessions: Vec::new(),
             references: vec![reference],
+            recordings: Vec::new(),
             revision: 0,
             revisions: Vec::new(),
         }

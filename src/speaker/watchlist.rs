@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::consent::permit::{Permit, Watchlisting};
 use crate::speaker::calibration::{Calibration, Comparison, Conditions, Likeness};
 use crate::speaker::embedder::Embedders;
 use crate::speaker::embedding::Embedding;
@@ -74,8 +75,8 @@ pub struct Hit {
 }
 
 impl Watchlist {
-    /// Nothing heard yet.
-    pub fn new(known: Arc<Known>, calibration: Calibration) -> Self {
+    /// Nothing heard yet of somebody whom there is leave to compare.
+    pub fn new(_leave: &Permit<Watchlisting>, known: Arc<Known>, calibration: Calibration) -> Self {
         let pools = vec![(0.0, 0.0, false); known.len()];
         Self { known, calibration, pools }
     }
@@ -113,6 +114,7 @@ impl Watchlist {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consent::permit::leave;
 
     const CLEAN: Conditions = Conditions { range_db: 28.0, upper_db: -6.0, concealed: 0.0 };
 
@@ -139,12 +141,13 @@ mod tests {
     fn who_sounds_like_an_entry_is_told_once_and_others_are_not() {
         let (known, left_out) = known(&[0.0, 120.0, 0.0], 1.0);
         assert_eq!((known.len(), left_out), (2, 1), "one is of another model");
-        let mut list = Watchlist::new(Arc::new(known), Calibration::RESNET34_GE2E);
+        let mut list = Watchlist::new(&leave(), Arc::new(known), Calibration::RESNET34_GE2E);
         let hits = list.observe(&voice(30.0), None, CLEAN, 1.0);
         assert_eq!(hits.iter().map(|hit| hit.entry.as_str()).collect::<Vec<_>>(), ["case-0"]);
         assert!(hits[0].llr > 7.6);
         assert_eq!(list.observe(&voice(30.0), None, CLEAN, 0.3), []);
-        let mut list = Watchlist::new(Arc::clone(&list.known), Calibration::RESNET34_GE2E);
+        let mut list =
+            Watchlist::new(&leave(), Arc::clone(&list.known), Calibration::RESNET34_GE2E);
         assert_eq!(list.observe(&voice(60.0), None, CLEAN, 1.0), [], "like neither enough");
         assert_eq!(
             list.observe(&voice(30.0), None, CLEAN, 0.0),

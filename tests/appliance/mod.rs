@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 /// Whom the callers claim to be.
 pub(crate) const SUBJECT: &str = "narrator";
+/// A token for everything, where a site's API is open.
+pub(crate) const TOKEN: &str = "sdt_an-administrator-of-a-site-for-tests";
 /// What it listens on.
 pub(crate) const LISTEN: &str = "\"udp:127.0.0.1:0\", \"tcp:127.0.0.1:0\"";
 /// Rate of telephone audio, Hz.
@@ -93,6 +95,15 @@ impl Site {
         self.write("sidetone.toml", text.replace(from, to));
     }
 
+    /// Its configuration with an API, which [`TOKEN`] opens.
+    pub(crate) fn open_api(&self) -> String {
+        self.write("api.token", format!("{TOKEN}\n"));
+        self.write("tokens.toml", token("tests", "admin", TOKEN));
+        let (config, closed) = (self.config(), "# tokens_file = \"tokens.toml\"");
+        assert!(config.contains(closed), "the configuration has {closed}");
+        config.replace(closed, &closed[2..])
+    }
+
     /// A place in the folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -108,7 +119,8 @@ impl Site {
         for name in ["SIDETONE_MODELS", "SIDETONE_LOG", "ORT_DYLIB_PATH", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
-        command.env("SIDETONE_CONFIG", "sidetone.toml").stdin(Stdio::null());
+        command.env("SIDETONE_CONFIG", "sidetone.toml").env("SIDETONE_TOKEN_FILE", "api.token");
+        command.stdin(Stdio::null());
         command
     }
 
@@ -144,6 +156,19 @@ impl Site {
     }
 }
 
+/// The lines of a tokens' file for `secret`.
+pub(crate) fn token(name: &str, role: &str, secret: &str) -> String {
+    use sha2::Digest as _;
+    let hash = hex::encode(sha2::Sha256::digest(secret));
+    format!("[[token]]\nname = \"{name}\"\nrole = \"{role}\"\nsha256 = \"{hash}\"\n")
+}
+
+/// The sentence of a refusal.
+pub(crate) fn detail(problem: &str) -> String {
+    let problem: serde_json::Value = serde_json::from_str(problem).expect("a problem is JSON");
+    problem["detail"].as_str().expect("a sentence").to_owned()
+}
+
 /// Writes samples at [`RATE`] as a recording.
 pub(crate) fn write_wav(file: &Path, samples: &[f32]) {
     let spec = hound::WavSpec {
@@ -171,6 +196,8 @@ pub(crate) struct Appliance {
     pub(crate) tls: Option<SocketAddr>,
     /// Where it answers HTTP.
     pub(crate) http: SocketAddr,
+    /// Asks it where that is over TLS.
+    over_tls: Option<ureq::Agent>,
     /// From its start to its first "ready" on `/ready`.
     pub(crate) ready_after: Duration,
     output: Lines,
@@ -185,6 +212,20 @@ impl Appliance {
 
     /// The same with variables of its environment.
     pub(crate) fn start_with(site: &Site, environment: &[(&str, &str)]) -> Self {
+        Self::start_as(site, environment, None)
+    }
+
+    /// The same where it answers HTTP over TLS as `localhost`, with a certificate of the site's authority.
+    pub(crate) fn start_over_tls(site: &Site) -> Self {
+        let authorities = site.path("authorities.pem");
+        let trusting =
+            sidetone::runtime::notify::http_client::trusting("authorities", &authorities);
+        let agent = ureq::Agent::config_builder().http_status_as_error(false);
+        let agent = agent.tls_config(trusting.expect("an authority")).build().new_agent();
+        Self::start_as(site, &[], Some(agent))
+    }
+
+    fn start_as(site: &Site, environment: &[(&str, &str)], over_tls: Option<ureq::Agent>) -> Self {
         let start = Instant::now();
         let mut command = site.command(&["serve"]);
         command.envs(environment.iter().copied());
@@ -205,7 +246,7 @@ impl Appliance {
             Some((socket("udp:")?, socket("tcp:")?, socket("tls:"), word(line, "http=")?))
         });
         let mut appliance =
-            Self { child, sip, tcp, tls, http, ready_after: Duration::ZERO, output, log };
+            Self { child, sip, tcp, tls, http, over_tls, ready_after: Duration::ZERO, output, log };
         wait_for("/ready", || appliance.get("/ready").filter(|(status, _)| *status == 200));
         appliance.ready_after = start.elapsed();
         appliance
@@ -242,6 +283,12 @@ impl Appliance {
 
     /// Status and body of an HTTP resource; `None` if nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        if let Some(agent) = &self.over_tls {
+            let url = format!("https://localhost:{}{path}", self.http.port());
+            let mut answer = agent.get(url).call().ok()?;
+            let body = answer.body_mut().read_to_string().ok()?;
+            return Some((answer.status().as_u16(), body));
+        }
         let mut stream = TcpStream::connect(self.http).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a valid time");
         write!(stream, "GET {path} HTTP/1.0\r\nHost: sidetone\r\n\r\n").ok()?;

@@ -28,6 +28,7 @@ use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::reference::ConsentReference;
 use sidetone::rtp::packet::Packet;
 use sidetone::rtp::srtp::{MasterKey, ReceiveContext, SendContext, Suite};
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::embedder::Embedders;
@@ -164,9 +165,9 @@ fn recording(rate: u32) -> Vec<f32> {
 fn new_session(start: Instant) -> MediaSession {
     let plan = MediaPlan::overhearing(payloads(), peer());
     let verifier = Verifier::new(Calibration::RESNET34_GE2E, Settings::default());
-    let consent = ConsentReference::new("c-1").ok();
+    let leave = answered_for(&ConsentReference::new("c-1").expect("a reference"));
     let models = Embedders { decide: "m@1".to_owned(), watch: None };
-    let watch = SpeakerWatch::new(consent.as_ref(), Some(&voiceprint()), &models, verifier);
+    let watch = SpeakerWatch::new(&leave, Some(&voiceprint()), &models, verifier);
     MediaSession::new(start, plan, watch.ok().map(Into::into), true, 1, "bench@192.0.2.2")
 }
 

@@ -25,6 +25,7 @@ use sidetone::rtp::reception::{Arrival, Reception};
 use sidetone::rtp::report::Reporter;
 use sidetone::rtp::security::Security;
 use sidetone::rtp::sequence::Filled;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::embedder::{Embedders, Purpose};
 use sidetone::speaker::embedding::Embedding;
@@ -308,7 +309,7 @@ impl Run {
                 }
                 Output::Evidence(evidence) => format!("{evidence:?}").hash(&mut self.story),
                 Output::Transmit { datagram, .. } => datagram.hash(&mut self.story),
-                Output::Withdraw => self.waiting.clear(),
+                Output::Withdraw(what) => self.waiting.retain(|work| !what.covers(work)),
                 Output::Enrollment(_)
                 | Output::Adapt(_)
                 | Output::Silent
@@ -358,10 +359,10 @@ fn watch(how: u8) -> ClaimWatch {
     let mut watch = voiceprint.references[0].clone();
     "m@2".clone_into(&mut watch.model);
     voiceprint.references.push(watch);
-    let consent = ConsentReference::new("c-1").ok();
+    let leave = answered_for(&ConsentReference::new("c-1").expect("a reference"));
     let models = Embedders { decide: "m@1".to_owned(), watch: Some("m@2".to_owned()) };
-    let claimed = Claimed { consent: consent.as_ref(), voiceprint: Some(&voiceprint), agent: None };
+    let claimed = Claimed { leave: &leave, voiceprint: Some(&voiceprint), agent: None };
     let party = if how & 4 == 0 { Party::Mixed } else { Party::Caller };
     let weighing = (Calibration::RESNET34_GE2E, Weighing::default());
-    ClaimWatch::new(party, claimed, &models, weighing, None).expect("a consent")
+    ClaimWatch::new(party, claimed, &models, weighing, None).expect("a voiceprint")
 }

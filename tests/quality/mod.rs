@@ -19,6 +19,7 @@ use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::Evidence;
 use sidetone::policy::line::LineState;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::verifier::{Settings, Verifier};
 use sidetone::speaker::voiceprint::Voiceprint;
@@ -206,7 +207,7 @@ fn heard(
                 | Output::Enrollment(_)
                 | Output::Adapt(_)
                 | Output::Silent
-                | Output::Withdraw
+                | Output::Withdraw(_)
                 | Output::HandshakeFailed(_)
                 | Output::Transmit { .. } => {}
             }
@@ -238,5 +239,5 @@ fn heard(
 fn watch(voiceprints: &[Voiceprint]) -> Option<SpeakerWatch> {
     let verifier = Verifier::new(Calibration::RESNET34_GE2E, Settings::default());
     let consent = ConsentReference::new("readers").expect("a reference");
-    SpeakerWatch::new(Some(&consent), voiceprints.first(), &embedders(), verifier).ok()
+    SpeakerWatch::new(&answered_for(&consent), voiceprints.first(), &embedders(), verifier).ok()
 }

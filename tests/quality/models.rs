@@ -5,10 +5,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
+use sidetone::consent::permit::Verification;
+use sidetone::consent::reference::ConsentReference;
 use sidetone::keyword::lexicon::Lexicon;
 use sidetone::keyword::phrase::Phrase;
 use sidetone::keyword::spotter::{Hit, Settings, Spotter};
 use sidetone::keyword::tokenizer::Tokenizer;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::runtime::installed::MANIFEST;
 use sidetone::runtime::models::Manifest;
 use sidetone::runtime::onnx::Runtime;
@@ -66,10 +69,12 @@ impl Models {
     }
 
     pub(crate) fn embed(&mut self, samples: &[f32]) -> Embedding {
+        let readers = ConsentReference::new("readers").expect("a reference");
+        let leave = answered_for::<Verification>(&readers);
         let Self { speaker, voices, .. } = self;
         let voice = voices
             .entry(digest(samples))
-            .or_insert_with(|| speaker.embed(Purpose::Decide, samples).expect("a run"));
+            .or_insert_with(|| speaker.embed(&leave, Purpose::Decide, samples).expect("a run"));
         voice.clone()
     }
 

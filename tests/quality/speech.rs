@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sidetone::consent::reference::ConsentReference;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::enroller::Enroller;
 use sidetone::speaker::voiceprint::Voiceprint;
@@ -74,8 +75,8 @@ pub(crate) fn voiceprints(models: &mut Models) -> Vec<Voiceprint> {
         .iter()
         .map(|half| {
             let consent = ConsentReference::new("readers").expect("a reference");
-            let names = embedders();
-            let mut enroller = Enroller::new(&mut models.speaker, &names, "reader", &consent);
+            let (names, leave) = (embedders(), answered_for(&consent));
+            let mut enroller = Enroller::new(&leave, &mut models.speaker, &names, "reader");
             for file in half {
                 enroller.hear_file(file).expect("a recording");
             }

@@ -6,18 +6,22 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sidetone::audio::segmenter::Segment;
+use sidetone::audio::turns::ROWS;
 use sidetone::call::enrollment_watch::Progress;
 use sidetone::call::inference::{Answer, Infer};
+use sidetone::call::media_consent::VoiceOrder;
 use sidetone::call::media_plan::MediaPlan;
 use sidetone::call::media_session::{MediaSession, Output};
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::call::voices::{Asker, VoiceWork};
+use sidetone::consent::permit::{Permit, Processing};
 use sidetone::consent::reference::ConsentReference;
 use sidetone::keyword::digit_search::DigitRun;
 use sidetone::keyword::spotter::Hit;
-use sidetone::policy::evidence::{Evidence, LineEvidence, Obstacle, SpeakerEvidence};
+use sidetone::policy::evidence::{Evidence, LineEvidence, SpeakerEvidence};
 use sidetone::rtp::dtls::DtlsFailure;
 use sidetone::rtp::security::Security;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::speaker::adaptation::Step;
 use sidetone::speaker::calibration::Calibration;
 use sidetone::speaker::embedder::{Embedders, Purpose};
@@ -134,16 +138,21 @@ pub(crate) fn embedders() -> Embedders {
     Embedders { decide: MODEL.to_owned(), watch: Some(WATCH.to_owned()) }
 }
 
-/// The watch that a claim leads to, with or without a consent.
-pub(crate) fn watch(consent: bool) -> Result<SpeakerWatch, Obstacle> {
-    let consent = consent.then(|| ConsentReference::new("c-1").expect("a reference"));
-    SpeakerWatch::new(consent.as_ref(), Some(&voiceprint(MODEL)), &embedders(), verifier())
+/// Leave under the consent `c-1`.
+pub(crate) fn leave<P: Processing>() -> Permit<P> {
+    answered_for(&ConsentReference::new("c-1").expect("a reference"))
+}
+
+/// The watch that a claim leads to, to which there is a consent.
+pub(crate) fn watch() -> SpeakerWatch {
+    let watch = SpeakerWatch::new(&leave(), Some(&voiceprint(MODEL)), &embedders(), verifier());
+    watch.expect("a voiceprint of these models")
 }
 
 impl Party {
     /// Somebody whose every window is the claimed speaker, watched with consent.
     pub(crate) fn new() -> Self {
-        Self::with(watch(true).ok(), 1)
+        Self::with(Some(watch()), 1)
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
@@ -220,6 +229,13 @@ impl Party {
         self.now = self.now.max(until);
     }
 
+    /// Tells the session what its voice may be used for.
+    #[allow(dead_code, reason = "most tests have no consent that changes")]
+    pub(crate) fn order(&mut self, order: VoiceOrder) {
+        self.session.handle_order(order);
+        self.drain();
+    }
+
     /// The call ends; the models' last answers still come.
     pub(crate) fn finish(&mut self) {
         self.session.finish(self.now);
@@ -244,6 +260,7 @@ impl Party {
         let of_speaker = |evidence: &Evidence| match evidence {
             Evidence::Speaker(speaker) => Some(*speaker),
             Evidence::NoSpeakerCheck(_)
+            | Evidence::ComparisonEnded(_)
             | Evidence::Phrase(_)
             | Evidence::Talk { .. }
             | Evidence::Key { .. }
@@ -270,6 +287,7 @@ impl Party {
         let of_talk = |evidence: &Evidence| match evidence {
             Evidence::Talk { talking, at } => Some((*talking, *at)),
             Evidence::NoSpeakerCheck(_)
+            | Evidence::ComparisonEnded(_)
             | Evidence::Phrase(_)
             | Evidence::Speaker(_)
             | Evidence::Key { .. }
@@ -297,7 +315,7 @@ impl Party {
                     self.evidence.push(evidence);
                 }
                 // What is on its way is answered all the same: a model that is at work is not stopped.
-                Output::Withdraw => self.story.push("withdrawn".to_owned()),
+                Output::Withdraw(what) => self.story.push(format!("withdrawn: {what:?}")),
                 Output::Silent => self.silences += 1,
                 Output::Enrollment(progress) => self.enrolling.push(progress),
                 Output::Adapt(step) => self.steps.push(step),
@@ -339,7 +357,11 @@ impl Party {
                 let digits = (self.digits)(&segment);
                 (KEYWORD_TAKES, Answer::Hits { segment, hits, digits })
             }
-            Infer::Turns(_) => unreachable!("no leg is a mixed one here"),
+            // One talks all the time.
+            Infer::Turns(chunk) => {
+                let rows = Some(vec![[true, false, false]; ROWS]);
+                (SPEAKER_TAKES, Answer::Turns { chunk: chunk.number, rows })
+            }
         };
         self.asked += 1;
         self.answers.insert((self.now + takes, self.asked), answer);
@@ -354,7 +376,7 @@ fn told(work: &Infer) -> String {
         hasher.finish()
     };
     match work {
-        Infer::Speaker(VoiceWork { asker: _, by, window, samples, end, net_speech }) => {
+        Infer::Speaker(VoiceWork { by, window, samples, end, net_speech, .. }) => {
             let sound = digest(samples);
             format!("{by:?} window {window}, to {end:?}, {net_speech:?}: {sound:016x}")
         }

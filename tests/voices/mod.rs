@@ -8,6 +8,7 @@ use sidetone::audio::pcm;
 use sidetone::call::speaker_watch::SpeakerWatch;
 use sidetone::consent::reference::ConsentReference;
 use sidetone::policy::evidence::SpeakerEvidence;
+use sidetone::runtime::answered_for::answered_for;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::enroller::{EnrollError, Enroller};
 use sidetone::runtime::heard::Heard;
@@ -53,7 +54,8 @@ impl Bench {
     /// A voiceprint of `audio` at [`RATE`].
     pub(crate) fn enrol(&mut self, audio: &[f32]) -> Result<Voiceprint, EnrollError> {
         let consent = ConsentReference::new("readers").expect("a reference");
-        let mut enroller = Enroller::new(&mut self.voices, &self.names, "reader", &consent);
+        let leave = answered_for(&consent);
+        let mut enroller = Enroller::new(&leave, &mut self.voices, &self.names, "reader");
         enroller.hear(audio)?;
         enroller.finish()
     }
@@ -67,7 +69,8 @@ impl Bench {
     ) -> Vec<SpeakerEvidence> {
         let consent = ConsentReference::new("readers").expect("a reference");
         let verifier = Verifier::new(Calibration::RESNET34_GE2E, settings);
-        let watch = SpeakerWatch::new(Some(&consent), Some(print), &self.names, verifier);
+        let leave = answered_for(&consent);
+        let watch = SpeakerWatch::new(&leave, Some(print), &self.names, verifier);
         heard.compare(watch.expect("a voiceprint of these models"), &mut self.voices)
     }
 }

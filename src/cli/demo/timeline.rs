@@ -140,6 +140,7 @@ impl Shown {
             }
             Evidence::Phrase(_)
             | Evidence::NoSpeakerCheck(_)
+            | Evidence::ComparisonEnded(_)
             | Evidence::Line(_)
             | Evidence::Watchlist(_)
             | Evidence::Enrollment(_)

@@ -76,11 +76,9 @@ impl HttpClient {
     ) -> Result<Self, HttpClientError> {
         let wrong = |why: String| HttpClientError::Url { key, url: url.to_owned(), why };
         let uri: Uri = url.parse().map_err(|error| wrong(format!("{error}")))?;
-        let tls = TlsConfig::builder()
-            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()));
         let tls = match uri.scheme_str() {
-            Some("https") => tls.root_certs(authorities(file, file_key)?),
-            _ => tls,
+            Some("https") => trusting(file_key, file)?,
+            _ => TlsConfig::default(),
         };
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -89,7 +87,7 @@ impl HttpClient {
             .proxy(None)
             .user_agent(concat!("sidetone/", env!("CARGO_PKG_VERSION")))
             .timeout_global(Some(timeout))
-            .tls_config(tls.build());
+            .tls_config(tls);
         Ok(Self { agent: config.build().new_agent() })
     }
 
@@ -142,6 +140,13 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Duration {
 /// As much of the body as matters; that the rest never comes does not matter.
 fn read(body: &mut Body) -> String {
     body.with_config().limit(LONGEST_ANSWER).lossy_utf8(true).read_to_string().unwrap_or_default()
+}
+
+/// TLS with who has a certificate of the authorities in `file`, which `key` gave.
+pub fn trusting(key: &'static str, file: &Path) -> Result<TlsConfig, HttpClientError> {
+    let ring = Arc::new(ring::default_provider());
+    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(ring);
+    Ok(tls.root_certs(authorities(file, key)?).build())
 }
 
 fn authorities(file: &Path, key: &'static str) -> Result<RootCerts, HttpClientError> {

@@ -1,5 +1,7 @@
 //! How what is kept of a person goes: by request, by law, or for want of use (GDPR Art. 17), and what forbids it.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
@@ -20,7 +22,7 @@ use crate::vault::pseudonym::Pseudonym;
 pub const SWEEPER: &str = "sidetone";
 
 /// What was removed of a person.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Erased {
     /// The voiceprint.
@@ -73,6 +75,22 @@ pub struct Sweep {
     pub swept: Vec<Swept>,
     /// Where to go on; `None` at the end.
     pub next: Option<Pseudonym>,
+}
+
+/// For people: "the voiceprint, the key".
+impl fmt::Display for Erased {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (self.voiceprint, "the voiceprint"),
+            (self.gathering, "what was gathered"),
+            (self.key, "the key"),
+        ];
+        let gone: Vec<_> = parts.iter().filter(|(gone, _)| *gone).map(|(_, what)| *what).collect();
+        if gone.is_empty() {
+            return f.write_str("nothing");
+        }
+        f.write_str(&gone.join(", "))
+    }
 }
 
 impl Erased {

@@ -253,12 +253,12 @@ pub(super) fn draft(
     }
 }
 
-fn models(voiceprint: &Voiceprint) -> Vec<&str> {
+pub(super) fn models(voiceprint: &Voiceprint) -> Vec<&str> {
     voiceprint.references.iter().map(|reference| reference.model.as_str()).collect()
 }
 
 /// The key of `person`, if anything is kept of them.
-fn key_of(
+pub(super) fn key_of(
     database: &mut dyn Database,
     keys: &mut KeyFile,
     person: &Pseudonym,
@@ -306,7 +306,7 @@ fn add(
     Ok(key)
 }
 
-fn put(
+pub(super) fn put(
     database: &mut dyn Database,
     person: &Pseudonym,
     key: &Secret,
@@ -321,7 +321,7 @@ fn put(
     Ok(())
 }
 
-fn voice(
+pub(super) fn voice(
     database: &mut dyn Database,
     keys: &mut KeyFile,
     person: &Pseudonym,
@@ -359,18 +359,33 @@ fn opened<T: DeserializeOwned>(
     unpack(&plain).map_err(|error| VaultError::damaged(what, person, error))
 }
 
+/// The name of `person`, which lies sealed under the key that is wrapped under a master key.
+pub(super) fn opened_name(
+    keys: &mut KeyFile,
+    person: &Pseudonym,
+    (master, wrapped): (&str, &[u8]),
+    sealed: &[u8],
+) -> Result<String, VaultError> {
+    let key = unwrap(keys, person, master, wrapped)?;
+    let name = sealed::open(&key, &[person.as_str(), "name"], sealed);
+    let name = name.map_err(|error| VaultError::damaged("the name", person, error))?;
+    Ok(String::from_utf8_lossy(&name).into_owned())
+}
+
+/// The role in a column.
+pub(super) fn role_of(person: &Pseudonym, word: &str) -> Result<Role, VaultError> {
+    word.parse().map_err(|error| VaultError::damaged("the role", person, error))
+}
+
 fn person(keys: &mut KeyFile, row: &Row) -> Result<Person, VaultError> {
     let person = Pseudonym::known(row.text(0)?.to_owned());
-    let key = unwrap(keys, &person, row.text(9)?, row.bytes(10)?)?;
-    let name = sealed::open(&key, &[person.as_str(), "name"], row.bytes(2)?);
-    let name = name.map_err(|error| VaultError::damaged("the name", &person, error))?;
-    let role = row.text(1)?.parse();
+    let subject = opened_name(keys, &person, (row.text(9)?, row.bytes(10)?), row.bytes(2)?)?;
     let consents =
         row.optional_text(6)?.map(|state| consents::parse(&person, state)).transpose()?;
     let models = row.optional_text(7)?.unwrap_or_default();
     Ok(Person {
-        role: role.map_err(|error| VaultError::damaged("the role", &person, error))?,
-        subject: String::from_utf8_lossy(&name).into_owned(),
+        role: role_of(&person, row.text(1)?)?,
+        subject,
         created: to_timestamp(row.integer(3)?)?,
         used: to_timestamp(row.integer(4)?)?,
         hold: row.optional_text(5)?.map(str::to_owned),

@@ -139,8 +139,12 @@ impl Vault {
     /// Opens what the configuration names; where the environment names a key file, that one.
     pub fn configured(store: &Store) -> Result<Self, VaultError> {
         let place = Place::parse(&store.database, store.password_file.as_deref())?;
-        let key_file = env::var_os(KEY_FILE).map_or_else(|| store.key_file.clone(), PathBuf::from);
-        Self::open(&place, &key_file, store.retention)
+        Self::open(&place, &Self::key_file(store), store.retention)
+    }
+
+    /// Where its master keys are.
+    pub fn key_file(store: &Store) -> PathBuf {
+        env::var_os(KEY_FILE).map_or_else(|| store.key_file.clone(), PathBuf::from)
     }
 
     /// Opens the database at `place` with the keys in `key_file`, and brings it up to date. The first to open a new one
@@ -214,7 +218,7 @@ fn own_key(
 }
 
 /// A key by chance.
-pub(super) fn new_secret() -> Secret {
+pub fn new_secret() -> Secret {
     let mut bytes = [0; LENGTH];
     getrandom::fill(&mut bytes).expect("the system has had randomness since it started");
     Secret::new(bytes)

@@ -183,7 +183,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::consent::reference::ConsentReference;
+    use crate::consent::permit::leave;
     use crate::speaker::embedding::Embedding;
     use crate::speaker::voiceprint::{Kept, Reference};
 
@@ -197,6 +197,7 @@ mod tests {
             net_speech_s: 12.5,
             sessions: Vec::new(),
             references: vec![Reference::of("m@1", &[window]).expect("a direction")],
+            recordings: Vec::new(),
             revision: 0,
             revisions: Vec::new(),
         }
@@ -230,10 +231,9 @@ mod tests {
     fn what_is_erased_leaves_no_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Voiceprints::open(folder.path()).expect("a store");
-        let consent = ConsentReference::new("c-1").expect("a reference");
         store.save(&voiceprint("alice", 0.0)).expect("kept");
         store.save(&voiceprint("bob", 0.0)).expect("kept");
-        store.save_gathering(&Gathering::new("alice", &consent)).expect("kept");
+        store.save_gathering(&Gathering::new("alice", &leave())).expect("kept");
         let left_over = draft(&store.path("alice", VOICEPRINT));
         fs::write(left_over, "half a voiceprint").expect("a writable folder");
         let erased = store.erase("alice").expect("an answer");
@@ -250,8 +250,7 @@ mod tests {
             store.save(&voiceprint(subject, 0.0)).expect("kept");
         }
         fs::write(store.path("carol", VOICEPRINT), "{\"format\":9}").expect("a writable folder");
-        let consent = ConsentReference::new("c-1").expect("a reference");
-        store.save_gathering(&Gathering::new("dora", &consent)).expect("kept");
+        store.save_gathering(&Gathering::new("dora", &leave())).expect("kept");
         let list = store.list().expect("a list");
         let subjects: Vec<_> = list.iter().flatten().map(|print| print.subject.as_str()).collect();
         assert_eq!((subjects, list.len()), (vec!["alice", "bob"], 3));

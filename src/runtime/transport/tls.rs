@@ -106,28 +106,12 @@ impl Tls {
     /// Reads the files and tries whether they belong together; blocks.
     pub fn load(files: &sip::Tls) -> Result<Self, TlsError> {
         let chain = certificates(&files.certificate)?;
-        let text = read(&files.key)?;
-        let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
-            let reason = match error {
-                pem::Error::NoItemsFound => "no private key is inside".to_owned(),
-                error => format!("no readable private key: {error}"),
-            };
-            unusable(&files.key, reason)
-        })?;
+        let key = private_key(&files.key)?;
         let authorities = authorities(&files.authorities)?;
         let provider = Arc::new(ring::default_provider());
         assert_valid_now(&files.certificate, &chain, &authorities, &provider)?;
 
-        let refused = |error| match error {
-            rustls::Error::InconsistentKeys(_) => TlsError::KeyMismatch {
-                key: files.key.clone(),
-                certificate: files.certificate.clone(),
-            },
-            rustls::Error::InvalidCertificate(error) => {
-                unusable(&files.certificate, format!("no usable certificate: {error}"))
-            }
-            error => unusable(&files.key, format!("no usable private key: {error}")),
-        };
+        let refused = |error| refused(&files.certificate, &files.key, error);
         let verifier = || {
             let authorities = Arc::clone(&authorities);
             WebPkiClientVerifier::builder_with_provider(authorities, Arc::clone(&provider))
@@ -356,6 +340,47 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     } else {
         Ok(certificates)
     }
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read(file)?).map_err(|error| {
+        let reason = match error {
+            pem::Error::NoItemsFound => "no private key is inside".to_owned(),
+            error => format!("no readable private key: {error}"),
+        };
+        unusable(file, reason)
+    })
+}
+
+/// What `rustls` has against a certificate and its key.
+fn refused(certificate: &Path, key: &Path, error: rustls::Error) -> TlsError {
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::KeyMismatch { key: key.to_owned(), certificate: certificate.to_owned() }
+        }
+        rustls::Error::InvalidCertificate(error) => {
+            unusable(certificate, format!("no usable certificate: {error}"))
+        }
+        error => unusable(key, format!("no usable private key: {error}")),
+    }
+}
+
+/// A server that asks nobody for a certificate, with the one in these PEM files; blocks.
+pub fn server_alone(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+    let (chain, secret) = (certificates(certificate)?, private_key(key)?);
+    let provider = Arc::new(ring::default_provider());
+    // Its issuer is for the clients to judge: any authority does to have the dates looked at.
+    let mut anybody = RootCertStore::empty();
+    anybody
+        .add(chain[0].clone())
+        .map_err(|error| unusable(certificate, format!("no usable certificate: {error}")))?;
+    assert_valid_now(certificate, &chain, &Arc::new(anybody), &provider)?;
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(VERSIONS)
+        .expect("ring has ciphers for both versions")
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| refused(certificate, key, error))
 }
 
 fn authorities(file: &Path) -> Result<Arc<RootCertStore>, TlsError> {

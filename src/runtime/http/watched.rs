@@ -1,0 +1,61 @@
+//! `/metrics` for Prometheus, `/live` and `/ready` for whoever restarts or routes.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::runtime::health::Health;
+use crate::runtime::metrics::{CONTENT_TYPE, Metrics};
+
+/// What is told to everybody.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether calls can be taken.
+    pub health: Arc<Health>,
+}
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<Watched> {
+    OpenApiRouter::new().routes(routes!(scrape)).routes(routes!(live)).routes(routes!(ready))
+}
+
+/// Everything that is counted, for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", tag = "watch",
+    responses((status = 200, description = "The text format of Prometheus", body = String, content_type = "text/plain"))
+)]
+async fn scrape(State(watched): State<Watched>) -> Response {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], watched.metrics.render()).into_response()
+}
+
+/// Whether the process answers.
+#[utoipa::path(
+    get, path = "/live", tag = "watch",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain"))
+)]
+async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Whether calls can be sent here.
+#[utoipa::path(
+    get, path = "/ready", tag = "watch",
+    responses(
+        (status = 200, description = "They can", body = String, content_type = "text/plain"),
+        (status = 503, description = "They cannot, and why", body = String, content_type = "text/plain"),
+    )
+)]
+async fn ready(State(watched): State<Watched>) -> Response {
+    match watched.health.not_ready_because() {
+        None => format!("ready\npolicy {}\n", watched.health.policy()).into_response(),
+        Some(why) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response()
+        }
+    }
+}

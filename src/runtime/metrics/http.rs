@@ -1,0 +1,44 @@
+//! Who is turned away over HTTP.
+
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+
+use super::registered;
+
+/// Names of metrics are constants.
+const VALID: &str = "valid names";
+
+/// The metrics of HTTP.
+#[derive(Debug)]
+pub struct HttpMetrics {
+    refused: IntCounterVec,
+    handshakes_failed: IntCounter,
+}
+
+impl HttpMetrics {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let refused = Opts::new(
+            "sidetone_http_refused_total",
+            "Requests to the API that were not let in: missing, wrong, expired (the token), role (it is for something else).",
+        );
+        let handshakes_failed = Opts::new(
+            "sidetone_http_tls_failures_total",
+            "HTTP connections whose TLS handshake failed or was not finished in time.",
+        );
+        let refused = registered(registry, IntCounterVec::new(refused, &["why"]).expect(VALID));
+        for why in ["missing", "wrong", "expired", "role"] {
+            refused.with_label_values(&[why]);
+        }
+        let handshakes_failed = IntCounter::with_opts(handshakes_failed).expect(VALID);
+        Self { refused, handshakes_failed: registered(registry, handshakes_failed) }
+    }
+
+    /// A request was not let in; `why` is one word of a closed list.
+    pub fn refused(&self, why: &str) {
+        self.refused.with_label_values(&[why]).inc();
+    }
+
+    /// A connection that never came to be.
+    pub fn handshake_failed(&self) {
+        self.handshakes_failed.inc();
+    }
+}
