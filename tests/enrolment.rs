@@ -14,6 +14,7 @@ use std::process::Output;
 use appliance::{RATE, Site, write_wav};
 use serde_json::Value;
 use sidetone::runtime::audio_file::{read_mono, resample};
+use sidetone::speaker::embedding::Embedding;
 use store::{skip, store};
 
 /// A site, and the readers' recordings.
@@ -179,12 +180,16 @@ fn any_rate_from_a_telephones_up_makes_the_same_voiceprint() {
         assert!(output.status.success(), "{rate}: {output:?}");
         assert_eq!(told(&output)["session"]["band"], "narrow", "{rate}: nothing is above 4 kHz");
     }
-    let prints =
-        sidetone::runtime::store::voiceprints::Voiceprints::open(&site.path("voiceprints"));
-    let prints = prints.expect("a store").list().expect("a list");
-    let voices: Vec<_> =
-        prints.iter().flatten().map(|print| &print.references[0].embedding).collect();
-    assert_eq!(voices.len(), rates.len());
+    let voices: Vec<Embedding> = rates
+        .iter()
+        .map(|rate| {
+            let subject = format!("at-{rate}");
+            let export = ["voiceprint", "export", "--embeddings", "--subject", &subject];
+            let held = told(&site.run(&export));
+            let voice = held["voiceprint"]["references"][0]["embedding"].clone();
+            serde_json::from_value(voice).expect("a voice")
+        })
+        .collect();
     for voice in &voices[1..] {
         let cosine = voices[0].cosine(voice).expect("one model");
         // The same speech cut a few milliseconds elsewhere is .94 to .99 alike.
