@@ -231,6 +231,29 @@ fn a_voiceprint_is_added_to_by_its_own_voice_alone_and_shown_handed_out_and_eras
 
     let list = told(&site.run(&["voiceprint", "list", "--json"]));
     assert_eq!(list[0]["subject"], "alice");
+    let consent = told(&site.run(&["consent", "show", "--json", "--subject", "alice"]));
+    assert_eq!(consent["covered"], serde_json::json!(["verify", "enrol"]), "recorded as given");
+    // One of the watchlist was not asked; an agent of that name is another person.
+    let watchlist = enroll(&site, "alice", &["--watchlist", "first.wav"]);
+    assert!(watchlist.status.success(), "{watchlist:?}");
+    let agent = ["--role", "agent", "--scopes", "verify,enrol,adapt", "first.wav"];
+    assert!(enroll(&site, "alice", &agent).status.success());
+    let covered =
+        told(&site.run(&["consent", "show", "--json", "--subject", "alice", "--role", "agent"]));
+    assert_eq!(covered["covered"], serde_json::json!(["verify", "enrol", "adapt"]));
+    let consents = told(&site.run(&["consent", "list", "--json"]));
+    assert_eq!(
+        consents.as_array().map(Vec::len),
+        Some(2),
+        "the caller's and the agent's: {consents}"
+    );
+    for capacity in [&["--watchlist"][..], &["--role", "agent"]] {
+        let erase = ["voiceprint", "erase", "--subject", "alice"];
+        assert!(site.run(&[&erase[..], capacity].concat()).status.success());
+    }
+    let uncovered = enroll(&site, "bob", &["--scopes", "verify", "first.wav"]);
+    assert_eq!(uncovered.status.code(), Some(1), "{uncovered:?}");
+    assert_eq!(told(&uncovered)["reason"], "the consent does not cover this");
     let export = |more: &[&str]| {
         let arguments = ["voiceprint", "export", "--subject", "alice"];
         String::from_utf8(site.run(&[&arguments, more].concat()).stdout).expect("UTF-8")

@@ -9,7 +9,7 @@ mod store;
 
 use std::fs::{self, Permissions};
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -137,6 +137,34 @@ fn a_vault_is_made_once_and_its_key_is_its_owners_alone() {
         let other = bench.refuses("vault init");
         assert!(other.contains("holds a vault, which opens with its own key file"), "{other}");
         assert!(!key.exists(), "{name}: no key is left of it");
+    }
+}
+
+#[test]
+fn what_root_makes_belongs_to_the_services_user() {
+    if !rustix::process::geteuid().is_root() {
+        store::skip("only root can give something away");
+        return;
+    }
+    /// `nobody`, in every system.
+    const SERVICE: u32 = 65_534;
+    let bench = benches().remove(0);
+    let file = bench.database.folder.path().join("vault.db");
+    let folder = file.parent().expect("a folder");
+    chown(folder, Some(SERVICE), Some(SERVICE)).expect("root may");
+    fs::remove_file(bench.site.path("store.key")).expect("the site's own");
+    bench.says(0, "vault init");
+    bench.tells(0, "consent give --json --subject a --reference c --scopes verify");
+    bench.says(0, "vault rotate-key");
+    let mut made: Vec<_> = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    made.push(bench.site.path("store.key"));
+    assert!(made.contains(&file), "{made:?}");
+    for path in made {
+        let owner = fs::metadata(&path).expect("a file");
+        assert_eq!((owner.uid(), owner.gid()), (SERVICE, SERVICE), "{}", path.display());
     }
 }
 
