@@ -84,6 +84,8 @@ fn the_defaults_that_they_tell_are_those_of_the_shipped_configuration() {
         ("gathering_days", "45"),
         ("erase_on_withdrawal", "true"),
         ("passive", "false"),
+        ("standing", "false"),
+        ("days", "1096"),
         ("events_days", "30"),
         ("keep_s", "3600"),
     ] {

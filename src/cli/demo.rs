@@ -26,7 +26,6 @@ use crate::cli::{Outcome, Refusal, start_log};
 use crate::config::Config;
 use crate::consent::consents::Given;
 use crate::consent::reference::ConsentReference;
-use crate::consent::scope::{Scope, Scopes};
 use crate::keyword::language::Language;
 use crate::policy::place::Place;
 use crate::policy::rule::{Policy, WatchedPhrase};
@@ -37,10 +36,8 @@ use crate::runtime::audio_file::read_mono;
 use crate::runtime::caller::{CallPlan, CallReport, place};
 use crate::runtime::enroller::Enroller;
 use crate::runtime::installed::Installed;
-use crate::runtime::onnx::speaker_model::SpeakerModel;
 use crate::runtime::store::key_file::KeyFile;
 use crate::runtime::store::vault::{Subject, Vault, new_secret};
-use crate::runtime::voices::Voices;
 
 /// How much faster than real time `--fast` plays at most, one call after another. The callers wait
 /// for the models, so a slow machine only takes longer.
@@ -91,10 +88,22 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             println!("{line}");
         }
     };
+    // Whoever names a key file in the environment has one.
+    let key_file = Vault::key_file(&config.store);
+    if !key_file.exists() {
+        KeyFile::create(&key_file, new_secret())?;
+    }
+    let (mut vault, subject) = (Vault::configured(&config.store)?, Subject::caller(SUBJECT));
+    let (reference, by) = (ConsentReference::new(script::CONSENT)?, actor());
+    let given = Given { reference, at: Timestamp::now(), by: by.clone(), expires: None };
+    let leave = agree(&mut vault, &subject, config.consent.scopes, given)?;
     let mut voices = installed.voices()?;
+    let mut enroller =
+        Enroller::new(&leave, &mut voices, &installed.models().speaker, &subject.name);
     let narrator = recording("two_cities.wav")?;
-    let net_speech = enrol(&config, &installed, &mut voices, &narrator)?;
-    drop(voices);
+    let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;
+    vault.enrol(&subject, &enroller.finish()?, &act(&by))?;
+    drop((voices, vault));
     say(format!(
         "enrolled {SUBJECT} on the first {:.0} s of two_cities.wav: {:.1} s of net speech",
         ENROLMENT.as_secs_f64(),
@@ -126,30 +135,6 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
         println!("{}", if good { "all as expected" } else { "NOT as expected" });
     }
     Ok(if good { Outcome::Done } else { Outcome::Problem })
-}
-
-/// Enrols the narrator into a vault of the demonstration's own: how much net speech there was.
-fn enrol(
-    config: &Config,
-    installed: &Installed,
-    voices: &mut Voices<SpeakerModel>,
-    narrator: &[f32],
-) -> Result<Duration, Refusal> {
-    let (subject, by, at) = (Subject::caller(SUBJECT), actor(), Timestamp::now());
-    let key_file = Vault::key_file(&config.store);
-    // Whoever names one in the environment has it.
-    if !key_file.exists() {
-        KeyFile::create(&key_file, new_secret())?;
-    }
-    let mut vault = Vault::configured(&config.store)?;
-    let reference = ConsentReference::new(script::CONSENT)?;
-    let scopes = Scopes::NONE.with(Scope::Verify).with(Scope::Enrol);
-    let given = Given { reference, at, by: by.clone(), expires: None };
-    let leave = agree(&mut vault, &subject, scopes, given)?;
-    let mut enroller = Enroller::new(&leave, voices, &installed.models().speaker, SUBJECT);
-    let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;
-    vault.enrol(&subject, &enroller.finish()?, &act(&by))?;
-    Ok(net_speech)
 }
 
 /// What the calls came to.
