@@ -88,7 +88,11 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             println!("{line}");
         }
     };
-    KeyFile::create(&config.store.key_file, new_secret())?;
+    // Whoever names a key file in the environment has one.
+    let key_file = Vault::key_file(&config.store);
+    if !key_file.exists() {
+        KeyFile::create(&key_file, new_secret())?;
+    }
     let (mut vault, subject) = (Vault::configured(&config.store)?, Subject::caller(SUBJECT));
     let (reference, by) = (ConsentReference::new(script::CONSENT)?, actor());
     let given = Given { reference, at: Timestamp::now(), by: by.clone(), expires: None };
