@@ -1,5 +1,6 @@
 //! How a connection to a server is made, protected and lost: a real server, TLS by an authority of ours, and a network
 //! that fails at the worst moment.
+#![expect(clippy::disallowed_methods, reason = "a test runs threads and reads the disk")]
 
 #[path = "peers/authority.rs"]
 mod authority;

@@ -135,10 +135,10 @@ fn write_for_ever(keyed: &Keyed, name: &str, away: &AtomicBool) -> VaultError {
 /// Lets the child tell for a random while, calls `kill`, and notes all that it has told.
 fn until_killed(mut child: Child, account: &mut Account, kill: impl FnOnce(&mut Child)) {
     let out = child.stdout.take().expect("it is piped");
-    let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+    let lines = BufReader::new(out).lines().map_while(Result::ok);
     // From its first write on: some of them, and then a part of the next.
     let (mut left, mut kill) = (fastrand::u32(0..40), Some(kill));
-    while let Some(line) = lines.next() {
+    for line in lines {
         if !account.note(&line) {
             continue;
         }
@@ -273,8 +273,8 @@ fn a_vault_whose_making_was_killed_is_made_by_the_next() {
             child.kill().expect("it writes for ever");
             child.wait().expect("it is our child");
             let mut vault = keyed.open();
-            let subject = enrol(&mut vault, "alice", 1).expect(keyed.name());
-            assert!(vault.voice(&subject).expect(keyed.name()).voiceprint.is_some());
+            let subject = enrol(&mut vault, "alice", 1).expect(keyed.site.name);
+            assert!(vault.voice(&subject).expect(keyed.site.name).voiceprint.is_some());
             compare_all(&keyed, &Account::default());
         }
     }

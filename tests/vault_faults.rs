@@ -93,9 +93,9 @@ fn damage(folder: &Path, bytes: &[u8]) -> usize {
 
 /// The sealed voice of `subject`, as it lies in the database.
 fn sealed(keyed: &Keyed, vault: &Vault, subject: &Subject) -> Vec<u8> {
-    let person = vault.pseudonym(subject);
+    let (name, person) = (keyed.name(), vault.pseudonym(subject));
     let sql = "SELECT sealed FROM voiceprints WHERE person = $1";
-    let rows = keyed.site.open().query(sql, &[person.as_str().into()]).expect(keyed.name());
+    let rows = keyed.site.open().query(sql, &[person.as_str().into()]).expect(name);
     rows[0].bytes(0).expect("bytes").to_owned()
 }
 
@@ -204,7 +204,7 @@ fn a_vault_of_a_later_release_is_refused() {
     for keyed in Keyed::all() {
         drop(keyed.open());
         let sql = "INSERT INTO schema_history (version, name, sha256) VALUES (99, 'later', '')";
-        keyed.site.open().execute(sql, &[]).expect(keyed.name());
+        keyed.site.open().execute(sql, &[]).expect(keyed.site.name);
         let said = refused(&keyed);
         assert!(said.contains("has schema 99, which a newer release made"), "{said}");
     }

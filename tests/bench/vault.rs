@@ -35,6 +35,8 @@ const MILLION: u32 = 1_000_000;
 const LOOK_UPS: u32 = 10_000;
 /// Enrolments that are measured one by one, on the disk.
 const ENROLMENTS: u32 = 2_000;
+/// Erasures that are measured one by one, on the disk.
+const ERASURES: u32 = 200;
 /// Voiceprints with [`WINDOWS`] that are measured for their size.
 const LARGE: u32 = 2_000;
 /// Kept windows of a minute of speech (`voiceprint::KEPT`).
@@ -53,6 +55,7 @@ fn main() {
     look_ups(keyed.open(), count, "in memory");
     forget(keyed.site.folder.path());
     look_ups(keyed.open(), count, "on the disk");
+    erasures(keyed.open(), count);
     large(&Keyed::at(Site::sqlite()), |keyed| {
         fs::metadata(keyed.site.folder.path().join("vault.db")).expect("it is there").len()
     });
@@ -67,6 +70,7 @@ fn main() {
     forget(&server.data());
     server.start();
     look_ups(shared.open(), count, "on the disk");
+    erasures(shared.open(), count);
     server.create_database("large");
     large(&Keyed::at(Site::on(&server, "large")), |_| size(&server, "large"));
 }
@@ -200,6 +204,18 @@ fn look_ups(mut vault: Vault, count: u32, what: &str) {
         .collect();
     told(&format!("a voice looked up and opened, {what}"), &mut took);
     println!("  resident {before:.0} MiB before the look-ups, {:.0} MiB after", resident_mib());
+}
+
+fn erasures(mut vault: Vault, count: u32) {
+    let step = count / ERASURES;
+    let mut took: Vec<_> = (0..ERASURES)
+        .map(|n| {
+            let start = Instant::now();
+            vault.erase(&Subject::caller(&name(n * step)), &act()).expect("it was filled in");
+            start.elapsed()
+        })
+        .collect();
+    told("an erasure, overwritten", &mut took);
 }
 
 fn told(what: &str, took: &mut [Duration]) {
