@@ -17,10 +17,9 @@
 //! | 4 | [`call`] | one call, pure: the only place where the wings below meet |
 //! | 3 | [`policy`] | what the evidence means: watched phrases, rules, judge, verdicts |
 //! | 2 | [`speaker`] [`keyword`] | who speaks; what was said |
-//! | 1 | [`sip`] [`siprec`] [`sdp`] [`rtp`] [`audio`] [`consent`] | protocols, signal and the rules of consent, without IO |
+//! | 1 | [`sip`] [`siprec`] [`sdp`] [`rtp`] [`audio`] [`consent`] [`vault`] | protocols, signal, the rules of consent, and what seals and chains what is kept, without IO |
 //!
-//! `speaker` looks down on [`consent`] as well as on [`audio`]: an enrolment asks for a consent by
-//! type. `sdp-types` is the whole wing [`sdp`]'s; the other packages stand behind one file each:
+//! `speaker` looks down on [`consent`] as well as on [`audio`]: whatever embeds a voice asks for leave by type. `sdp-types` is the whole wing [`sdp`]'s; the other packages stand behind one file each:
 //! `rsip` in [`sip::message`], `mail-parser` in [`sip::multipart`], `roxmltree` in [`siprec::metadata`], `ipnet` in [`sip::access`], `rtp-rs` in [`rtp::packet`],
 //! `rtcp-types` in [`rtp::report`], `libsrtp` in [`rtp::srtp`], `dimpl` in [`rtp::dtls`],
 //! `audiopus` in [`audio::decoder`] and [`audio::opus_encoder`], `webrtc-vad` in
@@ -28,7 +27,9 @@
 //! `hickory-resolver` in [`runtime::transport::resolver`], `ort` in [`runtime::onnx`], `prometheus`
 //! in [`runtime::metrics`], `symphonia` and `rubato` in [`runtime::audio_file`], `pcap-parser` in
 //! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`] and [`runtime::notify::http_client`],
-//! `csv` in [`runtime::trial_list`], [`cli::eval::table`] and [`cli::eval::keyword_scores`]. `ort` is named in the folder beside its file, too.
+//! `chacha20poly1305` in [`vault::sealed`], `ring` in [`vault::proof`], `rusqlite` in [`runtime::store::sqlite`], `postgres` in
+//! [`runtime::store::postgres`] and the file beside it, `ciborium` in [`runtime::store::packed`], `indicatif` in [`cli::progress`], `utoipa` in the
+//! folder [`runtime::http`], `csv` in [`runtime::trial_list`], [`cli::eval::table`] and [`cli::eval::keyword_scores`]. `ort` is named in the folder beside its file, too.
 //!
 //! # Machines
 //!
@@ -146,19 +147,41 @@
 //!    URI names a host, [`runtime::locate`] asks the questions of [`sip::location`] first
 //! 8. [`sip::accounts`] keeps a [`sip::registration`] for each [`sip::account`]
 //!
+//! # One consent, from header to erasure
+//!
+//! 1. [`call::facts`] reads a reference and what it covers; [`runtime::claims`] makes a [`consent::consents::Change`] of it and asks the
+//!    vault ([`runtime::asking`]), while the call goes on
+//! 2. [`runtime::store::keeper`] has the thread that owns the [`runtime::store::vault`]: [`runtime::store::claim`] records what is news
+//!    ([`runtime::store::consents`]) and gives what stands, and the voice that is claimed ([`runtime::store::persons`]), opened by
+//!    [`vault::keyring`] and [`vault::sealed`] with what [`runtime::store::key_file`] read
+//! 3. [`consent::consents::Consents::permit`] makes a [`consent::permit::Permit`], or says why not. Whatever embeds asks for one:
+//!    [`call::speaker_watch`], [`call::enrollment_watch`], [`call::adaptation_watch`], [`speaker::gathering`], [`speaker::watchlist`],
+//!    [`runtime::enroller`]. What a command's owner answers for is [`runtime::answered_for`]
+//! 4. whoever withdraws it, here or elsewhere, is noticed by [`runtime::store::chores`]; [`runtime::withdrawals`] tells the leg, and
+//!    [`call::media_consent`] ends what rested on it
+//! 5. [`runtime::store::erasure`] removes what may not stay by [`consent::retention`], with the person's key, and signs it
+//!    ([`vault::proof`])
+//! 6. [`runtime::recorded`] says what goes on record; [`runtime::store::trail`] keeps its order through an outage,
+//!    [`runtime::store::audit_trail`] links it ([`vault::chain`]), [`runtime::store::anchors`] notes its end
+//!
+//! [`runtime::store::database`] is what the vault asks of [`runtime::store::sqlite`] or [`runtime::store::postgres`];
+//! [`runtime::store::schema`] makes their tables. People ask for the same by [`cli::consent`], [`cli::voiceprint`], [`cli::vault`] and
+//! [`cli::audit`], programs by [`runtime::http::routes`], with what [`runtime::http::access`] allows them.
+//!
 //! # Threads, and what gives way
 //!
 //! One signalling thread owns the SIP sockets, the endpoint, the calls and their judges; N media
 //! threads own their parties' sockets and sessions (a voice activity detector cannot change
 //! threads); one thread per model owns it. The main thread serves HTTP and waits for signals; what
-//! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`]. One thread writes kept events, and each
-//! receiver of verdicts has one;
+//! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`]. One thread owns the vault, one writes kept
+//! events, and each receiver of verdicts has one;
 //! a reload of the policy is prepared beside all of them ([`runtime::policy_reload`]).
 //!
 //! Every queue has a bound. What gives way, in this order: new calls (503 with Retry-After); a
 //! speaker window, to a newer one of the same party and for the same purpose; a keyword segment, to a newer one, when four
 //! wait; late RTP, which is concealed and not scored; an event to be kept, when 4096 wait: its file ends there; a verdict for a receiver, when 1000 wait
-//! for it: the oldest of the conversation that holds most. Each is counted, and lowers the `coverage` of
+//! for it: the oldest of the conversation that holds most; an audit record, when 10,000 wait for a database that is away, which is
+//! itself on record then. Each is counted, and lowers the `coverage` of
 //! the verdicts that follow: overload makes them humbler, not wrong. SIP, evidence and verdicts
 //! never give way.
 //!
@@ -184,6 +207,10 @@
 //! * *Evidence*: what the audio showed. *Verdict*: what it means, numbered per conversation.
 //! * *Rule*: what is to be said, or not. *Conversation time*: since the first leg's first audio. *Gap*: speech that nobody
 //!   searched.
+//! * *Person*: somebody of whom something is kept, in one *role*: caller, agent, or on the watchlist. *Subject*: what the PBX calls them.
+//!   *Pseudonym*: what they are called where names must not stand.
+//! * *Leave*, *permit*: that a consent which holds covers one processing. *Scope*: a purpose that one agrees to by itself.
+//! * *Master key*: what persons' keys lie under. *Trail*: the audit records. *Anchor*: its end, noted elsewhere.
 //! * *In force*: the policy that new conversations are judged by. *Pause*: time in which nothing of a leg is heard or kept.
 //!   *Holder*: who wants it paused. *Experiment*: a language whose phrases are found too seldom to rest a decision on.
 //! * *Piece*: a word piece of a streaming model. *Row*: what such a model gives for 40 ms. *Path*: what may have been said.
