@@ -29,7 +29,7 @@ QUALITY_EVERY ?= 3
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
-	@echo 'make install as root: binary, models, configuration (what is there stays) and systemd unit; user sidetone'
+	@echo 'make install as root: binary, models, configuration (what is there stays), vault and systemd unit; user sidetone'
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make test-pbx the tests against real Asterisk and Kamailio alone: the recipes of config/pbx (three minutes)'
 	@echo 'make pbx-soak twenty calls a minute through Asterisk for an hour (SOAK_MINUTES=60)'
@@ -144,6 +144,10 @@ install: build models
 	rm -rf /var/lib/sidetone/models
 	mv /var/lib/sidetone/models.new /var/lib/sidetone/models
 	chown -R sidetone:sidetone /var/lib/sidetone
+	/usr/bin/sidetone vault show >/dev/null 2>&1 || /usr/bin/sidetone vault init || \
+	echo 'there is no vault yet: mend /etc/sidetone/sidetone.toml by sidetone.toml.new, then run: sidetone vault init'
+	for language in de en; do \
+	install -D -m 644 -t /usr/share/doc/sidetone/privacy/$$language config/privacy/$$language/*.md; done
 	install -D -m 644 systemd/sidetone.service /etc/systemd/system/sidetone.service
 
 models:

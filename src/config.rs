@@ -167,7 +167,6 @@ impl Config {
             .chain(rules.events_folder.as_mut())
             .chain(notify.files())
             .chain(speaker.calibration.as_mut())
-            .chain(speaker.watchlist.folder.as_mut())
             .chain(keyword.sherpa.as_mut().map(|sherpa| &mut sherpa.folder))
             .for_each(|path| *path = folder.join(&*path));
         Ok(config)

@@ -99,7 +99,7 @@ fn callers_are_enrolled_by_header_by_http_and_in_passing() {
     let config = site.open_api();
     let config = config
         .replace("passive = false", "passive = true")
-        .replace("enabled = false", "enabled = true")
+        .replace("teaches nothing.\nenabled = false", "teaches nothing.\nenabled = true")
         .replace("scopes = [\"verify\", \"enrol\"]", "scopes = [\"verify\", \"enrol\", \"adapt\"]");
     site.write("sidetone.toml", config);
     let appliance = Appliance::start(&site);

@@ -273,7 +273,11 @@ fn a_consent_is_taken_back_in_part_or_for_ever_and_its_history_stays() {
             ),
             ("POST /persons/alice/withdraw", r#"{"scopes":["adapt"],"opt_out":true}"#, "no scopes"),
             ("POST /persons/%20/withdraw", "{}", "a subject must have 1 to 256 bytes"),
-            ("PUT /persons/alice/hold", r#"{"reason":" "}"#, "a reason must have 1 to 256 bytes"),
+            (
+                "PUT /persons/alice/hold",
+                r#"{"reason":" "}"#,
+                "a reason must have 1 to 256 characters",
+            ),
         ] {
             let said = running.refused(request, body, 422);
             assert!(said.contains(wanted), "{name}: {request} {body}: {said}");

@@ -43,7 +43,7 @@ impl Consent {
         let wanted = [
             (speaker.enrollment.passive, "speaker.enrollment.passive", Scope::Enrol),
             (speaker.adaptation.enabled, "speaker.adaptation.enabled", Scope::Adapt),
-            (speaker.watchlist.folder.is_some(), "speaker.watchlist.folder", Scope::Watchlist),
+            (speaker.watchlist.enabled, "speaker.watchlist.enabled", Scope::Watchlist),
             (self.keywords, "consent.keywords", Scope::Keywords),
         ];
         let lacks = |(is_on, _, scope): &(bool, _, Scope)| *is_on && !self.scopes.contains(*scope);

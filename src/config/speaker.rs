@@ -35,15 +35,15 @@ pub struct Speaker {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Watchlist {
-    /// Folder of the known voices; without one nobody is compared.
-    pub folder: Option<PathBuf>,
+    /// Whether anybody is compared.
+    pub enabled: bool,
     /// Calls of a thousand that may raise a false alarm, by all entries together.
     pub expected_false_alarms_per_1000_calls: f64,
 }
 
 impl Default for Watchlist {
     fn default() -> Self {
-        Self { folder: None, expected_false_alarms_per_1000_calls: 1.0 }
+        Self { enabled: false, expected_false_alarms_per_1000_calls: 1.0 }
     }
 }
 

@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle as Task;
 use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::config::sip::{self, Listen};
+use crate::policy::judge::Models;
 use crate::policy::rule::Policy;
+use crate::runtime::asking::{Asking, Back};
 use crate::runtime::complaints::Complaints;
 use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::event_streams::{EventStreams, EventStreamsError};
@@ -42,9 +45,10 @@ use crate::runtime::recording_sessions::RecordingSessions;
 use crate::runtime::signalling::Signalling;
 use crate::runtime::sip_settings::{self, SecretError};
 use crate::runtime::site_calibration::{self, SiteCalibrationError};
-use crate::runtime::store::keeper::VaultDesk;
+use crate::runtime::store::consents::News;
+use crate::runtime::store::keeper::{Keeper, KeeperError, VaultDesk};
+use crate::runtime::store::trail::Entry;
 use crate::runtime::store::vault::{Vault, VaultError};
-use crate::runtime::store::voiceprints::{StoreError, Voiceprints};
 use crate::runtime::transport::connection::Limits;
 use crate::runtime::transport::listener::{Bound, ListenError};
 use crate::runtime::transport::resolver::Resolver;
@@ -55,6 +59,7 @@ use crate::sip::endpoint::Endpoint;
 use crate::sip::transport::Transport;
 use crate::speaker::embedder::{Embedders, Purpose};
 use crate::speaker::watchlist::Known;
+use crate::vault::chain::Kind;
 
 /// Evidence that may wait for the signalling thread; a media thread that finds it full waits.
 const EVIDENCE_WAITING: usize = 1024;
@@ -69,9 +74,12 @@ pub enum StartError {
     /// A model is missing, damaged or refused.
     #[error(transparent)]
     Models(#[from] InstalledError),
-    /// The voiceprints' folder cannot be used.
+    /// The vault does not open.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] KeeperError),
+    /// Known voices cannot be read.
+    #[error("speaker.watchlist: {0}")]
+    Watchlist(#[from] VaultError),
     /// A SIP socket cannot be had.
     #[error("{0} (sip.listen)")]
     Sip(#[from] ListenError),
@@ -90,9 +98,6 @@ pub enum StartError {
     /// A password is missing.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// The vault cannot be opened.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
     /// The API's tokens cannot be used.
     #[error(transparent)]
     Tokens(#[from] TokensError),
@@ -117,15 +122,17 @@ pub enum StartError {
     Randomness(#[from] getrandom::Error),
 }
 
-/// The voices of the watchlist that the models in use can be compared with.
-fn known_voices(config: &Config, models: &Embedders) -> Result<Known, StoreError> {
+/// Known voices that the models in use can be compared with.
+fn known_voices(config: &Config, models: &Embedders, keeper: &Keeper) -> Result<Known, StartError> {
     let watchlist = &config.speaker.watchlist;
-    let all = match &watchlist.folder {
-        Some(folder) => Voiceprints::open(folder)?.list()?,
-        None => Vec::new(),
+    let (reply, answer) = std::sync::mpsc::sync_channel(1);
+    let (enabled, gone) = (watchlist.enabled, "the vault's thread answers before it ends");
+    let read = move |vault: &mut Vault| {
+        let all = if enabled { vault.watchlist() } else { Ok(Vec::new()) };
+        let _ = reply.send(all);
     };
-    // A list with a hole in it is no list: a file that cannot be read is a fault at the start.
-    let all = all.into_iter().collect::<Result<Vec<_>, _>>()?;
+    keeper.desk.hand_in(read).expect("nobody else has asked yet");
+    let all = answer.recv().expect(gone)?;
     let (known, left_out) =
         Known::new(&all, models, watchlist.expected_false_alarms_per_1000_calls);
     if left_out > 0 {
@@ -135,17 +142,6 @@ fn known_voices(config: &Config, models: &Embedders) -> Result<Known, StoreError
         info!(voices = known.len(), "callers are compared with the watchlist");
     }
     Ok(known)
-}
-
-/// Opens the vault and gives it a thread, which ends when nobody can ask it any more.
-fn open_vault(
-    config: &Config,
-    health: &Arc<Health>,
-) -> Result<(VaultDesk, JoinHandle<()>), StartError> {
-    // A connection to a server brings a runtime of its own, and that cannot be within ours.
-    let vault = thread::scope(|scope| scope.spawn(|| Vault::configured(&config.store)).join());
-    let vault = vault.expect("opening a vault does not panic")?;
-    VaultDesk::start(vault, health.pulse("vault")).map_err(StartError::Thread)
 }
 
 /// A running appliance.
@@ -166,11 +162,11 @@ pub struct Appliance {
     inference: Vec<JoinHandle<()>>,
     /// Writes the events that are kept.
     keeper: Option<JoinHandle<()>>,
+    /// Keeps what is kept of persons.
+    vault: Keeper,
     /// Each tells a receiver.
     notifying: Vec<JoinHandle<()>>,
     http_task: Task<()>,
-    /// Owns the vault that the API works on.
-    vault_thread: Option<JoinHandle<()>>,
     reload_task: Task<()>,
 }
 
@@ -209,7 +205,21 @@ impl Appliance {
         let http_address = http.local_addr().map_err(listen(config.http.listen, "http.listen"))?;
         let sip = config.sip.listen.iter().zip(&sip_addresses);
         let sip = sip.map(|(listen, &address)| Listen { address, ..*listen }).collect();
-        let store = Voiceprints::open(&config.store.folder)?;
+        let (back, answers) = mpsc::unbounded_channel();
+        let told = back.clone();
+        let news = move |news: News| {
+            let told = &told;
+            for (person, consents) in news.changed {
+                let act = move |signalling: &mut Signalling| {
+                    signalling.handle_consents(&person, &consents);
+                };
+                // At the end nobody is in a call.
+                let _ = told.send(Back(Box::new(act)));
+            }
+        };
+        let pulse = health.pulse("vault");
+        let (counts, state) = (Arc::clone(&metrics), Arc::clone(&health));
+        let vault = Keeper::start(&config.store, counts, state, pulse, news)?;
         let rules = &config.rules;
         let events = rules.events_folder.as_ref().map(|folder| {
             let pulse = health.pulse("events");
@@ -224,11 +234,9 @@ impl Appliance {
         let (reloader, reloads) =
             Reloader::new(config, installation, &policy, desk.clone(), counts);
         let reload_task = tokio::spawn(reloader.run());
-        let vault = tokens.is_some().then(|| open_vault(config, &health)).transpose()?;
-        let (vault, vault_thread) = vault.unzip();
-        let api = tokens.clone().zip(vault).map(|(tokens, vault)| {
+        let api = tokens.clone().map(|tokens| {
             let orders = Orders { desk: desk.clone(), reloads: reloads.clone() };
-            Api { tokens, orders, vault }
+            Api { tokens, orders, vault: vault.desk.clone() }
         });
         let watched = Watched { metrics: Arc::clone(&metrics), health: Arc::clone(&health) };
         let (tls, counts) = (http_tls.clone(), Arc::clone(&metrics));
@@ -237,7 +245,7 @@ impl Appliance {
 
         let loading = Instant::now();
         let Voices { decide, watch } = installed.voices()?;
-        let known = known_voices(config, &installed.models().speaker)?;
+        let known = known_voices(config, &installed.models().speaker, &vault)?;
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let turns = installed.turns()?;
@@ -246,7 +254,11 @@ impl Appliance {
         for experiment in pronouncing::experiments(&policy) {
             warn!("{experiment}");
         }
-        let policy = PolicyInForce::new(policy, phrases.listening());
+        let mut policy = PolicyInForce::new(policy, phrases.listening());
+        // A demonstration has none.
+        if let Ok(text) = std::fs::read(&config.keyword.policy) {
+            policy = policy.read_from(&text);
+        }
         metrics.policy_in_force(&policy.policy().versioned_name());
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
@@ -317,7 +329,12 @@ impl Appliance {
             known: Arc::new(known),
             speaker: config.speaker.clone(),
             consent: config.consent.clone(),
-            store,
+            asking: Asking {
+                desk: vault.desk.clone(),
+                trail: vault.trail.clone(),
+                back,
+                health: Arc::clone(&health),
+            },
             metrics,
             health: Arc::clone(&health),
             observers: observers.clone(),
@@ -330,12 +347,17 @@ impl Appliance {
             notifiers,
             publish: Instant::now(),
         };
+        vault.begin();
+        signalling.record_policy(&signalling.policy);
+        let Models { speaker, keyword } = installed.models();
+        let models = json!({ "speaker": speaker.to_string(), "keyword": keyword });
+        vault.trail.push(Entry::now(Kind::Model, &models));
         let pulse = health.pulse("signalling");
         let signalling = thread::Builder::new()
             .name("signalling".to_owned())
             .spawn(move || {
                 let _pulse = pulse;
-                reactor.block_on(signalling.run(inbox, orders, stopped))
+                reactor.block_on(signalling.run(inbox, orders, answers, stopped))
             })
             .map_err(StartError::Thread)?;
         health.set_started();
@@ -354,9 +376,9 @@ impl Appliance {
             signalling,
             inference,
             keeper,
+            vault,
             notifying,
             http_task,
-            vault_thread,
             reload_task,
         })
     }
@@ -409,6 +431,11 @@ impl Appliance {
         self.observers.subscribe()
     }
 
+    /// Where work for the vault is handed in.
+    pub fn vault(&self) -> VaultDesk {
+        self.vault.desk.clone()
+    }
+
     /// What the models have before them.
     pub fn backlog(&self) -> Arc<Backlog> {
         self.queues.backlog()
@@ -426,7 +453,7 @@ impl Appliance {
         // A thread that is gone has nothing left to be told.
         let _ = self.stop.send(());
         let (signalling, inference, queues) = (self.signalling, self.inference, self.queues);
-        let (keeper, notifying) = (self.keeper, self.notifying);
+        let (keeper, notifying, vault) = (self.keeper, self.notifying, self.vault);
         let joined = tokio::task::spawn_blocking(move || {
             let left = signalling.join().expect("the signalling thread ends by returning");
             queues.close();
@@ -439,17 +466,13 @@ impl Appliance {
             if let Some(thread) = keeper {
                 thread.join().expect("the thread that keeps events ends by returning");
             }
+            // Last, so that what the calls came to at their end is on record.
+            vault.end();
             left
         });
         let left = joined.await.expect("joining threads does not fail");
         self.http_task.abort();
         self.reload_task.abort();
-        if let Some(thread) = self.vault_thread {
-            // Nobody asks it any more as soon as the last connection is gone.
-            let joined = tokio::task::spawn_blocking(|| thread.join()).await;
-            let joined = joined.expect("joining a thread does not fail");
-            joined.expect("the thread that owns the vault ends by returning");
-        }
         left
     }
 }

@@ -9,41 +9,50 @@ use crate::call::adaptation_watch::AdaptationWatch;
 use crate::call::claim_watch::{ClaimWatch, Claimed};
 use crate::call::facts::{Agreed, Facts};
 use crate::call::media_consent::VoiceOrder;
-use crate::consent::consents::{Consents, Given};
+use crate::consent::consents::{Change, Consents, Given};
 use crate::consent::permit::{Adaptation, Spotting, Verification, Watchlisting};
+use crate::consent::role::Role;
 use crate::consent::scope::Scopes;
 use crate::policy::evidence::Obstacle;
 use crate::policy::rule::Party;
 use crate::runtime::signalling::Signalling;
+use crate::runtime::store::claim::{Claim, KnownOf};
+use crate::runtime::store::vault::Subject;
 use crate::sip::event::CallKey;
-use crate::speaker::voiceprint::Voiceprint;
 use crate::speaker::watchlist::Watchlist;
 
-/// What is kept of whoever is claimed to speak on a leg.
-#[derive(Debug, Default)]
-pub(super) struct KnownOf {
-    /// What they agreed to.
-    pub(super) consents: Consents,
-    /// Their voice.
-    pub(super) voiceprint: Option<Voiceprint>,
-    /// The voice of the agent on the same leg, who agreed to being left out.
-    pub(super) agent: Option<Voiceprint>,
-}
-
 impl Signalling {
-    /// Asks what the claim of a leg, whose facts `by` told, comes to.
+    /// Asks what the claim of a leg comes to, whose facts `by` told. The leg begins meanwhile.
     pub(super) fn claim(&mut self, key: CallKey, by: &str) {
+        let Some(entry) = self.calls.get_mut(&key) else { return };
+        by.clone_into(&mut entry.by);
         let Some(entry) = self.calls.get(&key) else { return };
         let facts = &entry.facts;
         let given = facts.consent.as_ref().map(|agreed| self.given(agreed, by));
-        let consents =
-            given.map_or_else(Consents::default, |(scopes, given)| Consents::of(scopes, &given));
-        // Nothing is looked up about a person who has not agreed to it.
-        let may = consents.permit::<Verification>(Timestamp::now()).is_ok();
-        let of = |subject: &Option<String>| subject.as_deref().and_then(|s| self.voiceprint(s));
-        let voiceprint = may.then(|| of(&facts.subject)).flatten();
-        let agent = (may && facts.party == Party::Mixed).then(|| of(&facts.agent)).flatten();
-        self.handle_known(key, &KnownOf { consents, voiceprint, agent });
+        let Some(name) = &facts.subject else {
+            // Nobody is named whose consent could be kept: it is good for this call, and for phrases alone.
+            let consents = given.map(|(scopes, given)| Consents::of(scopes, &given));
+            let consents = consents.unwrap_or_default();
+            return self.handle_known(key, KnownOf { consents, ..KnownOf::default() });
+        };
+        let agent = facts.agent.as_ref().filter(|_| facts.party == Party::Mixed);
+        let claim = Claim {
+            subject: Subject::new(facts.role(), name),
+            change: given.map(|(scopes, given)| Change::Given { scopes, given }),
+            standing: self.consent.standing,
+            agent: agent.map(|agent| Subject::new(Role::Agent, agent)),
+        };
+        if claim.change.is_none() && !claim.standing {
+            // Nothing is looked up about a person who has not agreed to it.
+            return self.handle_known(key, KnownOf::default());
+        }
+        self.asking.ask(
+            move |vault| vault.claim(&claim, Timestamp::now()),
+            move |signalling, known| match known {
+                Ok(known) => signalling.handle_known(key, known),
+                Err(_) => signalling.handle_unknown(key),
+            },
+        );
     }
 
     /// What a consent covers that `by` refers to, from now on.
@@ -53,12 +62,22 @@ impl Signalling {
         (agreed.scopes.unwrap_or(self.consent.scopes), given)
     }
 
+    /// The store cannot say what a leg's claim rests on.
+    fn handle_unknown(&mut self, key: CallKey) {
+        let claim = Err(Obstacle::StoreUnavailable);
+        self.with(key, |call, judge| call.handle_claim(judge, claim));
+    }
+
     /// It is known what a leg's claim rests on: its voice is compared and its phrases are listened for, or not.
-    pub(super) fn handle_known(&mut self, key: CallKey, known: &KnownOf) {
-        let Some(entry) = self.calls.get(&key) else { return };
+    fn handle_known(&mut self, key: CallKey, known: KnownOf) {
+        let Some(entry) = self.calls.get_mut(&key) else { return };
+        entry.person.clone_from(&known.person);
+        entry.agent = known.agent.as_ref().map(|(person, _)| person.clone());
         let facts = &entry.facts;
-        if facts.agent.is_some() && facts.party == Party::Mixed && known.agent.is_none() {
-            warn!("the agent named by X-Sidetone-Agent has no voiceprint, and is not left out");
+        let has_voice = known.agent.as_ref().is_some_and(|(_, voice)| voice.voiceprint.is_some());
+        if known.agent.is_some() && !has_voice {
+            let conversation = &facts.conversation;
+            warn!(conversation, "the agent has no voiceprint with a consent, and is not left out");
         }
         if self.consent.keywords
             && let Ok(leave) = known.consents.permit::<Spotting>(Timestamp::now())
@@ -66,8 +85,8 @@ impl Signalling {
         {
             warn!(conversation = facts.conversation, "phrases are not listened for");
         }
-        if facts.subject.is_some() {
-            let claim = self.watch(facts, known);
+        if let Some(entry) = self.calls.get(&key).filter(|entry| entry.facts.subject.is_some()) {
+            let claim = self.watch(&entry.facts, &known);
             self.with(key, |call, judge| call.handle_claim(judge, claim));
         }
     }
@@ -75,11 +94,13 @@ impl Signalling {
     /// The comparison that a claim asks for, or why there can be none.
     fn watch(&self, facts: &Facts, known: &KnownOf) -> Result<ClaimWatch, Obstacle> {
         let now = Timestamp::now();
-        let leave = known.consents.permit::<Verification>(now)?;
+        let leave = known.consents.permit::<Verification>(now);
+        let leave = leave.map_err(|why| known.refusal(why))?;
+        let agent = known.agent.as_ref();
         let claimed = Claimed {
             leave: &leave,
-            voiceprint: known.voiceprint.as_ref(),
-            agent: known.agent.as_ref(),
+            voiceprint: known.voice.voiceprint.as_ref(),
+            agent: agent.and_then(|(_, voice)| voice.voiceprint.as_ref()),
         };
         let watchlist = known.consents.permit::<Watchlisting>(now).ok();
         let watchlist = watchlist.filter(|_| !self.known.is_empty());
@@ -101,12 +122,5 @@ impl Signalling {
         if entry.orders.use_voice(VoiceOrder::Compare(watch)).is_err() {
             warn!(conversation = entry.facts.conversation, "the claim is not compared");
         }
-    }
-
-    fn voiceprint(&self, subject: &str) -> Option<Voiceprint> {
-        self.store.load(subject).unwrap_or_else(|error| {
-            warn!(%error, "a voiceprint cannot be used");
-            None
-        })
     }
 }

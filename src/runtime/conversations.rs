@@ -125,6 +125,7 @@ impl Signalling {
         self.metrics.verdict(&verdict);
         self.pause_by_phrase(&verdict);
         line_log::log(&verdict);
+        self.record(&verdict);
         if log {
             verdict_log::log(&verdict.for_log());
         }
@@ -137,9 +138,13 @@ impl Signalling {
         let _ = self.observers.send(Observation::Verdict { call: key, verdict });
     }
 
-    /// Drops a call once its dialog and its media session are over.
+    /// Drops a call once its dialog and its media session are over, and what it came to is kept.
     pub(super) fn forget(&mut self, key: CallKey) {
-        if !self.calls.get(&key).is_some_and(|entry| entry.ended && entry.silent) {
+        if !self
+            .calls
+            .get(&key)
+            .is_some_and(|entry| entry.ended && entry.silent && entry.keeping == 0)
+        {
             return;
         }
         let entry = self.calls.remove(&key).expect("it was just looked at");

@@ -2,20 +2,26 @@
 
 use serde::Serialize;
 use std::time::Duration;
+
+use jiff::Timestamp;
 use tracing::{info, warn};
 use utoipa::ToSchema;
 
 use crate::call::enrollment_watch::{EnrollmentWatch, Progress};
 use crate::call::facts::{Agreed, AgreedError, LONGEST};
 use crate::call::media_consent::VoiceOrder;
-use crate::consent::consents::{Consents, Refusal};
+use crate::consent::consents::{Change, Refusal};
 use crate::consent::permit::Enrolment;
 use crate::consent::scope::Scope;
 use crate::policy::evidence::{EnrollmentEvidence, EnrollmentState, Evidence};
 use crate::policy::rule::Party;
 use crate::runtime::http::description::enrollment_states;
 use crate::runtime::signalling::Signalling;
-use crate::runtime::store::voiceprints::StoreError;
+use crate::runtime::store::claim::{Claim, KnownOf};
+use crate::runtime::store::erasure::SWEEPER;
+use crate::runtime::store::keeper::DeskError;
+use crate::runtime::store::persons::Act;
+use crate::runtime::store::vault::{Subject, Vault, VaultError};
 use crate::sip::event::CallKey;
 use crate::speaker::adaptation::Step;
 use crate::speaker::gathering::Gathering;
@@ -77,12 +83,26 @@ pub enum NotEnrolled {
     /// Another voiceprint is in the way.
     #[error("the voiceprint that there is keeps no windows to compare with: erase it first")]
     NothingToCompare,
+    /// They have a voiceprint.
+    #[error("the person is enrolled")]
+    Known,
     /// The store did not answer.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] DeskError),
     /// One is on its way already.
     #[error("an enrolment is about to begin in this call already")]
     Busy,
+}
+
+/// Who is to be told whether an enrolment has begun.
+pub type Answer = Box<dyn FnOnce(&mut Signalling, Result<Enrolling, NotEnrolled>) + Send>;
+
+/// An enrolment that somebody wants.
+#[derive(Debug)]
+struct Wish {
+    key: CallKey,
+    subject: Subject,
+    source: Source,
 }
 
 impl Signalling {
@@ -94,23 +114,28 @@ impl Signalling {
         }
         let facts = &entry.facts;
         let passive = self.speaker.enrollment.passive && facts.party == Party::Caller;
+        let is_known = facts.subject.is_some() && facts.consent.is_some();
         if facts.enroll {
             let subject = facts.subject.clone();
-            if let Err(why) = self.enroll_in(key, None, None, Source::Call) {
-                warn!(%why, "not enrolled");
-                self.weigh(key, Evidence::Enrollment(refusal(subject, &why)));
-            }
-        } else if passive
-            && let (Some(subject), Some(_)) = (&facts.subject, &facts.consent)
-            && matches!(self.store.load(subject), Ok(None))
-            && let Err(why) = self.enroll_in(key, None, None, Source::Passive)
-        {
-            warn!(%why, "not enrolled in passing");
+            let answer: Answer = Box::new(move |signalling, begun| {
+                if let Err(why) = begun {
+                    warn!(%why, "not enrolled");
+                    signalling.weigh(key, Evidence::Enrollment(refusal(subject, &why)));
+                }
+            });
+            self.enroll_in(key, None, None, Source::Call, answer);
+        } else if passive && is_known {
+            let answer: Answer = Box::new(|_, begun| match begun {
+                // That they are enrolled, or did not agree to be, is no fault.
+                Ok(_) | Err(NotEnrolled::Known | NotEnrolled::Refused(_)) => {}
+                Err(why) => warn!(%why, "not enrolled in passing"),
+            });
+            self.enroll_in(key, None, None, Source::Passive, answer);
         }
     }
 
-    /// Begins the enrolment that was asked for at the desk.
-    pub(super) fn enroll(&mut self, order: &EnrollOrder) -> Result<Enrolling, NotEnrolled> {
+    /// Begins the enrolment that was asked for at the desk, and tells `answer`.
+    pub(super) fn enroll(&mut self, order: &EnrollOrder, answer: Answer) {
         let key = match &order.whom {
             Whom::Call(id) => self.placed.key(*id),
             Whom::Conversation(conversation) => {
@@ -122,96 +147,169 @@ impl Signalling {
                 of_caller.map(|(key, _)| *key)
             }
         };
-        let key = key.ok_or(NotEnrolled::NoSuchCall)?;
-        let consent = order.consent.as_deref().map(|text| Agreed::read(text, None)).transpose()?;
+        let Some(key) = key else { return answer(self, Err(NotEnrolled::NoSuchCall)) };
+        let consent = order.consent.as_deref().map(|text| Agreed::read(text, None)).transpose();
         // Whoever asks for an enrolment says that it was agreed to.
-        let consent = consent.map(|agreed| {
-            let scopes = Some(self.consent.scopes.with(Scope::Enrol));
-            Agreed { scopes, ..agreed }
-        });
-        let subject = order.subject.as_deref().map(str::trim);
-        self.enroll_in(key, subject, consent, Source::Call)
+        let scopes = Some(self.consent.scopes.with(Scope::Enrol));
+        match consent.map(|consent| consent.map(|agreed| Agreed { scopes, ..agreed })) {
+            Err(why) => answer(self, Err(why.into())),
+            Ok(consent) => {
+                let subject = order.subject.as_deref().map(str::trim);
+                self.enroll_in(key, subject, consent, Source::Call, answer);
+            }
+        }
     }
 
-    /// Hands an enrolment to the media session of a call.
+    /// Asks what an enrolment in a call would go on from.
     fn enroll_in(
         &mut self,
         key: CallKey,
         subject: Option<&str>,
         consent: Option<Agreed>,
         source: Source,
-    ) -> Result<Enrolling, NotEnrolled> {
+        answer: Answer,
+    ) {
+        match self.wish(key, subject, consent, source) {
+            Err(why) => answer(self, Err(why)),
+            Ok((wish, change)) => {
+                let subject = wish.subject.clone();
+                let claim = Claim { subject, change: Some(change), standing: false, agent: None };
+                self.asking.ask(
+                    move |vault| vault.claim(&claim, Timestamp::now()),
+                    move |signalling, known| {
+                        let begun = known
+                            .map_err(NotEnrolled::from)
+                            .and_then(|known| signalling.hand_over(wish, known));
+                        answer(signalling, begun);
+                    },
+                );
+            }
+        }
+    }
+
+    /// Who is to be enrolled, and on whose word.
+    fn wish(
+        &self,
+        key: CallKey,
+        subject: Option<&str>,
+        consent: Option<Agreed>,
+        source: Source,
+    ) -> Result<(Wish, Change), NotEnrolled> {
         let entry = self.calls.get(&key).ok_or(NotEnrolled::NoSuchCall)?;
         if entry.facts.party == Party::Agent {
             return Err(NotEnrolled::Agent);
         }
         let subject = subject.or(entry.facts.subject.as_deref());
         let subject = subject.filter(|subject| (1..=LONGEST).contains(&subject.len()));
-        let subject = subject.ok_or(NotEnrolled::NoSubject)?;
+        let subject = Subject::caller(subject.ok_or(NotEnrolled::NoSubject)?);
+        let by = if consent.is_some() { "api" } else { entry.by.as_str() };
         let consent = consent.or_else(|| entry.facts.consent.clone());
-        let consent = consent.ok_or(NotEnrolled::NoConsent)?;
-        let (scopes, given) = self.given(&consent, "api");
-        let leave = Consents::of(scopes, &given).permit::<Enrolment>(given.at)?;
-        // What there is of the voice has to agree with what is to come.
-        let earlier = match self.store.load(subject)? {
+        let (scopes, given) = self.given(&consent.ok_or(NotEnrolled::NoConsent)?, by);
+        Ok((Wish { key, subject, source }, Change::Given { scopes, given }))
+    }
+
+    /// Hands an enrolment to the media session of a call.
+    fn hand_over(&mut self, wish: Wish, known: KnownOf) -> Result<Enrolling, NotEnrolled> {
+        let Wish { key, subject: Subject { name: subject, .. }, source } = wish;
+        let leave = known.consents.permit::<Enrolment>(Timestamp::now());
+        let leave = leave.map_err(|why| known.refusal(why))?;
+        let entry = self.calls.get_mut(&key).ok_or(NotEnrolled::NoSuchCall)?;
+        let earlier = match known.voice.voiceprint {
+            Some(_) if source == Source::Passive => return Err(NotEnrolled::Known),
+            // What there is of the voice has to agree with what is to come.
             Some(voiceprint) => {
                 let earlier = Gathering::of(&voiceprint, &leave);
                 Some(earlier.ok_or(NotEnrolled::NothingToCompare)?)
             }
-            None => self.store.load_gathering(subject)?,
+            None => known.voice.gathering,
         };
         let model = &self.models.speaker;
-        let watch = EnrollmentWatch::new(subject, &leave, entry.started, source, model, earlier);
+        let watch = EnrollmentWatch::new(&subject, &leave, entry.started, source, model, earlier);
         let order = VoiceOrder::Enroll(Box::new(watch));
         entry.orders.use_voice(order).map_err(|_| NotEnrolled::Busy)?;
+        entry.enrolling = known.person;
         let conversation = entry.facts.conversation.clone();
         info!(conversation, passive = source == Source::Passive, "enrolment begun");
-        let (subject, state) = (subject.to_owned(), EnrollmentState::Collecting);
-        Ok(Enrolling { conversation, subject, state })
+        Ok(Enrolling { conversation, subject, state: EnrollmentState::Collecting })
     }
 
     /// Keeps what an enrolment has come to, and tells it.
     pub(super) fn handle_progress(&mut self, key: CallKey, progress: Progress) {
-        let (kept, mut evidence) = match progress {
-            Progress::Evidence(evidence) => (Ok(()), evidence),
+        let Some(entry) = self.calls.get_mut(&key) else { return };
+        let conversation = entry.facts.conversation.clone();
+        let (evidence, work): (_, Work) = match progress {
+            Progress::Evidence(evidence) => {
+                return self.weigh(key, Evidence::Enrollment(evidence));
+            }
             Progress::Enrolled(voiceprint, evidence) => {
-                let kept = self.store.save(&voiceprint);
-                let subject = &voiceprint.subject;
-                (kept.and_then(|()| self.store.erase_gathering(subject).map(drop)), evidence)
+                let subject = Subject::caller(&voiceprint.subject);
+                (evidence, Box::new(move |vault, act| vault.enrol(&subject, &voiceprint, act)))
             }
             Progress::Gathered(gathering, evidence) => {
-                (self.store.save_gathering(&gathering), evidence)
+                let subject = Subject::caller(&gathering.subject);
+                (evidence, Box::new(move |vault, act| vault.gather(&subject, &gathering, act)))
             }
         };
+        // The call is not forgotten before its verdict is there.
+        entry.keeping += 1;
+        self.asking.ask(
+            move |vault| {
+                let conversation = Some(conversation.as_str());
+                work(vault, &Act { by: SWEEPER, at: Timestamp::now(), conversation })
+            },
+            move |signalling, kept| signalling.handle_kept(key, evidence, kept),
+        );
+    }
+
+    fn handle_kept(
+        &mut self,
+        key: CallKey,
+        mut evidence: EnrollmentEvidence,
+        kept: Result<(), DeskError>,
+    ) {
         if let Err(error) = kept {
-            warn!(%error, "an enrolment was not kept");
             evidence.state = EnrollmentState::Refused;
-            evidence.reason = Some("the store did not take it".to_owned());
+            evidence.reason = Some(match error {
+                DeskError::Vault(VaultError::Refused(why)) => why.to_string(),
+                DeskError::Vault(_) | DeskError::Busy | DeskError::Closed => {
+                    "the store did not take it".to_owned()
+                }
+            });
         }
         self.weigh(key, Evidence::Enrollment(evidence));
+        if let Some(entry) = self.calls.get_mut(&key) {
+            entry.keeping -= 1;
+        }
+        self.forget(key);
     }
 
     /// Moves the voiceprint by a call that was accepted beyond doubt.
-    pub(super) fn handle_step(&mut self, key: CallKey, step: &Step) {
+    pub(super) fn handle_step(&mut self, key: CallKey, step: Step) {
         let Some(entry) = self.calls.get(&key) else { return };
-        let (Some(subject), Some(_)) = (&entry.facts.subject, &entry.facts.consent) else { return };
-        let conversation = &entry.facts.conversation;
-        // Loaded anew: another call may have moved it, or somebody erased it.
-        let adapted = self.store.load(subject).and_then(|voiceprint| {
-            let Some(mut voiceprint) = voiceprint else { return Ok(None) };
-            let moved = voiceprint.adapt(step, self.speaker.adaptation, jiff::Timestamp::now());
-            if moved {
-                self.store.save(&voiceprint)?;
-            }
-            Ok(moved.then_some(voiceprint.revision))
-        });
-        match adapted {
-            Ok(Some(revision)) => info!(conversation, revision, "voiceprint adapted"),
-            Ok(None) => {}
-            Err(error) => warn!(conversation, %error, "a voiceprint was not adapted"),
-        }
+        let Some(name) = &entry.facts.subject else { return };
+        let subject = Subject::new(entry.facts.role(), name);
+        let (conversation, settings) = (entry.facts.conversation.clone(), self.speaker.adaptation);
+        self.asking.ask(
+            move |vault| {
+                let at = Timestamp::now();
+                let act = Act { by: SWEEPER, at, conversation: Some(&conversation) };
+                // As it is now: another call may have moved it, or somebody erased it.
+                let adapted = vault.revise(&subject, Some(Scope::Adapt), &act, |voiceprint| {
+                    voiceprint.adapt(&step, settings, at)
+                })?;
+                if let Some(voiceprint) = adapted {
+                    info!(conversation, revision = voiceprint.revision, "voiceprint adapted");
+                }
+                Ok(())
+            },
+            // A refusal is in the log.
+            |_, _| {},
+        );
     }
 }
+
+/// Something that is to be kept.
+type Work = Box<dyn FnOnce(&mut Vault, &Act<'_>) -> Result<(), VaultError> + Send>;
 
 /// That an enrolment was asked for which cannot begin.
 fn refusal(subject: Option<String>, why: &NotEnrolled) -> EnrollmentEvidence {

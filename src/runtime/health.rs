@@ -1,5 +1,6 @@
 //! Whether the appliance can take calls, and if not, why.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
@@ -63,6 +64,8 @@ struct State {
     dead: Option<&'static str>,
     /// `name@version` of the policy in force.
     policy: String,
+    /// Why the store does not answer.
+    store: Option<String>,
 }
 
 /// Held by a thread that all calls share; a panic that unwinds through it is told to [`Health`].
@@ -93,6 +96,11 @@ impl Health {
         self.lock().policy.clone()
     }
 
+    /// The store answers, or does not, and why.
+    pub fn set_store(&self, away: Option<String>) {
+        self.lock().store = away;
+    }
+
     /// A model ran, well or not.
     pub fn note_run(&self, model: Model, good: bool) {
         let failures = &mut self.lock().failures[model as usize];
@@ -117,29 +125,42 @@ impl Health {
     }
 
     /// Why no call should be sent here now; `None` if all is well.
-    pub fn not_ready_because(&self) -> Option<&'static str> {
+    pub fn not_ready_because(&self) -> Option<Cow<'static, str>> {
         let state = self.lock();
-        if !state.started {
-            Some("starting")
-        } else if state.draining {
-            Some("stopping")
-        } else if state.dead.is_some() {
-            Some("a thread has died")
-        } else if state.failures[Model::Speaker as usize] >= FAILURES_UNREADY {
-            Some("the speaker model fails")
-        } else if state.failures[Model::SpeakerWatch as usize] >= FAILURES_UNREADY {
-            Some("the speaker model that watches fails")
-        } else if state.failures[Model::Keyword as usize] >= FAILURES_UNREADY {
-            Some("the keyword model fails")
-        } else if state.failures[Model::Turns as usize] >= FAILURES_UNREADY {
-            Some("the model that tells turns apart fails")
-        } else {
-            None
+        if let (true, Some(why)) = (state.is_serving(), &state.store) {
+            return Some(format!("the store is unavailable: {why}").into());
         }
+        state.why().map(Cow::Borrowed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while it holds this lock")
+    }
+}
+
+impl State {
+    fn is_serving(&self) -> bool {
+        self.started && !self.draining && self.dead.is_none()
+    }
+
+    fn why(&self) -> Option<&'static str> {
+        if !self.started {
+            Some("starting")
+        } else if self.draining {
+            Some("stopping")
+        } else if self.dead.is_some() {
+            Some("a thread has died")
+        } else if self.failures[Model::Speaker as usize] >= FAILURES_UNREADY {
+            Some("the speaker model fails")
+        } else if self.failures[Model::SpeakerWatch as usize] >= FAILURES_UNREADY {
+            Some("the speaker model that watches fails")
+        } else if self.failures[Model::Keyword as usize] >= FAILURES_UNREADY {
+            Some("the keyword model fails")
+        } else if self.failures[Model::Turns as usize] >= FAILURES_UNREADY {
+            Some("the model that tells turns apart fails")
+        } else {
+            None
+        }
     }
 }
 
@@ -159,18 +180,23 @@ mod tests {
     #[test]
     fn readiness_says_what_it_waits_for() {
         let health = Health::default();
-        assert_eq!(health.not_ready_because(), Some("starting"));
+        assert_eq!(health.not_ready_because().as_deref(), Some("starting"));
         health.set_started();
-        assert_eq!(health.not_ready_because(), None);
+        assert_eq!(health.not_ready_because().as_deref(), None);
         for _ in 0..FAILURES_UNREADY {
-            assert_eq!(health.not_ready_because(), None);
+            assert_eq!(health.not_ready_because().as_deref(), None);
             health.note_run(Model::Keyword, false);
         }
-        assert_eq!(health.not_ready_because(), Some("the keyword model fails"));
+        assert_eq!(health.not_ready_because().as_deref(), Some("the keyword model fails"));
         health.note_run(Model::Keyword, true);
-        assert_eq!(health.not_ready_because(), None);
+        assert_eq!(health.not_ready_because().as_deref(), None);
+        health.set_store(Some("PostgreSQL cannot be reached".to_owned()));
+        let says = "the store is unavailable: PostgreSQL cannot be reached";
+        assert_eq!(health.not_ready_because().as_deref(), Some(says));
+        health.set_store(None);
+        assert_eq!(health.not_ready_because().as_deref(), None);
         health.set_draining();
-        assert_eq!(health.not_ready_because(), Some("stopping"));
+        assert_eq!(health.not_ready_because().as_deref(), Some("stopping"));
     }
 
     #[test]
@@ -179,14 +205,14 @@ mod tests {
         health.set_started();
         let pulse = health.pulse("good");
         thread::spawn(move || drop(pulse)).join().expect("it returns");
-        assert_eq!(health.not_ready_because(), None);
+        assert_eq!(health.not_ready_because().as_deref(), None);
         let pulse = health.pulse("bad");
         let bad = thread::spawn(move || {
             let _pulse = pulse;
             panic!("a broken invariant");
         });
         assert!(bad.join().is_err());
-        assert_eq!(health.not_ready_because(), Some("a thread has died"));
+        assert_eq!(health.not_ready_because().as_deref(), Some("a thread has died"));
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         assert_eq!(runtime.block_on(health.died()), "bad");
     }

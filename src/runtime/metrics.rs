@@ -10,6 +10,7 @@ mod pauses;
 mod policy;
 mod recordings;
 mod scores;
+mod store;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -32,6 +33,7 @@ use crate::runtime::metrics::pauses::PauseMetrics;
 use crate::runtime::metrics::policy::PolicyMetrics;
 use crate::runtime::metrics::recordings::RecordingMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
+use crate::runtime::metrics::store::StoreMetrics;
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
 use crate::runtime::transport::tls::HandshakeFault;
 use crate::sip::stats::Stats as SipStats;
@@ -80,6 +82,8 @@ pub struct Metrics {
     pub actions: ActionMetrics,
     /// Who is turned away over HTTP.
     pub http: HttpMetrics,
+    /// What the store does, and what waits for it.
+    pub store: StoreMetrics,
     ready: IntGauge,
     health: Arc<Health>,
     /// What of the endpoint was published.
@@ -219,6 +223,7 @@ impl Metrics {
             pauses: PauseMetrics::new(&registry),
             actions: ActionMetrics::new(&registry),
             http: HttpMetrics::new(&registry),
+            store: StoreMetrics::new(&registry),
             notify: NotifyMetrics::new(&registry),
             ready: gauge("sidetone_ready", "1 while /ready says so."),
             health,
@@ -265,6 +270,7 @@ impl Metrics {
     /// The text format of Prometheus, see [`CONTENT_TYPE`].
     pub fn render(&self) -> String {
         self.ready.set(i64::from(self.health.not_ready_because().is_none()));
+        self.store.refresh();
         let mut text = Vec::new();
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut text)

@@ -20,7 +20,9 @@ impl Signalling {
             Order::Place(order, reply) => drop(reply.send(self.place(&order))),
             Order::List(reply) => drop(reply.send(self.placed.list())),
             Order::Show(id, reply) => drop(reply.send(self.placed.show(id))),
-            Order::Enroll(order, reply) => drop(reply.send(self.enroll(&order))),
+            Order::Enroll(order, reply) => {
+                self.enroll(&order, Box::new(move |_, begun| drop(reply.send(begun))));
+            }
             Order::Pause(whose, pause, reply) => drop(reply.send(self.pause(&whose, pause))),
             Order::End(id, reply) => {
                 let call = self.placed.show(id);
@@ -36,6 +38,7 @@ impl Signalling {
             }
             Order::Enforce(policy, reply) => {
                 self.metrics.policy_in_force(&policy.policy().versioned_name());
+                self.record_policy(&policy);
                 self.policy = policy;
                 let _ = reply.send(());
             }

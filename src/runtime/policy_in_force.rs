@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::policy::rule::{Party, Policy};
 use crate::runtime::phrase_engine::Listening;
 
@@ -13,12 +15,25 @@ use crate::runtime::phrase_engine::Listening;
 pub struct PolicyInForce {
     policy: Arc<Policy>,
     listening: Listening,
+    /// SHA-256 of the file that it was read from, if it was.
+    digest: Option<String>,
 }
 
 impl PolicyInForce {
     /// `listening` is for the phrases of `policy`, in its order.
     pub fn new(policy: Policy, listening: Listening) -> Self {
-        Self { policy: Arc::new(policy), listening }
+        Self { policy: Arc::new(policy), listening, digest: None }
+    }
+
+    /// The same, read from a file that holds `text`.
+    #[must_use]
+    pub fn read_from(self, text: &[u8]) -> Self {
+        Self { digest: Some(hex::encode(Sha256::digest(text))), ..self }
+    }
+
+    /// SHA-256 of the file that it was read from, if it was.
+    pub fn digest(&self) -> Option<&str> {
+        self.digest.as_deref()
     }
 
     /// The policy.

@@ -185,7 +185,10 @@ impl Source {
         }
         if self.keyword.engine == Engine::Sherpa {
             return if ids(&policy) == self.phrases {
-                Ok((PolicyInForce::new(policy, Listening::Sherpa), print))
+                Ok((
+                    PolicyInForce::new(policy, Listening::Sherpa).read_from(text.as_bytes()),
+                    print,
+                ))
             } else {
                 Err(ReloadError::OtherPhrases { file: file() })
             };
@@ -204,7 +207,8 @@ impl Source {
                 error: Box::new(error),
             }
         })?;
-        Ok((PolicyInForce::new(policy, Listening::Moonshine(spotter)), print))
+        let policy = PolicyInForce::new(policy, Listening::Moonshine(spotter));
+        Ok((policy.read_from(text.as_bytes()), print))
     }
 }
 

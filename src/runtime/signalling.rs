@@ -18,6 +18,7 @@ use crate::config::speaker::Speaker;
 use crate::policy::evidence::Evidence;
 use crate::policy::judge::{Judge, Models};
 use crate::rtp::security::Security;
+use crate::runtime::asking::{Asking, Back};
 use crate::runtime::complaints::Complaints;
 use crate::runtime::conversations::Conversation;
 use crate::runtime::event_streams::EventStreams;
@@ -34,7 +35,6 @@ use crate::runtime::placed_calls::{Order, PlacedCalls};
 use crate::runtime::policy_in_force::PolicyInForce;
 use crate::runtime::port_range::PortRange;
 use crate::runtime::recording_sessions::RecordingSessions;
-use crate::runtime::store::voiceprints::Voiceprints;
 use crate::runtime::transport::resolver::Resolver;
 use crate::runtime::transport::transports::{Arrival, Transports};
 use crate::sip::account::Account;
@@ -48,6 +48,7 @@ use crate::sip::transport::Transport;
 use crate::speaker::calibration::Calibration;
 use crate::speaker::score_drift::FirstLook;
 use crate::speaker::watchlist::Known;
+use crate::vault::pseudonym::Pseudonym;
 
 /// Messages taken in one turn, so that a flood cannot keep timers and evidence waiting.
 const MESSAGES_A_TURN: usize = 32;
@@ -97,7 +98,8 @@ pub struct Signalling {
     pub(super) known: Arc<Known>,
     /// What scores are worth here.
     pub(super) calibration: Calibration,
-    pub(super) store: Voiceprints,
+    /// The vault.
+    pub(super) asking: Asking,
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<Health>,
     pub(super) observers: broadcast::Sender<Observation>,
@@ -127,6 +129,16 @@ pub(super) struct Entry {
     pub(super) started: jiff::Timestamp,
     /// Whether an enrolment was begun, or refused, that the facts ask for.
     pub(super) asked: bool,
+    /// Who told its facts: `peer:NAME`, or `api`.
+    pub(super) by: String,
+    /// Who is claimed to speak, as records call them, once that is known.
+    pub(super) person: Option<Pseudonym>,
+    /// The agent who is left out, likewise.
+    pub(super) agent: Option<Pseudonym>,
+    /// Who is being enrolled, likewise.
+    pub(super) enrolling: Option<Pseudonym>,
+    /// What the store has to keep before the call is forgotten.
+    pub(super) keeping: u32,
     /// What its media session is told.
     pub(super) orders: LegOrders,
     /// The dialog of the recording session that it is a stream of; none where its dialog is its own.
@@ -156,6 +168,7 @@ impl Signalling {
         mut self,
         mut events: mpsc::Receiver<MediaEvent>,
         mut orders: mpsc::Receiver<Order>,
+        mut answers: mpsc::UnboundedReceiver<Back>,
         mut stop: oneshot::Receiver<()>,
     ) -> usize {
         for account in &self.accounts {
@@ -163,7 +176,7 @@ impl Signalling {
         }
         self.endpoint.register(Instant::now());
         self.drain();
-        while self.turn(&mut events, &mut orders, &mut stop).await {}
+        while self.turn(&mut events, &mut orders, &mut answers, &mut stop).await {}
         self.health.set_draining();
         orders.close();
         let left = self.calls.len();
@@ -172,7 +185,10 @@ impl Signalling {
         let until = (Instant::now() + LAST_WORDS).into();
         let (_keep, mut never) = oneshot::channel();
         while !self.calls.is_empty() || self.endpoint.stats().accounts_registered > 0 {
-            if timeout_at(until, self.turn(&mut events, &mut orders, &mut never)).await.is_err() {
+            if timeout_at(until, self.turn(&mut events, &mut orders, &mut answers, &mut never))
+                .await
+                .is_err()
+            {
                 let (calls, stats) = (self.calls.len(), self.endpoint.stats());
                 let accounts = stats.accounts_registered;
                 warn!(calls, accounts, "what did not end in time is abandoned");
@@ -193,6 +209,7 @@ impl Signalling {
         &mut self,
         events: &mut mpsc::Receiver<MediaEvent>,
         orders: &mut mpsc::Receiver<Order>,
+        answers: &mut mpsc::UnboundedReceiver<Back>,
         stop: &mut oneshot::Receiver<()>,
     ) -> bool {
         let due = self.endpoint.poll_timeout().map_or(self.publish, |due| due.min(self.publish));
@@ -210,6 +227,7 @@ impl Signalling {
                 self.endpoint.handle_located(Instant::now(), id, &targets);
             }
             Some(order) = orders.recv() => self.handle_order(order),
+            Some(Back(answer)) = answers.recv() => answer(self),
             () = sleep_until(due.into()) => self.endpoint.handle_timeout(Instant::now()),
         }
         self.drain();
@@ -249,7 +267,7 @@ impl Signalling {
             }
             MediaEvent::Evidence(key, evidence) => self.weigh(key, evidence),
             MediaEvent::Enrollment(key, progress) => self.handle_progress(key, progress),
-            MediaEvent::Adapt(key, step) => self.handle_step(key, &step),
+            MediaEvent::Adapt(key, step) => self.handle_step(key, step),
             MediaEvent::Silent(key) if !self.is_dead(key) => {}
             MediaEvent::Silent(key) => {
                 if let Some(entry) = self.calls.get(&key) {

@@ -53,6 +53,8 @@ pub enum Kind {
     Configuration,
     /// Models came into use.
     Model,
+    /// Records that were to be written were lost: how many, and since when.
+    Lost,
 }
 
 /// A record before it has its place.
@@ -198,7 +200,7 @@ impl From<Digest> for String {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Start,
         Self::Stop,
         Self::Consent,
@@ -215,6 +217,7 @@ impl Kind {
         Self::Key,
         Self::Configuration,
         Self::Model,
+        Self::Lost,
     ];
 
     /// The word in databases and files.
@@ -236,6 +239,7 @@ impl Kind {
             Self::Key => "key",
             Self::Configuration => "configuration",
             Self::Model => "model",
+            Self::Lost => "lost",
         }
     }
 

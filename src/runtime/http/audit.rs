@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use crate::consent::role::Role;
 use crate::runtime::http::description::{kinds, roles};
-use crate::runtime::http::extract::{Query, page};
+use crate::runtime::http::extract::{Query, number, page};
 use crate::runtime::http::persons::named;
 use crate::runtime::http::problem::Problem;
 use crate::runtime::http::tokens::Token;
@@ -81,8 +81,8 @@ async fn records(
     Extension(token): Extension<Token>,
     Query(trail): Query<Trail>,
 ) -> Result<Json<Records>, Problem> {
-    let Trail { after, kind, role, .. } = trail;
-    let limit = page(trail.limit, LONGEST_PAGE)?;
+    let Trail { kind, role, .. } = trail;
+    let (after, limit) = (number(trail.after)?, page(trail.limit, LONGEST_PAGE)?);
     let subject = trail.subject.map(|subject| named(role, &subject)).transpose()?;
     let records = ask(&vault, &token, move |vault, act| {
         let person = subject.map(|subject| vault.pseudonym(&subject));

@@ -68,6 +68,12 @@ pub fn scopes() -> Array {
     ArrayBuilder::new().items(scope()).min_items(Some(1)).build()
 }
 
+/// The same, or nothing.
+pub fn scopes_or_none() -> Array {
+    let types = SchemaType::from_iter([Type::Array, Type::Null]);
+    ArrayBuilder::new().schema_type(types).items(scope()).min_items(Some(1)).build()
+}
+
 /// The words for what records are about.
 pub fn kinds() -> Object {
     words(Kind::ALL.map(Kind::as_str))

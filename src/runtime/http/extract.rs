@@ -74,3 +74,14 @@ pub fn page(asked: Option<u32>, most: u32) -> Result<u32, Problem> {
         }
     }
 }
+
+/// A record's number that was asked for: databases count to 2^63 - 1.
+pub fn number(asked: u64) -> Result<u64, Problem> {
+    match i64::try_from(asked) {
+        Ok(_) => Ok(asked),
+        Err(_) => {
+            let why = format!("after must be at most {}, found {asked}", i64::MAX);
+            Err(Problem::new(StatusCode::BAD_REQUEST, why))
+        }
+    }
+}

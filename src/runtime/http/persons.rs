@@ -13,8 +13,8 @@ use crate::consent::consents::{Change, Consents, Given, Mark};
 use crate::consent::reference::ConsentReference;
 use crate::consent::role::Role;
 use crate::consent::scope::Scopes;
-use crate::runtime::http::description::{roles, scopes};
-use crate::runtime::http::extract::{Body, Path, Query, page};
+use crate::runtime::http::description::{roles, scopes, scopes_or_none};
+use crate::runtime::http::extract::{Body, Path, Query, number, page};
 use crate::runtime::http::persons_shown::{ChangedConsents, ShownPerson, Standing};
 use crate::runtime::http::problem::Problem;
 use crate::runtime::http::tokens::Token;
@@ -107,7 +107,7 @@ pub struct Agreement {
 #[serde(deny_unknown_fields)]
 pub struct Withdrawal {
     /// For what; for everything where nothing is said.
-    #[schema(schema_with = scopes, required = false, example = json!(["adapt"]))]
+    #[schema(schema_with = scopes_or_none, required = false, example = json!(["adapt"]))]
     scopes: Option<Scopes>,
     /// Whether they never want to be asked again; then it is for everything.
     #[serde(default)]
@@ -119,8 +119,8 @@ pub struct Withdrawal {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegalHold {
-    /// The reason, 1 to 256 bytes.
-    #[schema(example = "claim 4711 against us, until 2028")]
+    /// The reason: a sentence, not of white space alone.
+    #[schema(min_length = 1, max_length = 256, example = "claim 4711 against us, until 2028")]
     reason: String,
 }
 
@@ -327,7 +327,8 @@ async fn history(
     Path(subject): Path<String>,
     Query(Since { role, after, limit }): Query<Since>,
 ) -> Answer<History> {
-    let (subject, limit) = (named(role, &subject)?, page(limit, LONGEST_PAGE)?);
+    let (after, limit) = (number(after)?, page(limit, LONGEST_PAGE)?);
+    let subject = named(role, &subject)?;
     let history = ask(&vault, &token, move |vault, act| {
         let standing = known(vault, &subject, act)?;
         let person = Some(standing.person.clone());
@@ -391,8 +392,8 @@ async fn hold(
     Query(Whose { role }): Query<Whose>,
     Body(LegalHold { reason }): Body<LegalHold>,
 ) -> Answer<ShownPerson> {
-    if reason.trim().is_empty() || reason.len() > LONGEST {
-        let why = format!("a reason must have 1 to {LONGEST} bytes");
+    if reason.trim().is_empty() || reason.chars().count() > LONGEST {
+        let why = format!("a reason must have 1 to {LONGEST} characters, not white space alone");
         return Err(Problem::unprocessable(why));
     }
     set_hold(&vault, &token, named(role, &subject)?, Some(reason)).await

@@ -1,10 +1,12 @@
 //! Ends of the audit trail that were noted outside of the database (`store.anchor_file`): lines of JSON, each with
 //! `sequence` and `digest`.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::vault::chain::{Digest, Head};
@@ -15,6 +17,14 @@ pub enum AnchorError {
     /// The system refused.
     #[error("cannot read the anchors {}: {error}", .path.display())]
     Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The system refused to take one.
+    #[error("cannot write the anchors {}: {error}", .path.display())]
+    Unwritten {
         /// Which file.
         path: PathBuf,
         /// What the system said.
@@ -63,6 +73,19 @@ pub fn read(path: &Path) -> Result<Option<Vec<Head>>, AnchorError> {
     Ok(Some(anchors))
 }
 
+/// Adds the trail's end at `at` to `path`; it outlives a power cut.
+pub fn note(path: &Path, head: Head, at: Timestamp) -> Result<(), AnchorError> {
+    let Head { sequence, digest } = head;
+    let line = serde_json::json!({ "time": at, "sequence": sequence, "digest": digest });
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).append(true).mode(0o640).open(path)?;
+        file.write_all(format!("{line}\n").as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|error| AnchorError::Unwritten { path: path.to_owned(), error })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +101,11 @@ mod tests {
         std::fs::write(&path, format!("{line}\n{}", &line[..30])).expect("a file");
         let anchors = read(&path).expect("anchors").expect("a file");
         assert_eq!(anchors, [Head { sequence: 7, digest: Digest::NONE }]);
+        std::fs::remove_file(&path).expect("our file");
+        let noted = Head { sequence: 9, digest: Digest::NONE };
+        note(&path, noted, Timestamp::UNIX_EPOCH).expect("a folder");
+        note(&path, anchors[0], Timestamp::UNIX_EPOCH).expect("a folder");
+        assert_eq!(read(&path).expect("an answer"), Some(vec![noted, anchors[0]]));
         std::fs::write(&path, format!("{}\n{line}\n", &line[..30])).expect("a file");
         let error = read(&path).expect_err("in the middle").to_string();
         assert!(error.contains("line 1, is no anchor"), "{error}");

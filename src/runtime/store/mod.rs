@@ -3,6 +3,8 @@
 pub mod agreed;
 pub mod anchors;
 pub mod audit_trail;
+pub mod chores;
+pub mod claim;
 pub mod consents;
 pub mod database;
 pub mod erasure;
@@ -19,6 +21,7 @@ pub mod postgres_place;
 pub mod rotation;
 pub mod schema;
 pub mod sqlite;
+pub mod trail;
 pub mod trail_line;
 pub mod vault;
-pub mod voiceprints;
+pub mod watchlist;
