@@ -268,7 +268,8 @@ fn a_vault_whose_making_was_killed_is_made_by_the_next() {
     for _ in 0..kills(50).div_ceil(10) {
         for keyed in Keyed::all() {
             let mut child = start("the_child", &keyed, "m");
-            // From before it opens the vault until it has made the tables and keys, and a little more.
+            // From before it opens the vault until it has made the tables and keys, and a little more: chance is what
+            // is wanted here, and no event.
             thread::sleep(Duration::from_micros(fastrand::u64(0..60_000)));
             child.kill().expect("it writes for ever");
             child.wait().expect("it is our child");

@@ -116,7 +116,7 @@ fn nothing_is_left_of_an_erased_person_in_a_file() {
     assert!(folder.join("vault.db-wal").exists(), "the log is there, and is searched");
     assert_nothing_plain(folder, &traces, "erased");
     assert_eq!(files_with(folder, &traces.wrapped.bytes), Vec::<PathBuf>::new(), "the key");
-    for (n, part) in traces.sealed.chunks(64).enumerate() {
+    for (n, part) in traces.sealed.chunks_exact(16).enumerate() {
         assert_eq!(files_with(folder, part), Vec::<PathBuf>::new(), "part {n} of the sealed voice");
     }
     let remembered = files_with(folder, traces.person.as_bytes());
