@@ -25,16 +25,18 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo install test test-pbx test-freeswitch pbx-soak bench quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
+.PHONY: demo install test test-pbx test-freeswitch pbx-soak bench vault-bench vault-crash quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
-	@echo 'make install as root: binary, models, configuration (what is there stays) and systemd unit; user sidetone'
+	@echo 'make install as root: binary, models, configuration (what is there stays), vault and systemd unit; user sidetone'
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make test-pbx the tests against real Asterisk and Kamailio alone: the recipes of config/pbx (three minutes)'
 	@echo 'make pbx-soak twenty calls a minute through Asterisk for an hour (SOAK_MINUTES=60)'
 	@echo 'make test-freeswitch the recipes in an installed FreeSWITCH, where there is one (a minute)'
 	@echo 'make bench   what a packet, a window and a second of speech cost'
+	@echo 'make vault-bench a million voiceprints on SQLite and on PostgreSQL (half an hour, 10 GB in TMPDIR)'
+	@echo 'make vault-crash kill what writes to the vault 500 times, on each database; eight writers for a minute'
 	@echo 'make quality what loss and jitter cost: speaker score, phrases found, spectrum (some minutes)'
 	@echo 'make speaker-eval how good the speaker decision is, beside plain Resemblyzer, and what a call costs (half an hour)'
 	@echo 'make keyword-eval how many phrases are found, and how many that nobody said (ten minutes)'
@@ -73,6 +75,13 @@ lint: build-packages
 
 bench: build-packages models
 	cargo bench --locked --bench media --bench models --bench signalling
+
+vault-bench: build-packages test-packages
+	cargo bench --locked --bench vault
+
+vault-crash: build-packages test-packages
+	SIDETONE_KILLS=500 SIDETONE_WRITERS_S=60 \
+	cargo test --locked --test vault_crash --test vault_writers -- --nocapture --test-threads=1
 
 quality: build-packages models
 	SIDETONE_QUALITY_EVERY=$(QUALITY_EVERY) cargo bench --locked --bench loss
@@ -135,6 +144,10 @@ install: build models
 	rm -rf /var/lib/sidetone/models
 	mv /var/lib/sidetone/models.new /var/lib/sidetone/models
 	chown -R sidetone:sidetone /var/lib/sidetone
+	/usr/bin/sidetone vault show >/dev/null 2>&1 || /usr/bin/sidetone vault init || \
+	echo 'there is no vault yet: mend /etc/sidetone/sidetone.toml by sidetone.toml.new, then run: sidetone vault init'
+	for language in de en; do \
+	install -D -m 644 -t /usr/share/doc/sidetone/privacy/$$language config/privacy/$$language/*.md; done
 	install -D -m 644 systemd/sidetone.service /etc/systemd/system/sidetone.service
 
 models:

@@ -21,9 +21,22 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["demo"], None),
     (&["serve"], Some("sidetone check && systemctl reload sidetone")),
     (&["call"], Some("sidetone call sip:8000@127.0.0.1:5060")),
+    (&["token"], Some("sidetone token --name dialler --role operator")),
     (&["check"], None),
     (&["analyze"], Some("sidetone analyze call.pcapng")),
-    (&["audit"], Some("sidetone audit --policy policy.toml kept/*.jsonl")),
+    (&["audit"], None),
+    (&["audit", "verify"], Some("sidetone audit verify --anchors")),
+    (&["audit", "show"], Some("sidetone audit show --subject customer-4711")),
+    (&["audit", "export"], Some("sidetone audit export --output trail.jsonl")),
+    (&["audit", "proof"], Some("sidetone audit proof erased-4711.json")),
+    (&["audit", "rules"], Some("sidetone audit rules --policy policy.toml kept/*.jsonl")),
+    (&["consent"], None),
+    (&["consent", "give"], Some("sidetone consent give --subject customer-4711 --reference")),
+    (&["consent", "show"], Some("sidetone consent show --subject customer-4711")),
+    (&["consent", "withdraw"], Some("sidetone consent withdraw --subject customer-4711")),
+    (&["consent", "opt-out"], Some("sidetone consent opt-out --subject customer-4711")),
+    (&["consent", "opt-in"], Some("sidetone consent opt-in --subject customer-4711")),
+    (&["consent", "list"], Some("sidetone consent list --json")),
     (&["enroll"], Some("sidetone enroll --subject customer-4711 --consent")),
     (&["voiceprint"], None),
     (&["voiceprint", "list"], Some("sidetone voiceprint list --json")),
@@ -31,7 +44,16 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["voiceprint", "erase"], Some("sidetone voiceprint erase --subject")),
     (&["voiceprint", "export"], Some("sidetone voiceprint export --subject")),
     (&["voiceprint", "revert"], Some("sidetone voiceprint revert --subject")),
+    (&["voiceprint", "hold"], Some("sidetone voiceprint hold --subject customer-4711")),
+    (&["voiceprint", "withdraw"], Some("sidetone consent withdraw --subject customer-4711")),
+    (&["voiceprint", "import"], Some("sidetone voiceprint import --csv customers.csv")),
     (&["voiceprint", "migrate"], Some("sidetone voiceprint migrate --to")),
+    (&["vault"], None),
+    (&["vault", "init"], Some("sidetone vault init && sidetone vault show")),
+    (&["vault", "show"], Some("sidetone vault show --json")),
+    (&["vault", "rotate-key"], Some("sidetone vault rotate-key --keep-old")),
+    (&["vault", "sweep"], Some("sidetone vault sweep --dry-run")),
+    (&["vault", "adopt"], Some("sidetone vault adopt /var/lib/sidetone/voiceprints")),
     (&["keywords"], None),
     (&["keywords", "check"], Some("sidetone keywords check --policy policy.toml --background")),
     (&["keywords", "learn"], Some("sidetone keywords learn --phrase greeting --background calls/")),
@@ -203,13 +225,21 @@ fn an_enrolment_that_fails_says_why_and_leaves_nothing_behind() {
     assert!((1.0..5.0).contains(&found), "{found} s of 5 s");
     // A good file does not save a bad one after it.
     site.enroll();
-    let before = fs::read_dir(site.path("voiceprints")).expect("the store").count();
-    assert_eq!(before, 1, "the good one of `enroll`");
+    let kept = || {
+        let facts = site.run(&["vault", "show", "--json"]).stdout;
+        let facts: serde_json::Value = serde_json::from_slice(&facts).expect("JSON");
+        (facts["persons"]["caller"].as_u64(), facts["consents"].as_u64())
+    };
+    let before = kept();
+    assert_eq!(before, (Some(1), Some(2)), "the good one of `enroll`, and that `a` agreed");
     let output =
         site.run(&["enroll", "--subject", "a", "--consent", "c", "enrolment.wav", "nowhere.wav"]);
     assert_eq!(output.status.code(), Some(2));
-    let after = fs::read_dir(site.path("voiceprints")).expect("the store").count();
-    assert_eq!(after, 1, "no voiceprint and no draft of one");
+    assert_eq!(kept(), before, "no voiceprint and no draft of one");
+    assert!(site.run(&["consent", "opt-out", "--subject", "a"]).status.success());
+    let output = site.run(&["enroll", "--subject", "a", "--consent", "d", "enrolment.wav"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"not enrolled: the person opted out\n");
 }
 
 #[test]
@@ -225,7 +255,7 @@ fn nobody_is_enrolled_without_consent_or_name() {
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(text.starts_with("error: ") && text.contains(wanted), "{text}");
-        assert!(!site.path("voiceprints").exists(), "nothing was begun");
+        assert!(!site.path("vault.db").exists(), "nothing was begun");
     }
 }
 

@@ -13,7 +13,10 @@ use std::process::Output;
 
 use appliance::{RATE, Site, write_wav};
 use serde_json::Value;
+use sidetone::consent::retention;
 use sidetone::runtime::audio_file::{read_mono, resample};
+use sidetone::runtime::store::place::Place;
+use sidetone::runtime::store::vault::{Subject, Vault};
 use store::{skip, store};
 
 /// A site, and the readers' recordings.
@@ -57,6 +60,18 @@ fn enroll(site: &Site, subject: &str, more: &[&str]) -> Output {
     site.run(&[&arguments, more].concat())
 }
 
+fn vault(site: &Site) -> Vault {
+    let place = Place::parse(&format!("sqlite:{}", site.path("vault.db").display()), None);
+    let retention = retention::Settings::default();
+    Vault::open(&place.expect("a place"), &site.path("store.key"), retention).expect("a vault")
+}
+
+/// Everybody of whom a voice is kept.
+fn kept(site: &Site) -> Vec<String> {
+    let persons = vault(site).persons(None, 100).expect("persons");
+    persons.into_iter().map(|person| person.subject).collect()
+}
+
 /// The JSON document that it printed.
 #[track_caller]
 fn told(output: &Output) -> Value {
@@ -76,8 +91,7 @@ fn refused_file(site: &Site, file: &str) -> String {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = told(&output);
     assert_eq!(told["enrolled"], false);
-    let kept = fs::read_dir(site.path("voiceprints")).map_or(0, Iterator::count);
-    assert_eq!(kept, 0, "nothing is stored");
+    assert_eq!(kept(site), [""; 0], "no voice is stored");
     told["reason"].as_str().expect("a sentence").to_owned()
 }
 
@@ -179,11 +193,12 @@ fn any_rate_from_a_telephones_up_makes_the_same_voiceprint() {
         assert!(output.status.success(), "{rate}: {output:?}");
         assert_eq!(told(&output)["session"]["band"], "narrow", "{rate}: nothing is above 4 kHz");
     }
-    let prints =
-        sidetone::runtime::store::voiceprints::Voiceprints::open(&site.path("voiceprints"));
-    let prints = prints.expect("a store").list().expect("a list");
-    let voices: Vec<_> =
-        prints.iter().flatten().map(|print| &print.references[0].embedding).collect();
+    let mut vault = vault(&site);
+    let voice = |rate: u32| {
+        let voice = vault.voice(&Subject::caller(&format!("at-{rate}"))).expect("an answer");
+        voice.voiceprint.expect("a voiceprint").references.remove(0).embedding
+    };
+    let voices: Vec<_> = rates.into_iter().map(voice).collect();
     assert_eq!(voices.len(), rates.len());
     for voice in &voices[1..] {
         let cosine = voices[0].cosine(voice).expect("one model");
@@ -216,6 +231,29 @@ fn a_voiceprint_is_added_to_by_its_own_voice_alone_and_shown_handed_out_and_eras
 
     let list = told(&site.run(&["voiceprint", "list", "--json"]));
     assert_eq!(list[0]["subject"], "alice");
+    let consent = told(&site.run(&["consent", "show", "--json", "--subject", "alice"]));
+    assert_eq!(consent["covered"], serde_json::json!(["verify", "enrol"]), "recorded as given");
+    // One of the watchlist was not asked; an agent of that name is another person.
+    let watchlist = enroll(&site, "alice", &["--watchlist", "first.wav"]);
+    assert!(watchlist.status.success(), "{watchlist:?}");
+    let agent = ["--role", "agent", "--scopes", "verify,enrol,adapt", "first.wav"];
+    assert!(enroll(&site, "alice", &agent).status.success());
+    let covered =
+        told(&site.run(&["consent", "show", "--json", "--subject", "alice", "--role", "agent"]));
+    assert_eq!(covered["covered"], serde_json::json!(["verify", "enrol", "adapt"]));
+    let consents = told(&site.run(&["consent", "list", "--json"]));
+    assert_eq!(
+        consents.as_array().map(Vec::len),
+        Some(2),
+        "the caller's and the agent's: {consents}"
+    );
+    for capacity in [&["--watchlist"][..], &["--role", "agent"]] {
+        let erase = ["voiceprint", "erase", "--subject", "alice"];
+        assert!(site.run(&[&erase[..], capacity].concat()).status.success());
+    }
+    let uncovered = enroll(&site, "bob", &["--scopes", "verify", "first.wav"]);
+    assert_eq!(uncovered.status.code(), Some(1), "{uncovered:?}");
+    assert_eq!(told(&uncovered)["reason"], "the consent does not cover this");
     let export = |more: &[&str]| {
         let arguments = ["voiceprint", "export", "--subject", "alice"];
         String::from_utf8(site.run(&[&arguments, more].concat()).stdout).expect("UTF-8")
@@ -236,8 +274,8 @@ fn a_voiceprint_is_added_to_by_its_own_voice_alone_and_shown_handed_out_and_eras
     let erase = ["voiceprint", "erase", "--subject", "alice"];
     let erased = site.run(&erase);
     assert!(erased.status.success(), "{erased:?}");
-    assert_eq!(erased.stdout, b"erased the voiceprint of alice\n");
+    assert!(erased.stdout.starts_with(b"erased of alice: the voiceprint, the key\n"), "{erased:?}");
     let again = site.run(&erase);
     assert_eq!(again.status.code(), Some(1), "{again:?}");
-    assert_eq!(fs::read_dir(site.path("voiceprints")).expect("the store").count(), 0);
+    assert_eq!(kept(&site), [""; 0]);
 }

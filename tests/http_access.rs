@@ -36,7 +36,7 @@ fn site() -> Option<Site> {
 
 /// A path of that form.
 fn filled(request: &str) -> String {
-    request.replace("{id}", "7")
+    request.replace("{id}", "7").replace("{subject}", "nobody")
 }
 
 #[test]

@@ -8,8 +8,7 @@ mod appliance;
 mod peers;
 mod store;
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};

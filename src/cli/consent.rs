@@ -231,7 +231,7 @@ pub fn states(consents: &Consents) {
 
 fn list(arguments: &ListArguments) -> Result<Outcome, Refusal> {
     let mut vault = arguments.places.vault()?;
-    vault.append(&[listed(&actor(), "all consents")])?;
+    vault.note(Kind::Access, None, &act(&actor()), &json!({ "listed": "consents" }))?;
     let (mut after, mut first) = (None, true);
     if arguments.json {
         println!("[");
@@ -257,13 +257,6 @@ fn list(arguments: &ListArguments) -> Result<Outcome, Refusal> {
         println!("]");
     }
     Ok(Outcome::Done)
-}
-
-/// The record of somebody having listed everybody: one for all.
-pub fn listed(by: &str, what: &str) -> crate::vault::chain::Draft {
-    let detail = json!({ "listed": what }).to_string();
-    let (at, kind, actor) = (Timestamp::now(), Kind::Access, by.to_owned());
-    crate::vault::chain::Draft { at, kind, actor, person: None, conversation: None, detail }
 }
 
 fn described(subject: &str, consents: &Consents) -> serde_json::Value {

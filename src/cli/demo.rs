@@ -10,29 +10,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::cli::actor::actor;
 use crate::cli::demo::script::{ENROLMENT, SUBJECT, Scene, scenes};
 use crate::cli::demo::timeline::Timeline;
+use crate::cli::enroll::agree;
+use crate::cli::person::act;
 use crate::cli::println;
 use crate::cli::{Outcome, Refusal, start_log};
 use crate::config::Config;
+use crate::consent::consents::Given;
 use crate::consent::reference::ConsentReference;
 use crate::keyword::language::Language;
 use crate::policy::place::Place;
 use crate::policy::rule::{Policy, WatchedPhrase};
 use crate::policy::sensitivity::Sensitivity;
 use crate::policy::signal::{PhraseSignal, UsualSignal};
-use crate::runtime::answered_for::answered_for;
 use crate::runtime::appliance::Appliance;
 use crate::runtime::audio_file::read_mono;
 use crate::runtime::caller::{CallPlan, CallReport, place};
 use crate::runtime::enroller::Enroller;
 use crate::runtime::installed::Installed;
-use crate::runtime::store::voiceprints::Voiceprints;
+use crate::runtime::store::key_file::KeyFile;
+use crate::runtime::store::vault::{Subject, Vault, new_secret};
 
 /// How much faster than real time `--fast` plays at most, one call after another. The callers wait
 /// for the models, so a slow machine only takes longer.
@@ -83,14 +88,22 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             println!("{line}");
         }
     };
+    // Whoever names a key file in the environment has one.
+    let key_file = Vault::key_file(&config.store);
+    if !key_file.exists() {
+        KeyFile::create(&key_file, new_secret())?;
+    }
+    let (mut vault, subject) = (Vault::configured(&config.store)?, Subject::caller(SUBJECT));
+    let (reference, by) = (ConsentReference::new(script::CONSENT)?, actor());
+    let given = Given { reference, at: Timestamp::now(), by: by.clone(), expires: None };
+    let leave = agree(&mut vault, &subject, config.consent.scopes, given)?;
     let mut voices = installed.voices()?;
-    let consent = ConsentReference::new(script::CONSENT)?;
-    let (leave, names) = (answered_for(&consent), &installed.models().speaker);
-    let mut enroller = Enroller::new(&leave, &mut voices, names, SUBJECT);
+    let mut enroller =
+        Enroller::new(&leave, &mut voices, &installed.models().speaker, &subject.name);
     let narrator = recording("two_cities.wav")?;
     let net_speech = enroller.hear(&narrator[..script::samples(ENROLMENT)])?;
-    Voiceprints::open(&config.store.folder)?.save(&enroller.finish()?)?;
-    drop(voices);
+    vault.enrol(&subject, &enroller.finish()?, &act(&by))?;
+    drop((voices, vault));
     say(format!(
         "enrolled {SUBJECT} on the first {:.0} s of two_cities.wav: {:.1} s of net speech",
         ENROLMENT.as_secs_f64(),

@@ -10,9 +10,6 @@ use crate::consent::retention;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// Folder that holds the voiceprints, readable by the service alone.
-    #[serde(default)]
-    pub folder: PathBuf,
     /// `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
     pub database: String,
     /// File with the master keys; `SIDETONE_STORE_KEY_FILE` goes before it.
@@ -31,7 +28,6 @@ impl Store {
     /// All of it in `folder`.
     pub fn within(folder: &Path) -> Self {
         Self {
-            folder: folder.join("voiceprints"),
             database: format!("sqlite:{}", folder.join("vault.db").display()),
             key_file: folder.join("store.key"),
             password_file: None,
@@ -45,7 +41,7 @@ impl Store {
         if let Some(path) = self.database.strip_prefix("sqlite:") {
             self.database = format!("sqlite:{}", folder.join(path).display());
         }
-        let files = [&mut self.folder, &mut self.key_file, &mut self.anchor_file];
+        let files = [&mut self.key_file, &mut self.anchor_file];
         for file in files.into_iter().chain(self.password_file.as_mut()) {
             *file = folder.join(&*file);
         }

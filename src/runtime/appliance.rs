@@ -236,7 +236,7 @@ impl Appliance {
         let reload_task = tokio::spawn(reloader.run());
         let api = tokens.clone().map(|tokens| {
             let orders = Orders { desk: desk.clone(), reloads: reloads.clone() };
-            Api { tokens, orders }
+            Api { tokens, orders, vault: vault.desk.clone() }
         });
         let watched = Watched { metrics: Arc::clone(&metrics), health: Arc::clone(&health) };
         let (tls, counts) = (http_tls.clone(), Arc::clone(&metrics));

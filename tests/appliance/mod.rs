@@ -69,7 +69,6 @@ impl Site {
             ("\"udp:127.0.0.1:5090\", \"tcp:127.0.0.1:5090\"", LISTEN),
             ("\"127.0.0.1:9464\"", "\"127.0.0.1:0\""),
             ("\"/var/lib/sidetone/models\"", &store),
-            ("\"/var/lib/sidetone/voiceprints\"", "\"voiceprints\""),
             ("\"sqlite:/var/lib/sidetone/vault.db\"", "\"sqlite:vault.db\""),
             ("\"/etc/sidetone/store.key\"", "\"store.key\""),
             ("\"/var/lib/sidetone/audit.anchors\"", "\"audit.anchors\""),

@@ -66,7 +66,7 @@ pub(crate) fn databases() -> Vec<Site> {
     let mut sites = vec![Site::sqlite()];
     if let Some(server) = shared_server() {
         let name = format!("site_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        server.psql("postgres", &format!("CREATE DATABASE {name}"));
+        server.create_database(&name);
         sites.push(Site::on(server, &name));
     }
     sites

@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -14,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::store::skip;
 
-/// The role that owns everything, and its password over TCP.
+/// The role that owns the databases, and may no more than that; and its password over TCP.
 const ROLE: &str = "sidetone";
 const PASSWORD: &str = "correct horse";
 
@@ -39,18 +40,12 @@ impl Postgres {
         };
         let folder = tempfile::tempdir().expect("a folder").keep();
         fs::write(folder.join("password"), format!("{PASSWORD}\n")).expect("a writable folder");
-        // The server refuses to run as root: what is root's goes to the user that the package made.
-        if is_root() {
-            let owned = Command::new("chown").args(["-R", "postgres:"]).arg(&folder).status();
-            assert!(owned.expect("chown runs").success(), "the package made its user");
-        }
+        give(&folder);
         let made = own(&programs.join("initdb"), &folder)
-            .args(["--no-sync", "--username", ROLE, "--auth-local=trust"])
+            .args(["--no-sync", "--username=postgres", "--auth-local=trust"])
             .args(["--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"])
             .arg("--pgdata")
             .arg(folder.join("data"))
-            .arg("--pwfile")
-            .arg(folder.join("password"))
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
@@ -58,7 +53,8 @@ impl Postgres {
         let server =
             Self { folder, programs, port: free_port(), guardian, running: Mutex::default() };
         server.start();
-        server.psql("postgres", "CREATE DATABASE vault");
+        server.psql("postgres", &format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'"));
+        server.create_database("vault");
         Some(server)
     }
 
@@ -137,6 +133,24 @@ impl Postgres {
         self.folder.join("data")
     }
 
+    /// Where it listens on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Puts a file that only the server may read into the folder of its data.
+    pub(crate) fn install(&self, name: &str, content: &[u8]) {
+        let path = self.data().join(name);
+        fs::write(&path, content).expect("a writable folder");
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("it is ours");
+        self.give(&path);
+    }
+
+    /// Has `path`, and what is below it, belong to the server's user: it refuses to run as root.
+    pub(crate) fn give(&self, path: &Path) {
+        give(path);
+    }
+
     /// Where the database `name` is, for `store.database`; the password is in [`Postgres::password_file`].
     pub(crate) fn url(&self, name: &str) -> String {
         format!("postgres://{ROLE}@127.0.0.1:{}/{name}", self.port)
@@ -153,11 +167,16 @@ impl Postgres {
         self.folder.join("password")
     }
 
-    /// Does `sql` in the database `name` by the server's own client; what it answered, a line a row.
+    /// Makes an empty database that belongs to the role.
+    pub(crate) fn create_database(&self, name: &str) {
+        self.psql("postgres", &format!("CREATE DATABASE {name} OWNER {ROLE}"));
+    }
+
+    /// Does `sql` in the database `name` as the server's administrator; what it answered, a line a row.
     pub(crate) fn psql(&self, name: &str, sql: &str) -> String {
         let done = Command::new(self.programs.join("psql"))
             .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
-            .args(["-v", "ON_ERROR_STOP=1", "-U", ROLE, "-d", name, "-c", sql])
+            .args(["-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", name, "-c", sql])
             .args(["-p", &self.port.to_string(), "-h"])
             .arg(&self.folder)
             .output()
@@ -211,6 +230,13 @@ fn own(program: &Path, folder: &Path) -> Command {
 fn free_port() -> u16 {
     let bound = TcpListener::bind("127.0.0.1:0").expect("a port of loopback");
     bound.local_addr().expect("bound").port()
+}
+
+fn give(path: &Path) {
+    if is_root() {
+        let owned = Command::new("chown").args(["-R", "postgres:"]).arg(path).status();
+        assert!(owned.expect("chown runs").success(), "the package made its user");
+    }
 }
 
 fn is_root() -> bool {

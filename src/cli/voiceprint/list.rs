@@ -5,14 +5,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::cli::actor::actor;
-use crate::cli::consent::listed;
-use crate::cli::person::asked;
+use crate::cli::person::{act, asked};
 use crate::cli::{Outcome, Places, Refusal, print_line, println};
 use crate::consent::consents::Refusal as ConsentRefusal;
 use crate::consent::role::Role;
 use crate::consent::scope::Scope;
 use crate::runtime::store::persons::Person;
 use crate::runtime::store::vault::{Vault, VaultError};
+use crate::vault::chain::Kind;
 use crate::vault::pseudonym::Pseudonym;
 
 /// Persons that are read at once.
@@ -51,7 +51,7 @@ pub struct Arguments {
 /// Prints them as they are read.
 pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
     let mut vault = arguments.places.vault()?;
-    vault.append(&[listed(&actor(), "all voices")])?;
+    vault.note(Kind::Access, None, &act(&actor()), &json!({ "listed": "voices" }))?;
     let (now, mut comma) = (Timestamp::now(), "");
     if arguments.json {
         println!("[");

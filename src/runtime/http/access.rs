@@ -29,6 +29,17 @@ pub const NEEDS: &[(Method, &str, Role)] = &[
     (Method::POST, "/enrollments", Role::Operator),
     (Method::POST, "/pauses", Role::Operator),
     (Method::POST, "/policy/reload", Role::Operator),
+    (Method::GET, "/persons", Role::Privacy),
+    (Method::GET, "/persons/{subject}", Role::Privacy),
+    (Method::DELETE, "/persons/{subject}", Role::Privacy),
+    (Method::GET, "/persons/{subject}/export", Role::Privacy),
+    (Method::POST, "/persons/{subject}/withdraw", Role::Privacy),
+    (Method::GET, "/persons/{subject}/consents", Role::Privacy),
+    (Method::POST, "/persons/{subject}/consents", Role::Privacy),
+    (Method::PUT, "/persons/{subject}/hold", Role::Privacy),
+    (Method::DELETE, "/persons/{subject}/hold", Role::Privacy),
+    (Method::GET, "/audit", Role::Auditor),
+    (Method::GET, "/audit/head", Role::Auditor),
 ];
 
 /// Where a request came from.

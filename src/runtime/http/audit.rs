@@ -9,14 +9,14 @@ use utoipa_axum::routes;
 
 use crate::consent::role::Role;
 use crate::runtime::http::description::{kinds, roles};
-use crate::runtime::http::extract::{Query, page};
+use crate::runtime::http::extract::{Query, number, page};
 use crate::runtime::http::persons::named;
 use crate::runtime::http::problem::Problem;
 use crate::runtime::http::tokens::Token;
 use crate::runtime::http::vault_desk::ask;
 use crate::runtime::store::audit_trail::Wanted;
 use crate::runtime::store::keeper::VaultDesk;
-use crate::runtime::store::written::Written;
+use crate::runtime::store::trail_line::TrailLine;
 use crate::vault::chain::Kind;
 
 /// Records that one answer holds at most.
@@ -49,7 +49,7 @@ pub struct Trail {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Records {
     /// In their order.
-    records: Vec<Written>,
+    records: Vec<TrailLine>,
     /// What to ask for with `after` next; nothing at the end.
     next: Option<u64>,
 }
@@ -71,15 +71,18 @@ pub fn routes() -> OpenApiRouter<VaultDesk> {
 /// Records, the oldest first. That they were read is a record itself.
 #[utoipa::path(
     get, path = "/audit", tag = "audit", params(Trail),
-    responses((status = 200, description = "The records", body = Records))
+    responses(
+        (status = 200, description = "The records", body = Records),
+        (status = 422, description = "This can be no subject"),
+    )
 )]
 async fn records(
     State(vault): State<VaultDesk>,
     Extension(token): Extension<Token>,
     Query(trail): Query<Trail>,
 ) -> Result<Json<Records>, Problem> {
-    let Trail { after, kind, role, .. } = trail;
-    let limit = page(trail.limit, LONGEST_PAGE)?;
+    let Trail { kind, role, .. } = trail;
+    let (after, limit) = (number(trail.after)?, page(trail.limit, LONGEST_PAGE)?);
     let subject = trail.subject.map(|subject| named(role, &subject)).transpose()?;
     let records = ask(&vault, &token, move |vault, act| {
         let person = subject.map(|subject| vault.pseudonym(&subject));
@@ -88,10 +91,10 @@ async fn records(
         let detail = serde_json::json!({
             "audit": { "after": after, "kind": kind, "records": records.len() }
         });
-        vault.note_access(person.as_ref(), act, &detail)?;
+        vault.note(Kind::Access, person.as_ref(), act, &detail)?;
         Ok(records)
     });
-    let records: Vec<Written> = records.await?.into_iter().map(Written::from).collect();
+    let records: Vec<TrailLine> = records.await?.iter().map(TrailLine::of).collect();
     let next = records.last().filter(|_| records.len() == limit as usize);
     let next = next.map(|record| record.sequence);
     Ok(Json(Records { records, next }))

@@ -3,12 +3,15 @@
 use axum::http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
-use utoipa::openapi::schema::{Object, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{Array, ArrayBuilder, Object, ObjectBuilder, SchemaType, Type};
 
+use crate::consent::role::Role;
+use crate::consent::scope::Scope;
 use crate::policy::evidence::EnrollmentState;
 use crate::policy::rule::Party;
 use crate::runtime::http::access;
 use crate::runtime::http::problem::{CONTENT_TYPE, Problem};
+use crate::vault::chain::Kind;
 
 /// The name of the security scheme.
 const SCHEME: &str = "bearer";
@@ -27,6 +30,8 @@ const SCHEME: &str = "bearer";
         (name = "enrolment", description = "Voices that are enrolled in calls"),
         (name = "pauses", description = "Legs of which nothing is heard or kept for a while"),
         (name = "policy", description = "What is listened for, and what it means"),
+        (name = "persons", description = "What is held of people, and their rights to it"),
+        (name = "audit", description = "What was done, in a chain that nothing can be taken out of"),
         (name = "watch", description = "For who watches, restarts or routes; without a token"),
     )
 )]
@@ -46,6 +51,32 @@ pub fn party_or_none() -> Object {
         .schema_type(types)
         .enum_values(Some(words.into_iter().chain([None])))
         .build()
+}
+
+/// The words for the capacity that somebody is known in.
+pub fn roles() -> Object {
+    words([Role::Caller, Role::Agent, Role::Watchlist].map(Role::as_str))
+}
+
+/// The words for what somebody can agree to.
+pub fn scope() -> Object {
+    words(Scope::ALL.map(Scope::as_str))
+}
+
+/// At least one of them.
+pub fn scopes() -> Array {
+    ArrayBuilder::new().items(scope()).min_items(Some(1)).build()
+}
+
+/// The same, or nothing.
+pub fn scopes_or_none() -> Array {
+    let types = SchemaType::from_iter([Type::Array, Type::Null]);
+    ArrayBuilder::new().schema_type(types).items(scope()).min_items(Some(1)).build()
+}
+
+/// The words for what records are about.
+pub fn kinds() -> Object {
+    words(Kind::ALL.map(Kind::as_str))
 }
 
 fn words<const N: usize>(words: [&'static str; N]) -> Object {
@@ -74,6 +105,9 @@ pub(super) fn describe(routes: &utoipa::openapi::OpenApi) -> Value {
 }
 
 fn complete(method: &Method, path: &str, operation: &mut Value) {
+    // Functions are called alike in several files: `persons_list`.
+    let [tag, name] = [&operation["tags"][0], &operation["operationId"]].map(Value::as_str);
+    operation["operationId"] = [tag, name].map(Option::unwrap_or_default).join("_").into();
     let mut refusals: Vec<(StatusCode, &str)> = Vec::new();
     if let Some(role) = access::needed(method, path) {
         // OpenAPI 3.1: for a scheme that is not OAuth2 these are the roles that are needed.
@@ -84,6 +118,10 @@ fn complete(method: &Method, path: &str, operation: &mut Value) {
             .push((StatusCode::UNAUTHORIZED, "No token, one that nobody knows, or an expired one"));
         refusals.push((StatusCode::FORBIDDEN, "The token is for something else"));
         refusals.push((StatusCode::SERVICE_UNAVAILABLE, "It is starting or stopping"));
+    }
+    if ["persons", "audit"].map(Some).contains(&operation["tags"][0].as_str()) {
+        let damaged = "A row of the vault is damaged, or its key is another";
+        refusals.push((StatusCode::INTERNAL_SERVER_ERROR, damaged));
     }
     if !operation["parameters"].is_null() {
         refusals.push((StatusCode::BAD_REQUEST, "A parameter is none"));

@@ -63,3 +63,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         }
     }
 }
+
+/// How many entries an answer may hold, where `asked` were asked for and `most` are the most.
+pub fn page(asked: Option<u32>, most: u32) -> Result<u32, Problem> {
+    match asked.unwrap_or(100) {
+        limit if (1..=most).contains(&limit) => Ok(limit),
+        other => {
+            let why = format!("limit must be 1 to {most}, found {other}");
+            Err(Problem::new(StatusCode::BAD_REQUEST, why))
+        }
+    }
+}
+
+/// A record's number that was asked for: databases count to 2^63 - 1.
+pub fn number(asked: u64) -> Result<u64, Problem> {
+    match i64::try_from(asked) {
+        Ok(_) => Ok(asked),
+        Err(_) => {
+            let why = format!("after must be at most {}, found {asked}", i64::MAX);
+            Err(Problem::new(StatusCode::BAD_REQUEST, why))
+        }
+    }
+}

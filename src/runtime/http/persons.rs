@@ -13,8 +13,8 @@ use crate::consent::consents::{Change, Consents, Given, Mark};
 use crate::consent::reference::ConsentReference;
 use crate::consent::role::Role;
 use crate::consent::scope::Scopes;
-use crate::runtime::http::description::{roles, scopes};
-use crate::runtime::http::extract::{Body, Path, Query, page};
+use crate::runtime::http::description::{roles, scopes, scopes_or_none};
+use crate::runtime::http::extract::{Body, Path, Query, number, page};
 use crate::runtime::http::persons_shown::{ChangedConsents, ShownPerson, Standing};
 use crate::runtime::http::problem::Problem;
 use crate::runtime::http::tokens::Token;
@@ -22,11 +22,10 @@ use crate::runtime::http::vault_desk::ask;
 use crate::runtime::store::audit_trail::Wanted;
 use crate::runtime::store::consents::Changed;
 use crate::runtime::store::erasure::Erasure;
-use crate::runtime::store::export::Export;
 use crate::runtime::store::keeper::VaultDesk;
 use crate::runtime::store::persons::Act;
+use crate::runtime::store::trail_line::TrailLine;
 use crate::runtime::store::vault::{Subject, Vault, VaultError};
-use crate::runtime::store::written::Written;
 use crate::vault::chain::Kind;
 use crate::vault::proof::Signed;
 use crate::vault::pseudonym::Pseudonym;
@@ -108,7 +107,7 @@ pub struct Agreement {
 #[serde(deny_unknown_fields)]
 pub struct Withdrawal {
     /// For what; for everything where nothing is said.
-    #[schema(schema_with = scopes, required = false, example = json!(["adapt"]))]
+    #[schema(schema_with = scopes_or_none, required = false, example = json!(["adapt"]))]
     scopes: Option<Scopes>,
     /// Whether they never want to be asked again; then it is for everything.
     #[serde(default)]
@@ -120,8 +119,8 @@ pub struct Withdrawal {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegalHold {
-    /// The reason, 1 to 256 bytes.
-    #[schema(example = "claim 4711 against us, until 2028")]
+    /// The reason: a sentence, not of white space alone.
+    #[schema(min_length = 1, max_length = 256, example = "claim 4711 against us, until 2028")]
     reason: String,
 }
 
@@ -132,7 +131,7 @@ pub struct History {
     #[serde(flatten)]
     standing: Standing,
     /// What changed, the oldest first.
-    history: Vec<Written>,
+    history: Vec<TrailLine>,
     /// What to ask for with `after` next; nothing at the end.
     next: Option<u64>,
 }
@@ -187,7 +186,7 @@ async fn list(
     let persons = ask(&vault, &token, move |vault, act| {
         let persons = vault.persons(after.as_ref(), limit)?;
         let detail = serde_json::json!({ "listed": persons.len() });
-        vault.note_access(None, act, &detail)?;
+        vault.note(Kind::Access, None, act, &detail)?;
         let shown = |person| ShownPerson::of(person, None, act.at);
         Ok(persons.into_iter().map(shown).collect::<Vec<_>>())
     });
@@ -223,7 +222,7 @@ async fn show(
             None => ShownPerson { standing: known(vault, &subject, act)?, kept: None },
         };
         let detail = serde_json::json!({ "shown": shown.kept.is_some() });
-        vault.note_access(Some(&shown.standing.person), act, &detail)?;
+        vault.note(Kind::Access, Some(&shown.standing.person), act, &detail)?;
         Ok(shown)
     });
     shown.await.map(Json)
@@ -244,9 +243,17 @@ async fn export(
     Extension(token): Extension<Token>,
     Path(subject): Path<String>,
     Query(Whose { role }): Query<Whose>,
-) -> Answer<Export> {
+) -> Answer<serde_json::Value> {
     let subject = named(role, &subject)?;
-    ask(&vault, &token, move |vault, act| vault.export(&subject, act)).await.map(Json)
+    let held = ask(&vault, &token, move |vault, act| {
+        let held = vault.held(&subject)?;
+        if !held.any() {
+            return Err(VaultError::NobodyKnown);
+        }
+        vault.note_use(&subject, Kind::Export, act, "all that is held")?;
+        Ok(held.document(true))
+    });
+    held.await.map(Json)
 }
 
 /// Erase what is kept of a person's voice, and destroy the key that it lay under (GDPR Art. 17). What they agreed to and
@@ -320,15 +327,16 @@ async fn history(
     Path(subject): Path<String>,
     Query(Since { role, after, limit }): Query<Since>,
 ) -> Answer<History> {
-    let (subject, limit) = (named(role, &subject)?, page(limit, LONGEST_PAGE)?);
+    let (after, limit) = (number(after)?, page(limit, LONGEST_PAGE)?);
+    let subject = named(role, &subject)?;
     let history = ask(&vault, &token, move |vault, act| {
         let standing = known(vault, &subject, act)?;
         let person = Some(standing.person.clone());
         let wanted = Wanted { after, kind: Some(Kind::Consent), person };
         let records = vault.records(&wanted, limit)?;
         let detail = serde_json::json!({ "consents": records.len() });
-        vault.note_access(Some(&standing.person), act, &detail)?;
-        let history: Vec<Written> = records.into_iter().map(Written::from).collect();
+        vault.note(Kind::Access, Some(&standing.person), act, &detail)?;
+        let history: Vec<TrailLine> = records.iter().map(TrailLine::of).collect();
         let next = history.last().filter(|_| history.len() == limit as usize);
         let next = next.map(|record| record.sequence);
         Ok(History { standing, history, next })
@@ -384,8 +392,8 @@ async fn hold(
     Query(Whose { role }): Query<Whose>,
     Body(LegalHold { reason }): Body<LegalHold>,
 ) -> Answer<ShownPerson> {
-    if reason.trim().is_empty() || reason.len() > LONGEST {
-        let why = format!("a reason must have 1 to {LONGEST} bytes");
+    if reason.trim().is_empty() || reason.chars().count() > LONGEST {
+        let why = format!("a reason must have 1 to {LONGEST} characters, not white space alone");
         return Err(Problem::unprocessable(why));
     }
     set_hold(&vault, &token, named(role, &subject)?, Some(reason)).await
@@ -454,5 +462,7 @@ fn known(vault: &mut Vault, subject: &Subject, act: &Act<'_>) -> Result<Standing
 }
 
 fn no_scope() -> Problem {
-    Problem::unprocessable("scopes must name at least one of verify, enrol, adapt, watchlist, keywords")
+    Problem::unprocessable(
+        "scopes must name at least one of verify, enrol, adapt, watchlist, keywords",
+    )
 }

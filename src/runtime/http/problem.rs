@@ -60,6 +60,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "starting or stopping")
     }
 
+    /// The answer says that it was not done, and may be in a second.
+    pub fn for_a_second(detail: impl Into<String>) -> Self {
+        let header = Some((header::RETRY_AFTER, HeaderValue::from_static("1")));
+        Self { header, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
     /// The role that the token would need.
     pub fn needing(self, role: Role) -> Self {
         Self { role: Some(role.as_str()), ..self }

@@ -11,12 +11,15 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::runtime::http::access::{self, Access};
+use crate::runtime::http::audit;
 use crate::runtime::http::calls::{self, Orders};
 use crate::runtime::http::description::{self, Described};
 use crate::runtime::http::extract::LONGEST_BODY;
+use crate::runtime::http::persons;
 use crate::runtime::http::problem;
 use crate::runtime::http::tokens::Tokens;
 use crate::runtime::http::watched::{self, Watched};
+use crate::runtime::store::keeper::VaultDesk;
 
 /// What the API works on.
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub struct Api {
     pub tokens: Arc<Tokens>,
     /// Calls.
     pub orders: Orders,
+    /// Persons, and what was done.
+    pub vault: VaultDesk,
 }
 
 /// Everything that there is; without `api` what is watched, alone.
@@ -33,9 +38,11 @@ pub fn router(watched: Watched, api: Option<Api>) -> Router {
     let metrics = Arc::clone(&watched.metrics);
     let routes = routes.merge(watched::routes().with_state(watched));
     let routes = match api {
-        Some(Api { tokens, orders }) => {
+        Some(Api { tokens, orders, vault }) => {
             let guard = middleware::from_fn_with_state(Access::new(tokens, metrics), access::admit);
-            routes.merge(calls::routes().with_state(orders).route_layer(guard))
+            let api = calls::routes().with_state(orders);
+            let of_vault = persons::routes().merge(audit::routes()).with_state(vault);
+            routes.merge(api.merge(of_vault).route_layer(guard))
         }
         None => routes,
     };
@@ -65,6 +72,7 @@ mod tests {
         let mut described = Described::openapi();
         described.merge(watched::routes().into_openapi());
         described.merge(calls::routes().into_openapi());
+        described.merge(persons::routes().merge(audit::routes()).into_openapi());
         description::describe(&described)
     }
 

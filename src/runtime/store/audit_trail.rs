@@ -47,7 +47,7 @@ impl Vault {
         let mut values: Vec<Value> = vec![after.into()];
         let mut conditions = String::new();
         let filters = [
-            ("kind", wanted.kind.map(|kind| kind.as_str())),
+            ("kind", wanted.kind.map(Kind::as_str)),
             ("person", wanted.person.as_ref().map(Pseudonym::as_str)),
         ];
         for (column, value) in filters {

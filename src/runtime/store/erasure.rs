@@ -22,7 +22,7 @@ use crate::vault::pseudonym::Pseudonym;
 pub const SWEEPER: &str = "sidetone";
 
 /// What was removed of a person.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Erased {
     /// The voiceprint.

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use crate::consent::consents::Consents;
 use crate::runtime::store::audit_trail::Wanted;
-use crate::runtime::store::persons::{Act, Person, draft};
+use crate::runtime::store::persons::{Act, Person};
 use crate::runtime::store::trail_line::TrailLine;
 use crate::runtime::store::vault::{Subject, Vault, VaultError};
 use crate::speaker::gathering::Gathering;
 use crate::speaker::voiceprint::Voiceprint;
-use crate::vault::chain::Kind;
+use crate::vault::chain::{Draft, Kind};
 use crate::vault::pseudonym::Pseudonym;
 
 /// Records that are read at once.
@@ -91,8 +91,27 @@ impl Vault {
         what: &str,
     ) -> Result<(), VaultError> {
         let person = self.pseudonym(subject);
-        self.append(&[draft(kind, &person, act, &json!({ "what": what }))])?;
-        Ok(())
+        self.note(kind, Some(&person), act, &json!({ "what": what }))
+    }
+
+    /// Notes what was done about `person`, or about several where none is named. Whoever hands something out notes it
+    /// before: what cannot be recorded is not handed out.
+    pub fn note(
+        &mut self,
+        kind: Kind,
+        person: Option<&Pseudonym>,
+        act: &Act<'_>,
+        detail: &Value,
+    ) -> Result<(), VaultError> {
+        let record = Draft {
+            at: act.at,
+            kind,
+            actor: act.by.to_owned(),
+            person: person.cloned(),
+            conversation: act.conversation.map(str::to_owned),
+            detail: detail.to_string(),
+        };
+        self.append(&[record]).map(drop)
     }
 }
 

@@ -13,6 +13,8 @@ use crate::vault::secret::Secret;
 
 /// Largest key file that is read, bytes: some hundred keys.
 const LONGEST: u64 = 16 * 1024;
+/// The environment's word for where systemd puts credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// A key file, and the keys that were read from it last.
 #[derive(Debug)]
@@ -144,12 +146,19 @@ fn read(path: &Path) -> Result<Keyring, KeyFileError> {
     };
     let file = fs::File::open(path).map_err(io)?;
     let mode = file.metadata().map_err(io)?.mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    let others = if is_credential(path) { 0o037 } else { 0o077 };
+    if mode & others != 0 {
         return Err(KeyFileError::Open { path: path.to_owned(), mode });
     }
     let mut text = Zeroizing::new(String::new());
     file.take(LONGEST).read_to_string(&mut text).map_err(io)?;
     Keyring::parse(&text).map_err(|error| KeyFileError::Malformed { path: path.to_owned(), error })
+}
+
+/// Whether systemd hands it out (systemd.exec(5), "Credentials"): it lets the service's user read what is root's by an
+/// access control list, whose mask shows as the group's bits.
+fn is_credential(path: &Path) -> bool {
+    std::env::var_os(CREDENTIALS).is_some_and(|folder| path.starts_with(folder))
 }
 
 /// What was made or renamed stays so after a power cut.

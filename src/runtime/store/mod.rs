@@ -24,5 +24,4 @@ pub mod sqlite;
 pub mod trail;
 pub mod trail_line;
 pub mod vault;
-pub mod voiceprints;
 pub mod watchlist;

@@ -339,7 +339,7 @@ pub(super) fn voice(
             }
             _ => {
                 voice.gathering =
-                    Some(opened("what was gathered", &key, person, (purpose, models), sealed)?)
+                    Some(opened("what was gathered", &key, person, (purpose, models), sealed)?);
             }
         }
     }

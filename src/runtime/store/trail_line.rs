@@ -4,24 +4,43 @@ use std::io::{BufRead, ErrorKind};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::vault::chain::{Digest, Draft, Fault, Head, Kind, Record, Verification};
 use crate::vault::pseudonym::Pseudonym;
 
-/// One record. Its `detail` is JSON within a string, since the digest is over its very bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One record: every field that its digest is over, and the digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(title = "Record")]
 pub struct TrailLine {
-    sequence: u64,
+    /// Its number, from 1, without a gap.
+    #[schema(example = 4711)]
+    pub sequence: u64,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
+    /// What it is about.
+    #[schema(value_type = String, example = "consent")]
     kind: Kind,
+    /// Who did it: `peer:NAME`, `token:NAME`, `user:NAME`, `sidetone`.
+    #[schema(example = "token:dpo")]
     actor: String,
+    /// Of whom, by pseudonym.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     person: Option<Pseudonym>,
+    /// In which conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     conversation: Option<String>,
+    /// The rest: JSON, as text, since the digest is over these very bytes.
+    #[schema(example = "{\"hold\":\"case 4711\"}")]
     detail: String,
+    /// Digest of the record before, 64 hexadecimal digits.
+    #[schema(value_type = String)]
     previous: Digest,
+    /// Its own digest.
+    #[schema(value_type = String)]
     digest: Digest,
 }
 
