@@ -21,6 +21,8 @@ use sidetone::runtime::appliance::Appliance;
 use sidetone::runtime::audio_file::read_mono;
 use sidetone::runtime::caller::{CallPlan, CallReport, place};
 use sidetone::runtime::installed::Installed;
+use sidetone::runtime::store::key_file::KeyFile;
+use sidetone::runtime::store::vault::new_secret;
 use store::{skip, store};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -79,6 +81,7 @@ fn main() {
 
     let store = tempfile::tempdir().expect("a folder");
     let config = Config::on_loopback(64, store.path(), &models);
+    KeyFile::create(&config.store.key_file, new_secret()).expect("a key");
     let reactor = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (reports, threads) = reactor.expect("a reactor").block_on(async {
         let appliance = Appliance::start(&config, policy, &installed).expect("an appliance");
