@@ -341,14 +341,20 @@ fn the_models_cards_are_json() {
 #[test]
 fn a_good_configuration_is_said_to_be_good() {
     let Some(store) = store() else { return };
-    let output = Site::new(&store).run(&["check"]);
+    let site = Site::new(&store);
+    let output = site.run(&["check"]);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    assert!(!site.path("vault.db").exists(), "looking makes nothing");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(text.contains("policy         default@1, 2 phrases"), "{text}");
+    assert!(text.contains("vault.db, which is not made yet\n"), "{text}");
     assert!(
         text.ends_with("good: `sidetone serve` would listen on udp:127.0.0.1:0, tcp:127.0.0.1:0\n"),
         "{text}"
     );
+    fs::remove_file(site.path("store.key")).expect("the site's own");
+    let said = refusal(&site.run(&["check"]));
+    assert!(said.contains("store.key (store.key_file): `sidetone vault init` makes one"), "{said}");
 }
 
 #[test]

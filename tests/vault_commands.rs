@@ -24,6 +24,7 @@ use sidetone::runtime::store::vault::{Subject, Vault};
 use sidetone::speaker::embedding::Embedding;
 use sidetone::speaker::voiceprint::Voiceprint;
 use sidetone::speaker::voiceprint_format;
+use sidetone::vault::chain::{Draft, Kind};
 
 /// A configuration whose vault is in one of the databases.
 struct Bench {
@@ -476,7 +477,7 @@ fn a_changed_cut_or_rewritten_trail_is_found_and_told_with_what_to_do() {
         assert!(whole.starts_with("whole: 4 records, against no anchor: whether"), "{whole}");
         let told = bench.tells(0, "audit verify --json");
         assert_eq!((&told["records"], &told["anchors"]), (&json!(4), &json!(0)), "{name}");
-        assert_eq!(told["last_start"], Value::Null, "{name}");
+        assert_eq!(told["last_starts"], json!([]), "{name}");
         let anchor = json!({ "at": Timestamp::now(), "sequence": 4, "digest": told["digest"] });
         bench.site.write("audit.anchors", format!("{anchor}\n"));
         let anchored = bench.says(0, "audit verify");
@@ -515,6 +516,30 @@ fn a_changed_cut_or_rewritten_trail_is_found_and_told_with_what_to_do() {
         database.execute("DELETE FROM audit WHERE sequence = 3", &[]).expect(name);
         let missing = bench.tells(1, "audit verify --json");
         assert_eq!(missing["fault"], "records 3 to 3 are missing", "{name}");
+    }
+}
+
+#[test]
+fn a_run_that_ended_without_a_word_is_told_for_each_machine() {
+    for bench in benches() {
+        let start = |host: &str, before: &str| Draft {
+            at: Timestamp::now(),
+            kind: Kind::Start,
+            actor: "sidetone".to_owned(),
+            person: None,
+            conversation: None,
+            detail: json!({ "host": host, "before": before }).to_string(),
+        };
+        let starts = [("a", "none"), ("b", "none"), ("a", "killed"), ("b", "stopped")];
+        let drafts: Vec<_> = starts.iter().map(|(host, before)| start(host, before)).collect();
+        bench.vault().append(&drafts).expect(bench.name);
+        let words = bench.says(0, "audit verify");
+        let killed = "last start on a: record 3; the run before it ended without a stop";
+        assert!(words.contains(killed), "{words}");
+        let stopped = "last start on b: record 4; the run before it had ended in order\n";
+        assert!(words.ends_with(stopped), "{words}");
+        let told = bench.tells(0, "audit verify --json");
+        assert_eq!(told["last_starts"][0]["before"], "killed", "{told}");
     }
 }
 

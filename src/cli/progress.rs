@@ -27,14 +27,6 @@ impl Progress {
     pub fn reach(&self, done: u64) {
         self.0.set_position(done);
     }
-
-    /// Says something beside the bar, on standard error.
-    pub fn say(&self, text: &str) {
-        self.0.suspend(|| {
-            // Nobody may be there to read it.
-            let _ = std::io::Write::write_fmt(&mut anstream::stderr(), format_args!("{text}\n"));
-        });
-    }
 }
 
 impl Drop for Progress {

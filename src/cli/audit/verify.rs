@@ -1,11 +1,13 @@
 //! `sidetone audit verify`: whether the audit trail is as it was written.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::cli::progress::Progress;
 use crate::cli::{Outcome, Places, Refusal, println};
@@ -15,7 +17,7 @@ use crate::runtime::store::trail_line;
 use crate::runtime::store::vault::{Vault, VaultError};
 use crate::vault::chain::{Head, Kind};
 
-/// Records of starts and stops that are read at once.
+/// Records of starts that are read at once.
 const PAGE: u32 = 1_000;
 
 /// Arguments of `sidetone audit verify`.
@@ -49,8 +51,16 @@ struct Found {
     head: Head,
     fault: Option<String>,
     anchors: usize,
-    /// Number of the newest `start` record, and whether the run before it ended without a `stop`.
-    start: Option<(u64, bool)>,
+    starts: Vec<Start>,
+}
+
+/// The newest `start` record of a machine.
+#[derive(Debug, Serialize)]
+struct Start {
+    host: String,
+    record: u64,
+    /// How the run before it ended: `stopped`, `killed`, or there was `none`.
+    before: String,
 }
 
 /// Verifies all of it.
@@ -62,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             let lines = BufReader::new(File::open(file).map_err(unreadable)?);
             let count = anchors.len();
             let read = trail_line::verify(lines, anchors, |_| {}).map_err(unreadable)?;
-            Found { head: read.head, fault: read.fault, anchors: count, start: None }
+            Found { head: read.head, fault: read.fault, anchors: count, starts: Vec::new() }
         }
         None => kept(arguments)?,
     };
@@ -75,8 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
                 "digest": found.head.digest,
                 "anchors": found.anchors,
                 "fault": found.fault,
-                "last_start": found.start.map(|(sequence, _)| sequence),
-                "ended_before_without_stop": found.start.map(|(_, crashed)| crashed),
+                "last_starts": found.starts,
             })
         );
     } else {
@@ -97,9 +106,9 @@ fn kept(arguments: &Arguments) -> Result<Found, Refusal> {
     let progress = Progress::new("verified", vault.head()?.sequence, "records");
     let verified = vault.verify(anchors, |sequence| progress.reach(sequence))?;
     drop(progress);
-    let start = last_start(&mut vault)?;
+    let starts = last_starts(&mut vault)?;
     let fault = verified.fault.map(|fault| fault.to_string());
-    Ok(Found { head: verified.head, fault, anchors: count, start })
+    Ok(Found { head: verified.head, fault, anchors: count, starts })
 }
 
 fn named(files: &[PathBuf]) -> Result<Vec<Head>, Refusal> {
@@ -113,28 +122,28 @@ fn named(files: &[PathBuf]) -> Result<Vec<Head>, Refusal> {
     Ok(all)
 }
 
-/// Whoever is killed writes no `stop`.
-fn last_start(vault: &mut Vault) -> Result<Option<(u64, bool)>, VaultError> {
-    let mut all = Vec::new();
-    for kind in [Kind::Start, Kind::Stop] {
-        let mut wanted = Wanted { kind: Some(kind), ..Wanted::default() };
-        loop {
-            let page = vault.records(&wanted, PAGE)?;
-            let Some(last) = page.last() else { break };
-            wanted.after = last.sequence;
-            all.extend(page.iter().map(|record| (record.sequence, record.draft.kind)));
+/// What the newest start on each machine found of the run before it: several machines may share a trail.
+fn last_starts(vault: &mut Vault) -> Result<Vec<Start>, VaultError> {
+    let mut newest = BTreeMap::new();
+    let mut wanted = Wanted { kind: Some(Kind::Start), ..Wanted::default() };
+    loop {
+        let page = vault.records(&wanted, PAGE)?;
+        let Some(last) = page.last() else { break };
+        wanted.after = last.sequence;
+        for record in &page {
+            let detail: Value = serde_json::from_str(&record.draft.detail).unwrap_or_default();
+            let word = |name: &str| detail[name].as_str().unwrap_or("unknown").to_owned();
+            let host = word("host");
+            let start =
+                Start { host: host.clone(), record: record.sequence, before: word("before") };
+            newest.insert(host, start);
         }
     }
-    all.sort_unstable_by_key(|(sequence, _)| *sequence);
-    let start = all.iter().rposition(|(_, kind)| *kind == Kind::Start);
-    Ok(start.map(|place| {
-        let before = place.checked_sub(1).map(|before| all[before].1);
-        (all[place].0, before == Some(Kind::Start))
-    }))
+    Ok(newest.into_values().collect())
 }
 
 fn tell(found: &Found) {
-    let Found { head, fault, anchors, start } = found;
+    let Found { head, fault, anchors, starts } = found;
     let against = match anchors {
         0 => "against no anchor: whether its end was cut cannot be told".to_owned(),
         1 => "against 1 anchor".to_owned(),
@@ -151,12 +160,14 @@ fn tell(found: &Found) {
         println!("whole: {} records, {against}", head.sequence);
         println!("its end is {}", head.digest);
     }
-    if let Some((sequence, crashed)) = start {
-        let before = if *crashed {
-            "the run before it ended without a stop: the record that was being written then may be missing"
-        } else {
-            "the run before it, if any, had ended in order"
+    for Start { host, record, before } in starts {
+        let before = match before.as_str() {
+            "killed" => {
+                "the run before it ended without a stop: the record that was being written then may be missing"
+            }
+            "stopped" => "the run before it had ended in order",
+            _ => "there was no run before it",
         };
-        println!("last start: record {sequence}; {before}");
+        println!("last start on {host}: record {record}; {before}");
     }
 }

@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<Outcome, Refusal> {
             Ok(Some(Migration::Unneeded)) => unneeded.push(name),
             Ok(Some(Migration::Done(_))) => done.push(name),
             Ok(Some(Migration::MustSpeak { found })) => {
-                must_speak.push((name, found.as_secs_f64()))
+                must_speak.push((name, found.as_secs_f64()));
             }
             // Erased meanwhile.
             Ok(None) => {}
