@@ -122,6 +122,10 @@ fn a_broken_policy_is_refused_with_its_sentence_and_the_old_one_stays_in_force()
     assert_eq!(appliance.metric(&outcome("applied")), 2.0);
     assert_eq!(appliance.metric(&outcome("unchanged")), 1.0);
     assert_eq!(appliance.post("/policy/reload", "guess", "").0, 401);
-    assert_eq!(appliance.get("/policy/reload").expect("an answer").0, 401, "who has no token learns nothing");
+    assert_eq!(
+        appliance.get("/policy/reload").expect("an answer").0,
+        401,
+        "who has no token learns nothing"
+    );
     assert_eq!(appliance.stop().status.code(), Some(0));
 }
