@@ -74,6 +74,8 @@ impl Postgres {
                 .arg("-k")
                 .arg(&self.folder)
                 .args(["-p", &self.port.to_string(), "-c", "listen_addresses=127.0.0.1"])
+                // In its folder, and gone with it: who is killed does not tidy up /dev/shm.
+                .args(["-c", "dynamic_shared_memory_type=mmap"])
                 .args(options)
                 .stdout(output.try_clone().expect("a handle"))
                 .stderr(output)
