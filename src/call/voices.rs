@@ -34,8 +34,12 @@ pub struct VoiceWork {
     /// See `end`.
     pub net_speech: Duration,
     /// Nothing makes it but [`VoiceWork::new`], which asks for leave.
-    _made: (),
+    _made: Made,
 }
+
+/// What only this file can make.
+#[derive(Clone, Debug)]
+struct Made;
 
 impl VoiceWork {
     /// The window `window` of `asker`, of which there is leave to have `samples` of `speech` embedded by `by`.
@@ -45,7 +49,7 @@ impl VoiceWork {
         samples: Vec<f32>,
         (end, net_speech): (Duration, Duration),
     ) -> Self {
-        Self { asker, by, window, samples, end, net_speech, _made: () }
+        Self { asker, by, window, samples, end, net_speech, _made: Made }
     }
 }
 

@@ -33,7 +33,7 @@ impl Signalling {
             // Nobody is named whose consent could be kept: it is good for this call, and for phrases alone.
             let consents = given.map(|(scopes, given)| Consents::of(scopes, &given));
             let consents = consents.unwrap_or_default();
-            return self.handle_known(key, KnownOf { consents, ..KnownOf::default() });
+            return self.handle_known(key, &KnownOf { consents, ..KnownOf::default() });
         };
         let agent = facts.agent.as_ref().filter(|_| facts.party == Party::Mixed);
         let claim = Claim {
@@ -44,12 +44,12 @@ impl Signalling {
         };
         if claim.change.is_none() && !claim.standing {
             // Nothing is looked up about a person who has not agreed to it.
-            return self.handle_known(key, KnownOf::default());
+            return self.handle_known(key, &KnownOf::default());
         }
         self.asking.ask(
             move |vault| vault.claim(&claim, Timestamp::now()),
             move |signalling, known| match known {
-                Ok(known) => signalling.handle_known(key, known),
+                Ok(known) => signalling.handle_known(key, &known),
                 Err(_) => signalling.handle_unknown(key),
             },
         );
@@ -69,7 +69,7 @@ impl Signalling {
     }
 
     /// It is known what a leg's claim rests on: its voice is compared and its phrases are listened for, or not.
-    fn handle_known(&mut self, key: CallKey, known: KnownOf) {
+    fn handle_known(&mut self, key: CallKey, known: &KnownOf) {
         let Some(entry) = self.calls.get_mut(&key) else { return };
         entry.person.clone_from(&known.person);
         entry.agent = known.agent.as_ref().map(|(person, _)| person.clone());
@@ -86,7 +86,7 @@ impl Signalling {
             warn!(conversation = facts.conversation, "phrases are not listened for");
         }
         if let Some(entry) = self.calls.get(&key).filter(|entry| entry.facts.subject.is_some()) {
-            let claim = self.watch(&entry.facts, &known);
+            let claim = self.watch(&entry.facts, known);
             self.with(key, |call, judge| call.handle_claim(judge, claim));
         }
     }

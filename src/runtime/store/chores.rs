@@ -223,7 +223,7 @@ impl Chores {
             Some(error) if !was_away => {
                 warn!(%error, "the store is away: calls are decided from memory, records wait");
             }
-            None if was_away => info!(waiting = self.trail.len(), "the store is back"),
+            None if was_away => info!(waiting = self.trail.count(), "the store is back"),
             Some(_) | None => {}
         }
     }
@@ -232,7 +232,7 @@ impl Chores {
     pub(super) fn finish(&mut self, vault: &mut Vault) {
         self.write(vault);
         self.anchor(vault);
-        let lost = self.trail.len();
+        let lost = self.trail.count();
         if lost > 0 {
             error!(lost, "the store is away: what waited to be put on record is lost");
         }
@@ -253,7 +253,7 @@ pub(super) fn before(vault: &mut Vault) -> Result<&'static str, VaultError> {
                     serde_json::from_str(&record.draft.detail).ok();
                 detail.is_some_and(|detail| detail["host"] == host().as_str())
             });
-            last = last.max(here.map(|record| (record.sequence, kind == Kind::Stop)).last());
+            last = last.max(here.map(|record| (record.sequence, kind == Kind::Stop)).next_back());
         }
     }
     Ok(match last {

@@ -113,7 +113,7 @@ impl Trail {
     }
 
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.lock().waiting.len()
     }
 
@@ -144,7 +144,7 @@ mod tests {
         let trail = Trail::new(Arc::new(Metrics::new(Arc::new(Health::default()))), Waker::none());
         let entry = |n: usize| Entry::now(Kind::Decision, &serde_json::json!({ "n": n }));
         (0..WAITING + 3).for_each(|n| trail.push(entry(n)));
-        assert_eq!(trail.len(), WAITING);
+        assert_eq!(trail.count(), WAITING);
         let first = trail.first(2);
         assert_eq!((first.len(), first[0].detail.as_str()), (2, r#"{"n":0}"#));
         trail.written(WAITING - 1);
