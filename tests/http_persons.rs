@@ -1,5 +1,4 @@
 //! The rights of persons over HTTP, and the audit trail of their use: the built binary, on SQLite and on PostgreSQL.
-#![expect(clippy::disallowed_methods, reason = "a test reads the clock")]
 
 mod appliance;
 mod databases;

@@ -218,7 +218,7 @@ async fn reload_policy(State(orders): State<Orders>) -> Result<Json<Reloaded>, P
     match orders.reloads.reload().await {
         Ok(reloaded) => Ok(Json(reloaded)),
         Err(ReloadError::Stopping) => Err(Problem::unavailable()),
-        Err(why) => Err(Problem::unprocessable(why)),
+        Err(why) => Err(Problem::unprocessable(why.to_string())),
     }
 }
 
@@ -232,7 +232,7 @@ async fn give_enrollment(orders: &Orders, order: EnrollOrder) -> Accepted<Enroll
     match begun.ok_or_else(Problem::unavailable)? {
         Ok(begun) => Ok(accepted(begun)),
         Err(NotEnrolled::NoSuchCall) => Err(unknown()),
-        Err(why) => Err(Problem::unprocessable(why)),
+        Err(why) => Err(Problem::unprocessable(why.to_string())),
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     #[serde(skip)]
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -51,8 +51,8 @@ impl Problem {
     }
 
     /// It was understood, and cannot be done.
-    pub fn unprocessable(detail: impl ToString) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail.to_string())
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
     /// Nobody takes it now.
@@ -62,8 +62,11 @@ impl Problem {
 
     /// The answer says that it was not done, and may be in a second.
     pub fn for_a_second(detail: impl Into<String>) -> Self {
-        let header = Some((header::RETRY_AFTER, HeaderValue::from_static("1")));
-        Self { header, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+        let header = (header::RETRY_AFTER, HeaderValue::from_static("1"));
+        Self {
+            header: Some(Box::new(header)),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+        }
     }
 
     /// The role that the token would need.
@@ -74,7 +77,7 @@ impl Problem {
     /// How a token is to be shown (RFC 6750 3).
     pub fn challenging(self, challenge: &str) -> Self {
         let value = HeaderValue::from_str(challenge).expect("challenges are printable ASCII");
-        Self { header: Some((header::WWW_AUTHENTICATE, value)), ..self }
+        Self { header: Some(Box::new((header::WWW_AUTHENTICATE, value))), ..self }
     }
 }
 
@@ -86,7 +89,7 @@ impl IntoResponse for Problem {
             (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], Json(self)).into_response();
         // `Json` says what it is only where nobody has said it.
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        if let Some((name, value)) = header {
+        if let Some((name, value)) = header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         response
