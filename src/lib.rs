@@ -168,6 +168,14 @@
 //! [`runtime::store::schema`] makes their tables. People ask for the same by [`cli::consent`], [`cli::voiceprint`], [`cli::vault`] and
 //! [`cli::audit`], programs by [`runtime::http::routes`], with what [`runtime::http::access`] allows them.
 //!
+//! # One HTTP request
+//!
+//! 1. [`runtime::http::server`] takes the connection, over TLS by [`runtime::http::tls`], and lets nobody be slow
+//! 2. [`runtime::http::access`] says which [`runtime::http::role`] it needs, and [`runtime::http::tokens`] whose token it bears
+//! 3. [`runtime::http::extract`] reads it, or says the [`runtime::http::problem`]; [`runtime::http::calls`] gives an order at the
+//!    desk, [`runtime::http::persons`] and [`runtime::http::audit`] ask the vault by [`runtime::http::vault_desk`]
+//! 4. [`runtime::http::routes`] has all of them, [`runtime::http::description`] tells them
+//!
 //! # Threads, and what gives way
 //!
 //! One signalling thread owns the SIP sockets, the endpoint, the calls and their judges; N media

@@ -1,6 +1,5 @@
 //! What the vault promises, on SQLite and on PostgreSQL: no consent, no voice kept; what is sealed stays where it was
 //! sealed; what is erased is gone; what was done is on record.
-#![expect(clippy::disallowed_methods, reason = "a test reads clock and disk")]
 
 mod databases;
 #[expect(dead_code, reason = "no models are asked for here")]
