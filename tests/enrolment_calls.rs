@@ -156,6 +156,8 @@ fn callers_are_enrolled_by_header_by_http_and_in_passing() {
     assert_eq!(without.0, 422, "{}", without.1);
     caller.join().expect("a call");
     assert_eq!(end(&appliance, "asked").0, "enrolled", "{:?}", told(&appliance, "asked"));
-    assert_eq!(show(&site, "carol")["voiceprint"]["consent"], "c-3");
+    let carol = show(&site, "carol");
+    assert_eq!(carol["voiceprint"]["consent"], "c-3");
+    assert!(carol["consents"].to_string().contains("token:tests"), "by whose word: {carol}");
     assert!(appliance.stop().status.success());
 }

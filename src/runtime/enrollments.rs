@@ -36,6 +36,8 @@ pub struct EnrollOrder {
     pub subject: Option<String>,
     /// As `X-Sidetone-Consent`; left out, the one that came with the call.
     pub consent: Option<String>,
+    /// Who says so: `token:NAME`.
+    pub by: String,
 }
 
 /// A call, one way or the other.
@@ -155,6 +157,7 @@ impl Signalling {
             Err(why) => answer(self, Err(why.into())),
             Ok(consent) => {
                 let subject = order.subject.as_deref().map(str::trim);
+                let consent = consent.map(|agreed| (agreed, order.by.as_str()));
                 self.enroll_in(key, subject, consent, Source::Call, answer);
             }
         }
@@ -165,7 +168,7 @@ impl Signalling {
         &mut self,
         key: CallKey,
         subject: Option<&str>,
-        consent: Option<Agreed>,
+        consent: Option<(Agreed, &str)>,
         source: Source,
         answer: Answer,
     ) {
@@ -192,7 +195,7 @@ impl Signalling {
         &self,
         key: CallKey,
         subject: Option<&str>,
-        consent: Option<Agreed>,
+        consent: Option<(Agreed, &str)>,
         source: Source,
     ) -> Result<(Wish, Change), NotEnrolled> {
         let entry = self.calls.get(&key).ok_or(NotEnrolled::NoSuchCall)?;
@@ -202,9 +205,9 @@ impl Signalling {
         let subject = subject.or(entry.facts.subject.as_deref());
         let subject = subject.filter(|subject| (1..=LONGEST).contains(&subject.len()));
         let subject = Subject::caller(subject.ok_or(NotEnrolled::NoSubject)?);
-        let by = if consent.is_some() { "api" } else { entry.by.as_str() };
-        let consent = consent.or_else(|| entry.facts.consent.clone());
-        let (scopes, given) = self.given(&consent.ok_or(NotEnrolled::NoConsent)?, by);
+        let of_call = || Some((entry.facts.consent.clone()?, entry.by.as_str()));
+        let (agreed, by) = consent.or_else(of_call).ok_or(NotEnrolled::NoConsent)?;
+        let (scopes, given) = self.given(&agreed, by);
         Ok((Wish { key, subject, source }, Change::Given { scopes, given }))
     }
 

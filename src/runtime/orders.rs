@@ -17,7 +17,7 @@ impl Signalling {
     pub(super) fn handle_order(&mut self, order: Order) {
         // Who gave an order and went away does not want the answer.
         match order {
-            Order::Place(order, reply) => drop(reply.send(self.place(&order))),
+            Order::Place(order, by, reply) => drop(reply.send(self.place(&order, &by))),
             Order::List(reply) => drop(reply.send(self.placed.list())),
             Order::Show(id, reply) => drop(reply.send(self.placed.show(id))),
             Order::Enroll(order, reply) => {
@@ -46,7 +46,7 @@ impl Signalling {
     }
 
     /// Calls somebody; a refusal says why not.
-    fn place(&mut self, order: &PlaceOrder) -> Result<PlacedCall, String> {
+    fn place(&mut self, order: &PlaceOrder, by: &str) -> Result<PlacedCall, String> {
         let account = order.account.as_deref().map(|name| {
             let known = self.accounts.iter().position(|account| account.name == name);
             known.ok_or_else(|| format!("no account is called {name:?}"))
@@ -79,7 +79,7 @@ impl Signalling {
         let encrypted = target.contains("transport=tls") || target.starts_with("sips:");
         let whose = order.account.as_ref().or(order.peer.as_ref());
         self.enter(key, call, facts, sockets, whose.filter(|_| !encrypted));
-        self.claim(key, "api");
+        self.claim(key, by);
         Ok(self.placed.begin(key, target, conversation))
     }
 

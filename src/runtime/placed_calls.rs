@@ -87,8 +87,8 @@ pub struct PlacedCall {
 /// Something asked of the signalling thread.
 #[derive(Debug)]
 pub enum Order {
-    /// Call somebody; the answer says why not.
-    Place(PlaceOrder, oneshot::Sender<Result<PlacedCall, String>>),
+    /// Call somebody, by the word of `token:NAME`; the answer says why not.
+    Place(PlaceOrder, String, oneshot::Sender<Result<PlacedCall, String>>),
     /// All calls placed, the oldest first.
     List(oneshot::Sender<Vec<PlacedCall>>),
     /// One of them.

@@ -1,9 +1,9 @@
 //! `/calls`, `/enrollments`, `/pauses` and `/policy/reload`: to place, watch and end calls of ours, to have callers
 //! enrolled, legs paused and the policy read again.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,6 +13,7 @@ use crate::call::facts::LONGEST;
 use crate::runtime::enrollments::{EnrollOrder, Enrolling, NotEnrolled, Whom};
 use crate::runtime::http::extract::{Body, Path};
 use crate::runtime::http::problem::Problem;
+use crate::runtime::http::tokens::Token;
 use crate::runtime::pauses::{Ordered, PauseOrder, Whose};
 use crate::runtime::placed_calls::{Desk, Order, PlaceOrder, PlacedCall};
 use crate::runtime::policy_reload::{ReloadError, Reloaded, Reloads};
@@ -78,12 +79,13 @@ type Accepted<T> = Result<(StatusCode, Json<T>), Problem>;
 )]
 async fn place(
     State(orders): State<Orders>,
+    Extension(token): Extension<Token>,
     Body(order): Body<PlaceOrder>,
 ) -> Accepted<PlacedCall> {
     if order.target.len() > LONGEST {
         return Err(Problem::unprocessable(format!("the target is longer than {LONGEST} bytes")));
     }
-    let placed = orders.desk.give(|reply| Order::Place(order, reply)).await;
+    let placed = orders.desk.give(|reply| Order::Place(order, token.actor(), reply)).await;
     placed.ok_or_else(Problem::unavailable)?.map_err(Problem::unprocessable).map(accepted)
 }
 
@@ -141,11 +143,12 @@ async fn end(
 )]
 async fn enroll(
     State(orders): State<Orders>,
+    Extension(token): Extension<Token>,
     Body(order): Body<EnrollInConversation>,
 ) -> Accepted<Enrolling> {
     let EnrollInConversation { conversation, subject, consent } = order;
-    let whom = Whom::Conversation(conversation);
-    give_enrollment(&orders, EnrollOrder { whom, subject, consent }).await
+    let (whom, by) = (Whom::Conversation(conversation), token.actor());
+    give_enrollment(&orders, EnrollOrder { whom, subject, consent, by }).await
 }
 
 /// Enrol the voice of the called side of a call that we placed.
@@ -160,11 +163,13 @@ async fn enroll(
 )]
 async fn enroll_call(
     State(orders): State<Orders>,
+    Extension(token): Extension<Token>,
     Path(id): Path<u64>,
     Body(order): Body<EnrollInCall>,
 ) -> Accepted<Enrolling> {
     let EnrollInCall { subject, consent } = order;
-    give_enrollment(&orders, EnrollOrder { whom: Whom::Call(id), subject, consent }).await
+    let (whom, by) = (Whom::Call(id), token.actor());
+    give_enrollment(&orders, EnrollOrder { whom, subject, consent, by }).await
 }
 
 /// Pause the leg of a call that we placed: nothing of it is heard or kept.
@@ -232,6 +237,9 @@ async fn give_enrollment(orders: &Orders, order: EnrollOrder) -> Accepted<Enroll
     match begun.ok_or_else(Problem::unavailable)? {
         Ok(begun) => Ok(accepted(begun)),
         Err(NotEnrolled::NoSuchCall) => Err(unknown()),
+        Err(NotEnrolled::Store(why)) if why.is_outage() => {
+            Err(Problem::for_a_second(why.to_string()))
+        }
         Err(why) => Err(Problem::unprocessable(why.to_string())),
     }
 }

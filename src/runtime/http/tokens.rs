@@ -165,6 +165,11 @@ impl Token {
         Ok((Self { name: name.into(), role, sha256, expires }, secret))
     }
 
+    /// Its bearer, as the audit trail names who did something.
+    pub fn actor(&self) -> String {
+        format!("token:{}", self.name)
+    }
+
     /// Its lines for the file.
     pub fn to_toml(&self) -> String {
         let Self { name, role, sha256, expires } = self;

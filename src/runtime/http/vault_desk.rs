@@ -15,7 +15,7 @@ pub(super) async fn ask<T: Send + 'static>(
     token: &Token,
     work: impl FnOnce(&mut Vault, &Act<'_>) -> Result<T, VaultError> + Send + 'static,
 ) -> Result<T, Problem> {
-    let by = format!("token:{}", token.name);
+    let by = token.actor();
     let asked = vault
         .ask(move |vault| work(vault, &Act { by: &by, at: Timestamp::now(), conversation: None }));
     asked.await.map_err(|error| problem(&error))

@@ -284,3 +284,41 @@ pub(super) fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     name.trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consent::retention;
+    use crate::runtime::store::key_file::KeyFile;
+    use crate::runtime::store::place::Place;
+    use crate::vault::secret::Secret;
+
+    fn draft(n: i64) -> Draft {
+        Draft {
+            at: Timestamp::from_millisecond(n).expect("a time"),
+            kind: Kind::Decision,
+            actor: "sidetone".to_owned(),
+            person: None,
+            conversation: Some("c".to_owned()),
+            detail: format!("{{\"sequence\":{n}}}"),
+        }
+    }
+
+    #[test]
+    fn what_a_lost_commit_wrote_is_found_among_what_others_wrote() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let key = folder.path().join("store.key");
+        KeyFile::create(&key, Secret::new([7; 32])).expect("a key");
+        let url = format!("sqlite:{}", folder.path().join("vault.db").display());
+        let place = Place::parse(&url, None).expect("a place");
+        let mut vault = Vault::open(&place, &key, retention::Settings::default()).expect("a vault");
+        let before = vault.append(&[draft(1)]).expect("written").sequence;
+        let wanted: Vec<_> = (2..6).map(draft).collect();
+        assert_eq!(count_written(&mut vault, before, &wanted).expect("an answer"), 0);
+        vault.append(&[draft(90), draft(2), draft(3), draft(91)]).expect("written");
+        assert_eq!(count_written(&mut vault, before, &wanted).expect("an answer"), 2);
+        // What was said before the doubt is no answer to it.
+        let again = [draft(1)];
+        assert_eq!(count_written(&mut vault, before, &again).expect("an answer"), 0);
+    }
+}

@@ -58,6 +58,16 @@ pub enum DeskError {
     Closed,
 }
 
+impl DeskError {
+    /// Whether the same may be asked again in a while.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Busy | Self::Closed => true,
+            Self::Vault(error) => error.is_outage(),
+        }
+    }
+}
+
 /// A vault that is open.
 #[derive(Debug)]
 pub struct Keeper {
