@@ -19,7 +19,7 @@
 //! | 2 | [`speaker`] [`keyword`] | who speaks; what was said |
 //! | 1 | [`sip`] [`siprec`] [`sdp`] [`rtp`] [`audio`] [`consent`] [`vault`] | protocols, signal, the rules of consent, and what seals and chains what is kept, without IO |
 //!
-//! `speaker` looks down on [`consent`] as well as on [`audio`]: whatever embeds a voice asks for leave by type. `sdp-types` is the whole wing [`sdp`]'s; the other packages stand behind one file each:
+//! `speaker` and `policy` look down on [`consent`], too: whatever embeds a voice asks for leave by type, and an obstacle may be a refusal. `sdp-types` is the whole wing [`sdp`]'s; the other packages stand behind one file each:
 //! `rsip` in [`sip::message`], `mail-parser` in [`sip::multipart`], `roxmltree` in [`siprec::metadata`], `ipnet` in [`sip::access`], `rtp-rs` in [`rtp::packet`],
 //! `rtcp-types` in [`rtp::report`], `libsrtp` in [`rtp::srtp`], `dimpl` in [`rtp::dtls`],
 //! `audiopus` in [`audio::decoder`] and [`audio::opus_encoder`], `webrtc-vad` in
