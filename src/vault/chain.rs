@@ -45,7 +45,7 @@ pub enum Kind {
     Export,
     /// It was erased.
     Erasure,
-    /// It must not be erased for now, or may be again.
+    /// A hold forbids to erase it, or does so no more.
     Hold,
     /// An administrator used or changed a master key.
     Key,
