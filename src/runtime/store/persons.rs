@@ -27,6 +27,14 @@ use crate::vault::secret::Secret;
 pub(super) const VOICEPRINT: &str = "voiceprint";
 /// The same, of somebody who has not said enough yet.
 pub(super) const GATHERING: &str = "gathering";
+/// The columns that [`person`] reads.
+const PERSONS: &str =
+    "SELECT p.person, p.role, p.name, p.created, p.used, p.hold, c.state, v.models, g.person,
+        p.master, p.wrapped
+     FROM persons p
+     LEFT JOIN consents c ON c.person = p.person
+     LEFT JOIN voiceprints v ON v.person = p.person AND v.purpose = 'voiceprint'
+     LEFT JOIN voiceprints g ON g.person = p.person AND g.purpose = 'gathering'";
 /// How exactly it is known when a person was last heard: a write a day is enough to tell years.
 const USED_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
@@ -173,29 +181,17 @@ impl Vault {
         after: Option<&Pseudonym>,
         limit: u32,
     ) -> Result<Vec<Person>, VaultError> {
-        let sql = "SELECT p.person, p.role, p.name, p.created, p.used, p.hold, c.state, v.models, g.person,
-                p.master, p.wrapped
-             FROM persons p
-             LEFT JOIN consents c ON c.person = p.person
-             LEFT JOIN voiceprints v ON v.person = p.person AND v.purpose = 'voiceprint'
-             LEFT JOIN voiceprints g ON g.person = p.person AND g.purpose = 'gathering'
-             WHERE p.person > $1 ORDER BY p.person LIMIT $2";
+        let sql = format!("{PERSONS} WHERE p.person > $1 ORDER BY p.person LIMIT $2");
         let after = after.map_or("", Pseudonym::as_str);
-        let rows = self.database.query(sql, &[after.into(), i64::from(limit).into()])?;
+        let rows = self.database.query(&sql, &[after.into(), i64::from(limit).into()])?;
         rows.iter().map(|row| person(&mut self.keys, row)).collect()
     }
 
     /// `subject`, if anything is kept of them.
     pub fn person(&mut self, subject: &Subject) -> Result<Option<Person>, VaultError> {
         let wanted = self.pseudonym(subject);
-        let sql = "SELECT p.person, p.role, p.name, p.created, p.used, p.hold, c.state, v.models, g.person,
-                p.master, p.wrapped
-             FROM persons p
-             LEFT JOIN consents c ON c.person = p.person
-             LEFT JOIN voiceprints v ON v.person = p.person AND v.purpose = 'voiceprint'
-             LEFT JOIN voiceprints g ON g.person = p.person AND g.purpose = 'gathering'
-             WHERE p.person = $1";
-        let rows = self.database.query(sql, &[wanted.as_str().into()])?;
+        let sql = format!("{PERSONS} WHERE p.person = $1");
+        let rows = self.database.query(&sql, &[wanted.as_str().into()])?;
         rows.first().map(|row| person(&mut self.keys, row)).transpose()
     }
 
