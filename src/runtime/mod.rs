@@ -13,6 +13,7 @@ pub mod audio_file;
 pub mod batcher;
 pub mod caller;
 pub mod capture;
+pub mod certificate_expiry;
 pub mod claims;
 pub mod complaints;
 pub mod conversations;
