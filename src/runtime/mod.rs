@@ -41,6 +41,7 @@ pub mod models;
 pub mod notify;
 pub mod observation;
 pub mod onnx;
+pub mod options_probe;
 pub mod orders;
 pub mod pauses;
 pub mod phrase_engine;
