@@ -23,9 +23,9 @@ use crate::runtime::phrase_engine::{PhraseEngine, Purpose};
 /// Arguments of `sidetone doctor`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Looks at configuration, models, vault and keys, ports, clock, certificates, disk, and whether the PBX and the\n\
-    receivers of verdicts answer. It changes nothing, and a running appliance is not disturbed. Run it as root or as the\n\
-    service's user: others cannot read its keys. Accounts' registrars and those whom verdicts go to by MESSAGE are asked\n\
+    after_help = "Looks at configuration, models, vault and keys, ports, clock, certificates, disk, and whether the PBX and the \
+    receivers of verdicts answer. It changes nothing, and a running appliance is not disturbed. Run it as root or as the \
+    service's user: others cannot read its keys. Accounts' registrars and those whom verdicts go to by MESSAGE are asked \
     by OPTIONS; name others with --pbx.\n\n\
     Exit codes: 0 nothing stands in the way, 1 something does, 2 the configuration cannot be read.\n\n\
     Examples:\n  \
