@@ -30,6 +30,7 @@ use crate::runtime::inference_thread::{
     Backlog, InferenceQueues, spawn_keyword, spawn_sherpa, spawn_speaker, spawn_turns,
 };
 use crate::runtime::installed::{Installed, InstalledError};
+use crate::runtime::known_voices::KnownVoices;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
@@ -48,7 +49,7 @@ use crate::runtime::site_calibration::{self, SiteCalibrationError};
 use crate::runtime::store::consents::News;
 use crate::runtime::store::keeper::{Keeper, KeeperError, VaultDesk};
 use crate::runtime::store::trail::Entry;
-use crate::runtime::store::vault::{Vault, VaultError};
+use crate::runtime::store::vault::VaultError;
 use crate::runtime::transport::connection::Limits;
 use crate::runtime::transport::listener::{Bound, ListenError};
 use crate::runtime::transport::resolver::Resolver;
@@ -57,7 +58,7 @@ use crate::runtime::transport::transports::Transports;
 use crate::runtime::voices::Voices;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::transport::Transport;
-use crate::speaker::embedder::{Embedders, Purpose};
+use crate::speaker::embedder::Purpose;
 use crate::speaker::watchlist::Known;
 use crate::vault::chain::Kind;
 
@@ -120,28 +121,6 @@ pub enum StartError {
     /// The system has no randomness to give.
     #[error("no randomness from the system: {0}")]
     Randomness(#[from] getrandom::Error),
-}
-
-/// Known voices that the models in use can be compared with.
-fn known_voices(config: &Config, models: &Embedders, keeper: &Keeper) -> Result<Known, StartError> {
-    let watchlist = &config.speaker.watchlist;
-    let (reply, answer) = std::sync::mpsc::sync_channel(1);
-    let (enabled, gone) = (watchlist.enabled, "the vault's thread answers before it ends");
-    let read = move |vault: &mut Vault| {
-        let all = if enabled { vault.watchlist() } else { Ok(Vec::new()) };
-        let _ = reply.send(all);
-    };
-    keeper.desk.hand_in(read).expect("nobody else has asked yet");
-    let all = answer.recv().expect(gone)?;
-    let (known, left_out) =
-        Known::new(&all, models, watchlist.expected_false_alarms_per_1000_calls);
-    if left_out > 0 {
-        warn!(left_out, "voices of the watchlist are of other models and are not compared");
-    }
-    if !known.is_empty() {
-        info!(voices = known.len(), "callers are compared with the watchlist");
-    }
-    Ok(known)
 }
 
 /// A running appliance.
@@ -245,7 +224,18 @@ impl Appliance {
 
         let loading = Instant::now();
         let Voices { decide, watch } = installed.voices()?;
-        let known = known_voices(config, &installed.models().speaker, &vault)?;
+        let watchlist = config.speaker.watchlist.enabled.then(|| KnownVoices {
+            models: installed.models().speaker.clone(),
+            false_alarms_per_1000: config.speaker.watchlist.expected_false_alarms_per_1000_calls,
+        });
+        let known = match watchlist {
+            None => Known::default(),
+            Some(watchlist) => {
+                let (known, until) = watchlist.read(&vault.desk)?;
+                tokio::spawn(watchlist.follow(vault.desk.clone(), until, back.clone()));
+                known
+            }
+        };
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let turns = installed.turns()?;

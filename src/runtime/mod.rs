@@ -29,6 +29,7 @@ pub mod heard;
 pub mod http;
 pub mod inference_thread;
 pub mod installed;
+pub mod known_voices;
 pub mod learning;
 pub mod leg_orders;
 pub mod legs;
