@@ -29,6 +29,7 @@ pub mod http;
 pub mod inference_thread;
 pub mod installed;
 pub mod learning;
+pub mod leg_figures;
 pub mod leg_orders;
 pub mod legs;
 pub mod line_log;
