@@ -4,7 +4,7 @@
 # The system packages: cmake builds the Opus decoder's library; sipp and baresip call us in the tests, sipvicious
 # scans us, and Asterisk is fetched without being installed (tests/pbx/asterisk/fetch.sh).
 BUILD_PACKAGES = cmake make gcc g++ python3-pip
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus postgresql
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus postgresql systemd
 
 # The tests against real PBXs that load the recipes of config/pbx; `make test` runs them, too.
 PBX_TESTS = asterisk asterisk_taps asterisk_verdicts asterisk_ways kamailio
@@ -133,13 +133,14 @@ build: build-packages
 
 # Where the unit looks for all of it. What is configured stays; a configuration beside it shows what a new release has.
 install: build models
-	id sidetone >/dev/null 2>&1 || useradd --system --home-dir /var/lib/sidetone --shell /usr/sbin/nologin sidetone
+	install -D -m 644 systemd/sidetone.sysusers /usr/lib/sysusers.d/sidetone.conf
+	install -D -m 644 systemd/sidetone.tmpfiles /usr/lib/tmpfiles.d/sidetone.conf
+	systemd-sysusers sidetone.conf
+	systemd-tmpfiles --create sidetone.conf
 	install -D target/release/sidetone /usr/bin/sidetone
-	install -d /etc/sidetone
 	for file in sidetone.toml policy.toml policy.de.toml; do \
 	if [ -e /etc/sidetone/$$file ]; then install -m 644 config/$$file /etc/sidetone/$$file.new; \
 	else install -m 644 config/$$file /etc/sidetone/$$file; fi; done
-	install -d -m 700 -o sidetone -g sidetone /var/lib/sidetone
 	cp -rL $(MODELS) /var/lib/sidetone/models.new
 	rm -rf /var/lib/sidetone/models
 	mv /var/lib/sidetone/models.new /var/lib/sidetone/models
@@ -148,7 +149,8 @@ install: build models
 	echo 'there is no vault yet: mend /etc/sidetone/sidetone.toml by sidetone.toml.new, then run: sidetone vault init'
 	for language in de en; do \
 	install -D -m 644 -t /usr/share/doc/sidetone/privacy/$$language config/privacy/$$language/*.md; done
-	install -D -m 644 systemd/sidetone.service /etc/systemd/system/sidetone.service
+	install -D -m 644 -t /etc/systemd/system systemd/sidetone.service
+	install -D -m 644 -t /usr/share/doc/sidetone/examples systemd/credentials.conf
 
 models:
 	models/fetch

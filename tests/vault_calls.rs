@@ -3,7 +3,7 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stderr,
-    reason = "a test reads the clock; figures are for the README"
+    reason = "a test reads the clock; figures are for docs/reference/figures.md"
 )]
 
 mod appliance;
