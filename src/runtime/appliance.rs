@@ -19,7 +19,7 @@ use crate::runtime::asking::{Asking, Back};
 use crate::runtime::complaints::Complaints;
 use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::event_streams::{EventStreams, EventStreamsError};
-use crate::runtime::health::Health;
+use crate::runtime::health::{self, Health};
 use crate::runtime::http::calls::Orders;
 use crate::runtime::http::routes::{self, Api};
 use crate::runtime::http::server::Server;
@@ -160,7 +160,7 @@ impl Appliance {
     ) -> Result<Self, StartError> {
         let listen = |address, key| move |error| StartError::Listen { address, key, error };
         let health = Arc::new(Health::default());
-        let metrics = Arc::new(Metrics::new(Arc::clone(&health)));
+        let metrics = Arc::new(Metrics::with_exemplars(Arc::clone(&health), config.http.exemplars));
         // Sockets are bound before the models are loaded: a port in use is told at once.
         let bound = Bound::bind(&config.sip.listen)?;
         let sip_addresses: Vec<_> = bound.locals().iter().map(|local| local.address).collect();
@@ -249,10 +249,22 @@ impl Appliance {
         if let Ok(text) = std::fs::read(&config.keyword.policy) {
             policy = policy.read_from(&text);
         }
-        metrics.policy_in_force(&policy.policy().versioned_name());
+        metrics.policy_in_force(policy.policy());
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
+        let Models { speaker, keyword } = installed.models();
+        let segmentation = installed.segmentation().versioned_name();
+        for (role, name) in [
+            (health::Model::Speaker, Some(&speaker.decide)),
+            (health::Model::SpeakerWatch, speaker.watch.as_ref()),
+            (health::Model::Keyword, Some(keyword)),
+            (health::Model::Turns, Some(&segmentation)),
+        ] {
+            name.iter().for_each(|name| metrics.installation.model(role, name));
+        }
         let queues = InferenceQueues::new();
+        let waiting = queues.clone();
+        metrics.queues.watch_models(move |model| waiting.waiting(model));
         let embedders = [(Purpose::Decide, Some(decide)), (Purpose::Watch, watch)];
         let mut inference = embedders
             .into_iter()

@@ -1,6 +1,7 @@
 //! Whether the appliance can take calls, and if not, why.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
@@ -62,6 +63,8 @@ struct State {
     failures: [u32; Model::ALL.len()],
     /// A thread that all calls share panicked.
     dead: Option<&'static str>,
+    /// How many threads of each name run.
+    threads: BTreeMap<&'static str, i64>,
     /// `name@version` of the policy in force.
     policy: String,
     /// Why the store does not answer.
@@ -109,7 +112,13 @@ impl Health {
 
     /// To be held by the thread named `thread` for as long as it runs.
     pub fn pulse(self: &Arc<Self>, thread: &'static str) -> Pulse {
+        *self.lock().threads.entry(thread).or_default() += 1;
         Pulse { health: Arc::clone(self), thread }
+    }
+
+    /// How many threads of each name run; a name that was once there stays.
+    pub fn threads(&self) -> BTreeMap<&'static str, i64> {
+        self.lock().threads.clone()
     }
 
     /// Waits until a thread has died; gives its name.
@@ -166,8 +175,10 @@ impl State {
 
 impl Drop for Pulse {
     fn drop(&mut self) {
+        let mut state = self.health.lock();
+        *state.threads.entry(self.thread).or_default() -= 1;
         if thread::panicking() {
-            self.health.lock().dead = Some(self.thread);
+            state.dead = Some(self.thread);
             self.health.died.notify_waiters();
         }
     }
@@ -213,6 +224,10 @@ mod tests {
         });
         assert!(bad.join().is_err());
         assert_eq!(health.not_ready_because().as_deref(), Some("a thread has died"));
+        assert_eq!(health.threads(), BTreeMap::from([("bad", 0), ("good", 0)]));
+        let running = health.pulse("good");
+        assert_eq!(health.threads()["good"], 1);
+        drop(running);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         assert_eq!(runtime.block_on(health.died()), "bad");
     }

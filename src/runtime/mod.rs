@@ -31,6 +31,7 @@ pub mod inference_thread;
 pub mod installed;
 pub mod known_voices;
 pub mod learning;
+pub mod leg_figures;
 pub mod leg_orders;
 pub mod legs;
 pub mod line_log;
