@@ -33,6 +33,7 @@ use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::installation::CertificateUse;
 use crate::runtime::notify::notifiers::{self, Notifiers, NotifyError};
 use crate::runtime::observation::Observation;
 use crate::runtime::phrase_engine::{self, PhraseEngine};
@@ -198,6 +199,11 @@ impl Appliance {
         let tokens = config.http.tokens_file.as_deref().map(Tokens::open).transpose()?;
         let tokens = tokens.map(Arc::new);
         let http_tls = config.http.tls.as_ref().map(HttpTls::load).transpose()?.map(Arc::new);
+        let of_sip = config.sip.tls.as_ref().map(|tls| (CertificateUse::Sip, &tls.certificate));
+        let of_http = config.http.tls.as_ref().map(|tls| (CertificateUse::Http, &tls.certificate));
+        for (whose, file) in of_sip.into_iter().chain(of_http) {
+            metrics.installation.certificate(whose, file);
+        }
         let http = TcpListener::bind(config.http.listen)
             .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
             .map_err(listen(config.http.listen, "http.listen"))?;

@@ -175,7 +175,7 @@ impl Signalling {
         mut answers: mpsc::UnboundedReceiver<Back>,
         mut stop: oneshot::Receiver<()>,
     ) -> usize {
-        for account in &self.accounts {
+        for account in self.accounts.iter().filter(|account| account.registers) {
             self.metrics.registration(&account.name, false);
         }
         self.endpoint.register(Instant::now());
