@@ -185,8 +185,7 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(queues.of(role)), queues.backlog());
     thread::Builder::new().name(role.thread().into()).spawn(move || {
-        let _pulse = pulse;
-        while let Some(batch) = queue.pop() {
+        while let Some(batch) = pulse.idle(|| queue.pop()) {
             let windows: Vec<&[f32]> = batch.iter().map(|(work, _)| &work.samples[..]).collect();
             let embeddings =
                 metrics.time(Model::of(role), windows.len(), || embed_all(&mut model, &windows));
@@ -208,14 +207,14 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(&queues.keyword), queues.backlog());
     thread::Builder::new().name("keyword-model".into()).spawn(move || {
-        let _pulse = pulse;
         let mut searches = Searches::new();
         loop {
+            pulse.beat();
             let now = Instant::now();
             let waiting = queue.waiting_since().map(|since| since + ANSWER_WITHIN);
             let admitted = match searches.next(now, &model, waiting) {
                 Turn::Admit => queue.try_pop(now),
-                Turn::Wait => match queue.pop() {
+                Turn::Wait => match pulse.idle(|| queue.pop()) {
                     Some(batch) => batch,
                     None => return,
                 },
@@ -252,9 +251,9 @@ pub fn spawn_sherpa(
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(&queues.keyword), queues.backlog());
     thread::Builder::new().name("keyword-model".into()).spawn(move || {
-        let _pulse = pulse;
-        while let Some(batch) = queue.pop() {
+        while let Some(batch) = pulse.idle(|| queue.pop()) {
             for (segment, _, replies) in batch {
+                pulse.beat();
                 let spotting = metrics.time(Model::Keyword, 1, || engine.search(&segment.samples));
                 let hits = spotting.map(|spotting| spotting.hits);
                 reply(&backlog, &replies, Answer::Hits { segment, hits, digits: Vec::new() });
@@ -272,9 +271,9 @@ pub fn spawn_turns<M: TurnModel + Send + 'static>(
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(&queues.turns), queues.backlog());
     thread::Builder::new().name("turns-model".into()).spawn(move || {
-        let _pulse = pulse;
-        while let Some(batch) = queue.pop() {
+        while let Some(batch) = pulse.idle(|| queue.pop()) {
             for (chunk, replies) in batch {
+                pulse.beat();
                 let rows = metrics.time(Model::Turns, 1, || model.turns(&chunk.samples));
                 reply(&backlog, &replies, Answer::Turns { chunk: chunk.number, rows });
             }

@@ -19,6 +19,7 @@ use crate::call::media_plan::MediaPlan;
 use crate::call::media_session::{MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
 use crate::call::voices::VoiceWork;
+use crate::config::priority::Priority;
 use crate::policy::evidence::Evidence;
 use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::packet::is_dtls;
@@ -29,11 +30,14 @@ use crate::runtime::leg_orders::LegInbox;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::metrics::media::CodecHeard;
 use crate::runtime::phrase_engine::Listening;
+use crate::runtime::thread_priority;
 use crate::sip::event::CallKey;
 use crate::speaker::adaptation::Step;
 
 /// Largest datagram that is read whole: an Ethernet frame's worth and then some.
 const LARGEST_DATAGRAM: usize = 2048;
+/// How often a thread says that it comes round, whether it has something to do or not.
+const ROUND: Duration = Duration::from_secs(1);
 /// How often a session's counts are published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// How long a session that is over waits for the models' last answers.
@@ -111,9 +115,9 @@ pub struct MediaThread {
 }
 
 impl MediaThread {
-    /// Starts media thread number `index`; its sessions report to `events`.
+    /// Starts media thread number `index` with that priority, if the system grants it; its sessions report to `events`.
     pub fn spawn(
-        index: usize,
+        (index, priority): (usize, Priority),
         queues: InferenceQueues,
         metrics: Arc<Metrics>,
         events: mpsc::Sender<MediaEvent>,
@@ -122,11 +126,18 @@ impl MediaThread {
         let (openings, mut inbox) = mpsc::channel::<Opening>(OPENINGS_WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
-            let _pulse = pulse;
+            metrics.service.media_thread(thread_priority::give(priority));
             // A session stays on its thread for life: its voice activity detector cannot move.
             let local = LocalSet::new();
             local.block_on(&runtime, async {
-                while let Some(opening) = inbox.recv().await {
+                let mut round = tokio::time::interval(ROUND);
+                loop {
+                    pulse.beat();
+                    let opening = tokio::select! {
+                        opening = inbox.recv() => opening,
+                        _ = round.tick() => continue,
+                    };
+                    let Some(opening) = opening else { break };
                     let (call, events) = (opening.call, events.clone());
                     let party = Party::open(opening, &queues, &metrics, &events);
                     tokio::task::spawn_local(async move {
@@ -144,7 +155,7 @@ impl MediaThread {
                 }
             });
             // No more openings come: the sessions that are left end by themselves.
-            runtime.block_on(local);
+            pulse.idle(|| runtime.block_on(local));
         })?;
         Ok(Self { openings, thread: Some(thread) })
     }

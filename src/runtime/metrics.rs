@@ -20,6 +20,7 @@ mod policy;
 pub mod queues;
 mod recordings;
 mod scores;
+mod service;
 mod sip;
 mod store;
 mod verdicts;
@@ -51,6 +52,7 @@ use crate::runtime::metrics::policy::PolicyMetrics;
 use crate::runtime::metrics::queues::QueueMetrics;
 use crate::runtime::metrics::recordings::RecordingMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
+use crate::runtime::metrics::service::ServiceMetrics;
 use crate::runtime::metrics::sip::SipMetrics;
 use crate::runtime::metrics::store::StoreMetrics;
 use crate::runtime::metrics::verdicts::VerdictMetrics;
@@ -84,6 +86,8 @@ pub struct Metrics {
     pub notify: NotifyMetrics,
     /// Of actions.
     pub actions: ActionMetrics,
+    /// Of reloads and threads.
+    pub service: ServiceMetrics,
     /// Who is turned away over HTTP.
     pub http: HttpMetrics,
     /// What the store does, and what waits for it.
@@ -133,6 +137,7 @@ impl Metrics {
             pauses: PauseMetrics::new(&registry),
             actions: ActionMetrics::new(&registry),
             http: HttpMetrics::new(&registry),
+            service: ServiceMetrics::new(&registry),
             store: StoreMetrics::new(&registry, &overload),
             notify: NotifyMetrics::new(&registry, &overload),
             ready: families.gauge("sidetone_ready", "1 while /ready says so."),
@@ -286,11 +291,6 @@ impl Metrics {
         self.health.set_policy(&policy.versioned_name());
     }
 
-    /// What became of an attempt to read the policy again; `outcome` is one word of a closed list.
-    pub fn policy_reload(&self, outcome: &str) {
-        self.policy.reload(outcome);
-    }
-
     /// What became of so many events that were to be kept; `outcome` is one word of a closed list.
     pub fn rule_events(&self, outcome: &str, count: u64) {
         self.policy.events(outcome, count);
@@ -336,6 +336,7 @@ mod tests {
     use super::*;
     use crate::policy::rules::standing::{Reason, RuleState, Severity};
     use crate::policy::sensitivity::Sensitivity;
+    use crate::runtime::reload::part::Part;
     use crate::speaker::calibration::{Comparison, Conditions, Likeness};
     use crate::speaker::score_drift::CALLS;
     use crate::speaker::verifier::Decision;
@@ -350,7 +351,11 @@ mod tests {
             zero(&format!("sidetone_verdicts_total{{decision=\"{state}\",kind=\"rule\"}}"));
         }
         for outcome in ["applied", "unchanged", "refused"] {
-            zero(&format!("sidetone_policy_reloads_total{{outcome=\"{outcome}\"}}"));
+            for part in Part::ALL.map(Part::as_str) {
+                let labels = format!("outcome=\"{outcome}\",part=\"{part}\"");
+                zero(&format!("sidetone_reloads_total{{{labels}}}"));
+                zero(&format!("sidetone_reload_refused{{part=\"{part}\"}}"));
+            }
         }
         for outcome in ["kept", "lost"] {
             zero(&format!("sidetone_rule_events_total{{outcome=\"{outcome}\"}}"));

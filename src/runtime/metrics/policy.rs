@@ -1,5 +1,4 @@
-//! Which policy is in force, what comes of its rules and phrases, what became of attempts to change it, and of events to
-//! be kept for its rules.
+//! Which policy is in force, what comes of its rules and phrases, and what became of events to be kept for its rules.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -31,7 +30,6 @@ const PHRASES: &str = "sidetone_phrase_hits_total";
 #[derive(Debug)]
 pub(super) struct PolicyMetrics {
     in_force: IntGaugeVec,
-    reloads: IntCounterVec,
     events: IntCounterVec,
     rules: IntCounterVec,
     phrases: IntCounterVec,
@@ -59,11 +57,6 @@ impl PolicyMetrics {
                 "Always 1; the policy that new conversations are judged by is its label.",
                 &["policy"],
             ),
-            reloads: families.counters(
-                "sidetone_policy_reloads_total",
-                "Attempts to read the policy again: applied, unchanged, refused (the old one stays).",
-                &["outcome"],
-            ),
             rules: families.counters(
                 RULES,
                 "What rules came to: met, violated, not_applicable, unknown. The policy in force has the ids; rules beyond \
@@ -79,9 +72,6 @@ impl PolicyMetrics {
             named: Mutex::default(),
             exemplars,
         };
-        for outcome in ["applied", "unchanged", "refused"] {
-            metrics.reloads.with_label_values(&[outcome]);
-        }
         for outcome in ["kept", "lost"] {
             metrics.events.with_label_values(&[outcome]);
         }
@@ -169,10 +159,6 @@ impl PolicyMetrics {
 
     pub(super) fn events(&self, outcome: &str, count: u64) {
         self.events.with_label_values(&[outcome]).inc_by(count);
-    }
-
-    pub(super) fn reload(&self, outcome: &str) {
-        self.reloads.with_label_values(&[outcome]).inc();
     }
 
     fn each_outcome(&self, rule: &str, severity: Severity, act: impl Fn(&IntCounterVec, &[&str])) {
