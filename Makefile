@@ -25,7 +25,7 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo install test test-pbx test-freeswitch pbx-soak bench vault-bench vault-crash quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
+.PHONY: demo pictures install test test-pbx test-freeswitch pbx-soak bench vault-bench vault-crash quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
@@ -45,7 +45,13 @@ help:
 	@echo 'make false-alarms fit anew what a threshold costs in false alarms (fifteen minutes)'
 	@echo 'make calibration fit the calibration of the speaker decision anew (CALIBRATION_EVERY=5: on one reader of five)'
 	@echo 'make load    SIPp: 200 calls a second for a minute (LOAD_RATE=200 LOAD_SECONDS=60)'
+	@echo 'make pictures draw the pictures of README and docs anew (a minute)'
 	@echo 'make fuzz    ten minutes of chance for each reader of bytes from the network (FUZZ_SECONDS=600)'
+
+# The handbook's pictures, made anew from what they show.
+pictures: build models
+	target/release/sidetone demo > target/demo.txt
+	docs/pictures/timeline.py < target/demo.txt > docs/pictures/demo.svg
 
 demo: build models
 	target/release/sidetone demo
