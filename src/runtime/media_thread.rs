@@ -26,6 +26,7 @@ use crate::rtp::security::Security;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
 use crate::runtime::leg_orders::LegInbox;
+use crate::runtime::line_watch::LineWatch;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::phrase_engine::Listening;
 use crate::sip::event::CallKey;
@@ -110,12 +111,13 @@ pub struct MediaThread {
 }
 
 impl MediaThread {
-    /// Starts media thread number `index`; its sessions report to `events`.
+    /// Starts media thread number `index`; its sessions report to `events`, and by `lines` how their lines are.
     pub fn spawn(
         index: usize,
         queues: InferenceQueues,
         metrics: Arc<Metrics>,
         events: mpsc::Sender<MediaEvent>,
+        lines: LineWatch,
         pulse: Pulse,
     ) -> io::Result<Self> {
         let (openings, mut inbox) = mpsc::channel::<Opening>(OPENINGS_WAITING);
@@ -127,7 +129,7 @@ impl MediaThread {
             local.block_on(&runtime, async {
                 while let Some(opening) = inbox.recv().await {
                     let (call, events) = (opening.call, events.clone());
-                    let party = Party::open(opening, &queues, &metrics, &events);
+                    let party = Party::open(opening, &queues, &metrics, &events, &lines);
                     tokio::task::spawn_local(async move {
                         let over = match party {
                             Ok(party) => tokio::task::spawn_local(party.run()).await,
@@ -184,6 +186,7 @@ struct Party {
     metrics: Arc<Metrics>,
     published: MediaStats,
     events: mpsc::Sender<MediaEvent>,
+    lines: LineWatch,
     /// Whether its first audio has come.
     began: bool,
 }
@@ -194,6 +197,7 @@ impl Party {
         queues: &InferenceQueues,
         metrics: &Arc<Metrics>,
         events: &mpsc::Sender<MediaEvent>,
+        lines: &LineWatch,
     ) -> io::Result<Self> {
         let Opening { call, mut plan, sockets, watch, listening, seed, cname, .. } = opening;
         let mut agreed = plan.borrow_and_update().clone();
@@ -223,6 +227,7 @@ impl Party {
             metrics: Arc::clone(metrics),
             published: MediaStats::default(),
             events: events.clone(),
+            lines: lines.clone(),
             began: false,
         })
     }
@@ -378,6 +383,7 @@ impl Party {
         let stats = self.session.stats();
         self.metrics.publish_media(&self.published, &stats);
         self.published = stats;
+        self.lines.tell(self.key, || self.session.report());
     }
 
     async fn finish(mut self) -> MediaStats {

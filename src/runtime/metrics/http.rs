@@ -18,14 +18,14 @@ impl HttpMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
         let refused = Opts::new(
             "sidetone_http_refused_total",
-            "Requests to the API that were not let in: missing, wrong, expired (the token), role (it is for something else).",
+            "Requests that were not let in: missing, wrong, expired (the token), role (it is for something else), too_often (wrong ones, from one source), host (the page, by a name that is not ours), crowded (connections that had asked for nothing, in favour of others).",
         );
         let handshakes_failed = Opts::new(
             "sidetone_http_tls_failures_total",
             "HTTP connections whose TLS handshake failed or was not finished in time.",
         );
         let refused = registered(registry, IntCounterVec::new(refused, &["why"]).expect(VALID));
-        for why in ["missing", "wrong", "expired", "role"] {
+        for why in ["missing", "wrong", "expired", "role", "too_often", "host", "crowded"] {
             refused.with_label_values(&[why]);
         }
         let handshakes_failed = IntCounter::with_opts(handshakes_failed).expect(VALID);
