@@ -4,6 +4,7 @@ pub mod consent;
 pub mod http;
 pub mod keyword;
 pub mod notify;
+pub mod priority;
 pub mod rtp;
 pub mod rules;
 pub mod sip;
@@ -19,6 +20,7 @@ use crate::config::consent::Consent;
 use crate::config::http::Http;
 use crate::config::keyword::{Engine, Keyword};
 use crate::config::notify::{DoerError, Notify};
+use crate::config::priority::Priority;
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
@@ -55,6 +57,18 @@ pub struct Config {
     pub store: Store,
     /// Metrics, health and the API.
     pub http: Http,
+    /// Where all of it stood; none where it was made otherwise.
+    #[serde(skip)]
+    pub written: Option<Written>,
+}
+
+/// A file as it was read.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Which.
+    pub file: PathBuf,
+    /// All of it.
+    pub text: String,
 }
 
 /// `[models]`
@@ -127,6 +141,7 @@ impl Config {
                 ports: [30_000, 30_999],
                 threads: 1,
                 silence_timeout_s: 60,
+                priority: Priority::Normal,
                 codecs: CodecName::all(),
                 codec_order: CodecOrder::Offer,
             },
@@ -143,6 +158,7 @@ impl Config {
             notify: Notify::default(),
             store: Store::within(kept),
             http: Http::on_loopback(),
+            written: None,
         }
     }
 
@@ -151,6 +167,7 @@ impl Config {
         let mut config: Self =
             toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
         config.validate(file)?;
+        config.written = Some(Written { file: file.to_owned(), text: text.to_owned() });
         let folder = file.parent().unwrap_or(Path::new(""));
         let Self { models, keyword, rules, notify, store, sip, http, speaker, .. } = &mut config;
         let tls = sip.tls.iter_mut();

@@ -12,15 +12,18 @@ use tokio::task::JoinHandle as Task;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::config::sip::{self, Listen};
+use crate::config::sip::Listen;
 use crate::policy::judge::Models;
 use crate::policy::rule::Policy;
 use crate::runtime::asking::{Asking, Back};
 use crate::runtime::complaints::Complaints;
 use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::event_streams::{EventStreams, EventStreamsError};
-use crate::runtime::health::Health;
+use crate::runtime::health::{self, Health};
 use crate::runtime::http::calls::Orders;
+use crate::runtime::http::host::Hosts;
+use crate::runtime::http::page::routes::Page;
+use crate::runtime::http::page::watch::LiveBoard;
 use crate::runtime::http::routes::{self, Api};
 use crate::runtime::http::server::Server;
 use crate::runtime::http::tls::HttpTls;
@@ -30,6 +33,8 @@ use crate::runtime::inference_thread::{
     Backlog, InferenceQueues, spawn_keyword, spawn_sherpa, spawn_speaker, spawn_turns,
 };
 use crate::runtime::installed::{Installed, InstalledError};
+use crate::runtime::known_voices::KnownVoices;
+use crate::runtime::line_watch::LineWatch;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
@@ -38,26 +43,28 @@ use crate::runtime::observation::Observation;
 use crate::runtime::phrase_engine::{self, PhraseEngine};
 use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
 use crate::runtime::policy_in_force::PolicyInForce;
-use crate::runtime::policy_reload::{ReloadError, Reloaded, Reloader, Reloads};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::pronouncing;
 use crate::runtime::recording_sessions::RecordingSessions;
+use crate::runtime::reload::reloader::{Reloader, Reloads, Surroundings};
 use crate::runtime::signalling::Signalling;
 use crate::runtime::sip_settings::{self, SecretError};
 use crate::runtime::site_calibration::{self, SiteCalibrationError};
 use crate::runtime::store::consents::News;
 use crate::runtime::store::keeper::{Keeper, KeeperError, VaultDesk};
 use crate::runtime::store::trail::Entry;
-use crate::runtime::store::vault::{Vault, VaultError};
+use crate::runtime::store::vault::VaultError;
 use crate::runtime::transport::connection::Limits;
+use crate::runtime::transport::handed_over::{HandedOver, HandedOverError};
 use crate::runtime::transport::listener::{Bound, ListenError};
 use crate::runtime::transport::resolver::Resolver;
 use crate::runtime::transport::tls::{Tls, TlsError};
 use crate::runtime::transport::transports::Transports;
 use crate::runtime::voices::Voices;
+use crate::runtime::watchdog::Watchdog;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::transport::Transport;
-use crate::speaker::embedder::{Embedders, Purpose};
+use crate::speaker::embedder::Purpose;
 use crate::speaker::watchlist::Known;
 use crate::vault::chain::Kind;
 
@@ -65,6 +72,12 @@ use crate::vault::chain::Kind;
 const EVIDENCE_WAITING: usize = 1024;
 /// Answers of the name servers that may wait.
 const LOCATED_WAITING: usize = 64;
+/// Longest turn of a thread that has a model: a run takes below a second, and many wait for a processor.
+const RUN: Duration = Duration::from_secs(30);
+/// Longest turn of the thread that keeps events: a disk that has not taken some lines in that time never will.
+const WRITE: Duration = Duration::from_secs(120);
+/// Longest turn of the vault: what is free is given back within one, in a file of gigabytes.
+const SWEEP: Duration = Duration::from_secs(15 * 60);
 /// Observations that may wait for a slow observer, who then misses the oldest and is told so.
 const OBSERVATIONS_WAITING: usize = 16_384;
 
@@ -80,6 +93,9 @@ pub enum StartError {
     /// Known voices cannot be read.
     #[error("speaker.watchlist: {0}")]
     Watchlist(#[from] VaultError),
+    /// A socket is handed over that nobody wants.
+    #[error(transparent)]
+    HandedOver(#[from] HandedOverError),
     /// A SIP socket cannot be had.
     #[error("{0} (sip.listen)")]
     Sip(#[from] ListenError),
@@ -122,38 +138,14 @@ pub enum StartError {
     Randomness(#[from] getrandom::Error),
 }
 
-/// Known voices that the models in use can be compared with.
-fn known_voices(config: &Config, models: &Embedders, keeper: &Keeper) -> Result<Known, StartError> {
-    let watchlist = &config.speaker.watchlist;
-    let (reply, answer) = std::sync::mpsc::sync_channel(1);
-    let (enabled, gone) = (watchlist.enabled, "the vault's thread answers before it ends");
-    let read = move |vault: &mut Vault| {
-        let all = if enabled { vault.watchlist() } else { Ok(Vec::new()) };
-        let _ = reply.send(all);
-    };
-    keeper.desk.hand_in(read).expect("nobody else has asked yet");
-    let all = answer.recv().expect(gone)?;
-    let (known, left_out) =
-        Known::new(&all, models, watchlist.expected_false_alarms_per_1000_calls);
-    if left_out > 0 {
-        warn!(left_out, "voices of the watchlist are of other models and are not compared");
-    }
-    if !known.is_empty() {
-        info!(voices = known.len(), "callers are compared with the watchlist");
-    }
-    Ok(known)
-}
-
 /// A running appliance.
 #[derive(Debug)]
 pub struct Appliance {
     sip: Vec<Listen>,
     http: SocketAddr,
     desk: Desk,
-    certificates: Option<sip::Tls>,
-    http_tls: Option<Arc<HttpTls>>,
-    tokens: Option<Arc<Tokens>>,
     reloads: Reloads,
+    watchdog: Watchdog,
     observers: broadcast::Sender<Observation>,
     health: Arc<Health>,
     queues: InferenceQueues,
@@ -181,9 +173,10 @@ impl Appliance {
     ) -> Result<Self, StartError> {
         let listen = |address, key| move |error| StartError::Listen { address, key, error };
         let health = Arc::new(Health::default());
-        let metrics = Arc::new(Metrics::new(Arc::clone(&health)));
+        let metrics = Arc::new(Metrics::with_exemplars(Arc::clone(&health), config.http.exemplars));
         // Sockets are bound before the models are loaded: a port in use is told at once.
-        let bound = Bound::bind(&config.sip.listen)?;
+        let mut handed = HandedOver::receive()?;
+        let bound = Bound::bind(&config.sip.listen, &mut handed)?;
         let sip_addresses: Vec<_> = bound.locals().iter().map(|local| local.address).collect();
         let settings = sip_settings::read(config, &sip_addresses)?;
         let sip_tls = config.sip.tls.as_ref().map(Tls::load).transpose()?;
@@ -198,9 +191,13 @@ impl Appliance {
         let tokens = config.http.tokens_file.as_deref().map(Tokens::open).transpose()?;
         let tokens = tokens.map(Arc::new);
         let http_tls = config.http.tls.as_ref().map(HttpTls::load).transpose()?.map(Arc::new);
-        let http = TcpListener::bind(config.http.listen)
-            .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
-            .map_err(listen(config.http.listen, "http.listen"))?;
+        let http = match handed.connections(config.http.listen) {
+            Some(socket) => socket,
+            None => TcpListener::bind(config.http.listen)
+                .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+                .map_err(listen(config.http.listen, "http.listen"))?,
+        };
+        handed.finish()?;
         let http = tokio::net::TcpListener::from_std(http).map_err(StartError::Thread)?;
         let http_address = http.local_addr().map_err(listen(config.http.listen, "http.listen"))?;
         let sip = config.sip.listen.iter().zip(&sip_addresses);
@@ -217,12 +214,12 @@ impl Appliance {
                 let _ = told.send(Back(Box::new(act)));
             }
         };
-        let pulse = health.pulse("vault");
+        let pulse = health.patient_pulse("vault", SWEEP);
         let (counts, state) = (Arc::clone(&metrics), Arc::clone(&health));
         let vault = Keeper::start(&config.store, counts, state, pulse, news)?;
         let rules = &config.rules;
         let events = rules.events_folder.as_ref().map(|folder| {
-            let pulse = health.pulse("events");
+            let pulse = health.patient_pulse("events", WRITE);
             EventStreams::start(folder, rules.events_days, Arc::clone(&metrics), pulse)
         });
         let (streams, keeper) = events.transpose()?.unzip();
@@ -230,22 +227,53 @@ impl Appliance {
         let (notifiers, notifying) =
             Notifiers::start(&config.notify, receivers, &metrics, &health)?;
         let (desk, orders) = Desk::new();
-        let (counts, installation) = (Arc::clone(&metrics), installed.clone());
-        let (reloader, reloads) =
-            Reloader::new(config, installation, &policy, desk.clone(), counts);
+        let around = Surroundings {
+            desk: desk.clone(),
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
+        };
+        let of_http = (http_tls.clone(), tokens.clone());
+        let (reloader, reloads) = Reloader::new(config, (installed, &policy), of_http, around)?;
         let reload_task = tokio::spawn(reloader.run());
         let api = tokens.clone().map(|tokens| {
             let orders = Orders { desk: desk.clone(), reloads: reloads.clone() };
             Api { tokens, orders, vault: vault.desk.clone() }
         });
         let watched = Watched { metrics: Arc::clone(&metrics), health: Arc::clone(&health) };
+        let (observers, _) = broadcast::channel(OBSERVATIONS_WAITING);
+        let lines = LineWatch::new(observers.clone());
+        let page = tokens.clone().filter(|_| config.http.page.enabled);
+        let page = page.map(|tokens| -> Result<_, StartError> {
+            let live = Arc::new(LiveBoard::new(lines.clone())?);
+            tokio::spawn(Arc::clone(&live).follow(observers.subscribe()));
+            Ok(Page {
+                live,
+                health: Arc::clone(&health),
+                metrics: Arc::clone(&metrics),
+                tokens,
+                hosts: Hosts::new(&config.http.page.hosts, http_address),
+                over_tls: http_tls.is_some(),
+            })
+        });
+        let page = page.transpose()?;
         let (tls, counts) = (http_tls.clone(), Arc::clone(&metrics));
         let server = Server { listener: http, tls, metrics: counts };
-        let http_task = tokio::spawn(server.run(routes::router(watched, api)));
+        let http_task = tokio::spawn(server.run(routes::router(watched, api, page)));
 
         let loading = Instant::now();
         let Voices { decide, watch } = installed.voices()?;
-        let known = known_voices(config, &installed.models().speaker, &vault)?;
+        let watchlist = config.speaker.watchlist.enabled.then(|| KnownVoices {
+            models: installed.models().speaker.clone(),
+            false_alarms_per_1000: config.speaker.watchlist.expected_false_alarms_per_1000_calls,
+        });
+        let known = match watchlist {
+            None => Known::default(),
+            Some(watchlist) => {
+                let (known, until) = watchlist.read(&vault.desk)?;
+                tokio::spawn(watchlist.follow(vault.desk.clone(), until, back.clone()));
+                known
+            }
+        };
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let turns = installed.turns()?;
@@ -259,21 +287,33 @@ impl Appliance {
         if let Ok(text) = std::fs::read(&config.keyword.policy) {
             policy = policy.read_from(&text);
         }
-        metrics.policy_in_force(&policy.policy().versioned_name());
+        metrics.policy_in_force(policy.policy());
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
+        let Models { speaker, keyword } = installed.models();
+        let segmentation = installed.segmentation().versioned_name();
+        for (role, name) in [
+            (health::Model::Speaker, Some(&speaker.decide)),
+            (health::Model::SpeakerWatch, speaker.watch.as_ref()),
+            (health::Model::Keyword, Some(keyword)),
+            (health::Model::Turns, Some(&segmentation)),
+        ] {
+            name.iter().for_each(|name| metrics.installation.model(role, name));
+        }
         let queues = InferenceQueues::new();
+        let waiting = queues.clone();
+        metrics.queues.watch_models(move |model| waiting.waiting(model));
         let embedders = [(Purpose::Decide, Some(decide)), (Purpose::Watch, watch)];
         let mut inference = embedders
             .into_iter()
             .filter_map(|(role, model)| Some((role, model?)))
             .map(|(role, model)| {
-                let pulse = health.pulse(role.thread());
+                let pulse = health.patient_pulse(role.thread(), RUN);
                 spawn_speaker(&queues, role, model, Arc::clone(&metrics), pulse)
             })
             .collect::<io::Result<Vec<_>>>()
             .map_err(StartError::Thread)?;
-        let pulse = health.pulse("keyword-model");
+        let pulse = health.patient_pulse("keyword-model", RUN);
         let spawned = match phrases {
             PhraseEngine::Moonshine { model, .. } => {
                 spawn_keyword(&queues, *model, Arc::clone(&metrics), pulse)
@@ -283,19 +323,19 @@ impl Appliance {
             }
         };
         inference.push(spawned.map_err(StartError::Thread)?);
-        let pulse = health.pulse("turns-model");
+        let pulse = health.patient_pulse("turns-model", RUN);
         let spawned = spawn_turns(&queues, turns, Arc::clone(&metrics), pulse);
         inference.push(spawned.map_err(StartError::Thread)?);
         let (events, inbox) = mpsc::channel(EVIDENCE_WAITING);
         let media = (0..config.rtp.threads)
             .map(|n| {
                 let (metrics, pulse) = (Arc::clone(&metrics), health.pulse("media"));
-                MediaThread::spawn(n, queues.clone(), metrics, events.clone(), pulse)
+                let (which, told) = ((n, config.rtp.priority), (events.clone(), lines.clone()));
+                MediaThread::spawn(which, queues.clone(), metrics, told, pulse)
             })
             .collect::<io::Result<_>>()
             .map_err(StartError::Thread)?;
 
-        let (observers, _) = broadcast::channel(OBSERVATIONS_WAITING);
         let (stop, stopped) = oneshot::channel();
         let reactor = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -335,8 +375,9 @@ impl Appliance {
                 back,
                 health: Arc::clone(&health),
             },
-            metrics,
+            metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
+            pulse: health.pulse("signalling"),
             observers: observers.clone(),
             random: fastrand::Rng::new(),
             calls: std::collections::HashMap::new(),
@@ -352,23 +393,18 @@ impl Appliance {
         let Models { speaker, keyword } = installed.models();
         let models = json!({ "speaker": speaker.to_string(), "keyword": keyword });
         vault.trail.push(Entry::now(Kind::Model, &models));
-        let pulse = health.pulse("signalling");
         let signalling = thread::Builder::new()
             .name("signalling".to_owned())
-            .spawn(move || {
-                let _pulse = pulse;
-                reactor.block_on(signalling.run(inbox, orders, answers, stopped))
-            })
+            .spawn(move || reactor.block_on(signalling.run(inbox, orders, answers, stopped)))
             .map_err(StartError::Thread)?;
+        let watchdog = Watchdog::start(Arc::clone(&health), metrics).map_err(StartError::Thread)?;
         health.set_started();
         Ok(Self {
             sip,
             http: http_address,
             desk,
-            certificates: config.sip.tls.clone(),
-            http_tls,
-            tokens,
             reloads,
+            watchdog,
             observers,
             health,
             queues,
@@ -399,31 +435,21 @@ impl Appliance {
         self.http
     }
 
-    /// Reads the certificates of SIP anew, for connections from now on; those that were read before stay
-    /// in use where the files are of no use. Does nothing without TLS.
-    pub async fn reload_certificates(&self) -> Result<(), TlsError> {
-        let Some(files) = &self.certificates else { return Ok(()) };
-        let tls = Box::new(Tls::load(files)?);
-        // Nobody takes the order while everything ends, and then it matters no more.
-        let _ = self.desk.give(|reply| Order::Certify(tls, reply)).await;
-        Ok(())
+    /// Has everything read again that can be while calls go on; what becomes of it is in the log, the metrics and
+    /// the service's status.
+    pub fn reload(&self) {
+        self.reloads.everything();
     }
 
-    /// The same for the certificate of HTTP.
-    pub fn reload_http_certificate(&self) -> Result<(), TlsError> {
-        self.http_tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    /// Whether it takes calls, and how it is.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
-    /// Reads the API's tokens anew, for requests from now on; those of before stay where the file is of no use. Returns how
-    /// many there are; none without an API.
-    pub fn reload_tokens(&self) -> Result<usize, TokensError> {
-        self.tokens.as_ref().map_or(Ok(0), |tokens| tokens.reload())
-    }
-
-    /// Reads the policy file anew, for conversations from now on; the policy of before stays in force where the
-    /// file is of no use.
-    pub async fn reload_policy(&self) -> Result<Reloaded, ReloadError> {
-        self.reloads.reload().await
+    /// Takes no new call any more; those that stand go on.
+    pub async fn close_doors(&self) {
+        // Nobody takes the order while everything ends already.
+        let _ = self.desk.give(Order::CloseDoors).await;
     }
 
     /// Everything that happens from now on.
@@ -454,6 +480,7 @@ impl Appliance {
         let _ = self.stop.send(());
         let (signalling, inference, queues) = (self.signalling, self.inference, self.queues);
         let (keeper, notifying, vault) = (self.keeper, self.notifying, self.vault);
+        let watchdog = self.watchdog;
         let joined = tokio::task::spawn_blocking(move || {
             let left = signalling.join().expect("the signalling thread ends by returning");
             queues.close();
@@ -468,6 +495,7 @@ impl Appliance {
             }
             // Last, so that what the calls came to at their end is on record.
             vault.end();
+            watchdog.stop();
             left
         });
         let left = joined.await.expect("joining threads does not fail");

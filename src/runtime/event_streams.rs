@@ -22,6 +22,7 @@ use crate::policy::rules::event::Record;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::health::Pulse;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::queues::Queue;
 
 /// Events that may wait for the disk: a hundred conversations of two legs tell some 600 a second, so this is a disk
 /// that stands still for seven.
@@ -99,8 +100,7 @@ impl EventStreams {
         let (folder, counts) = (folder.to_owned(), Arc::clone(&metrics));
         let mut writer = Writer { folder, age, metrics: counts, complaints: Complaints::default() };
         let thread = thread::Builder::new().name("events".to_owned()).spawn(move || {
-            let _pulse = pulse;
-            writer.run(&inbox);
+            writer.run(&inbox, &pulse);
         });
         Ok((Self { events, metrics }, thread.map_err(EventStreamsError::Thread)?))
     }
@@ -118,9 +118,12 @@ impl EventStream {
     pub fn keep(&mut self, record: Record) {
         if !self.torn && !self.file.torn.load(Ordering::Relaxed) {
             let kept = Kept { file: Arc::clone(&self.file), record };
+            // Before it is there, or it could be gone before it was counted.
+            self.metrics.queues.entered(Queue::RuleEvents);
             if self.events.try_send(kept).is_ok() {
                 return;
             }
+            self.metrics.queues.left(Queue::RuleEvents, 1);
             self.torn = true;
             warn!(file = self.file.name, "the disk is too slow: no more events are kept of it");
         }
@@ -137,14 +140,15 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, inbox: &Receiver<Kept>) {
+    fn run(&mut self, inbox: &Receiver<Kept>, pulse: &Pulse) {
         let mut sweep = Instant::now();
         loop {
             if sweep <= Instant::now() {
                 self.sweep(Timestamp::now());
                 sweep = Instant::now() + SWEEP_EVERY;
             }
-            match inbox.recv_timeout(sweep.saturating_duration_since(Instant::now())) {
+            let wait = sweep.saturating_duration_since(Instant::now());
+            match pulse.idle(|| inbox.recv_timeout(wait)) {
                 Ok(first) => self.write(std::iter::once(first).chain(inbox.try_iter())),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -156,6 +160,7 @@ impl Writer {
     fn write(&mut self, events: impl Iterator<Item = Kept>) {
         let mut files: BTreeMap<String, (Arc<EventFile>, String, u64)> = BTreeMap::new();
         for Kept { file, record } in events.take(EVENTS_WAITING) {
+            self.metrics.queues.left(Queue::RuleEvents, 1);
             let entry = files.entry(file.name.clone());
             let (_, lines, count) = entry.or_insert_with(|| (file, String::new(), 0));
             lines.push_str(&record.to_json());

@@ -19,6 +19,7 @@ use crate::call::media_plan::MediaPlan;
 use crate::call::media_session::{MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
 use crate::call::voices::VoiceWork;
+use crate::config::priority::Priority;
 use crate::policy::evidence::Evidence;
 use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::packet::is_dtls;
@@ -26,13 +27,18 @@ use crate::rtp::security::Security;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
 use crate::runtime::leg_orders::LegInbox;
+use crate::runtime::line_watch::LineWatch;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::media::CodecHeard;
 use crate::runtime::phrase_engine::Listening;
+use crate::runtime::thread_priority;
 use crate::sip::event::CallKey;
 use crate::speaker::adaptation::Step;
 
 /// Largest datagram that is read whole: an Ethernet frame's worth and then some.
 const LARGEST_DATAGRAM: usize = 2048;
+/// How often a thread says that it comes round, whether it has something to do or not.
+const ROUND: Duration = Duration::from_secs(1);
 /// How often a session's counts are published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// How long a session that is over waits for the models' last answers.
@@ -110,24 +116,32 @@ pub struct MediaThread {
 }
 
 impl MediaThread {
-    /// Starts media thread number `index`; its sessions report to `events`.
+    /// Starts media thread number `index` with that priority, if the system grants it; its sessions report to `events`,
+    /// and by `lines` how their lines are.
     pub fn spawn(
-        index: usize,
+        (index, priority): (usize, Priority),
         queues: InferenceQueues,
         metrics: Arc<Metrics>,
-        events: mpsc::Sender<MediaEvent>,
+        (events, lines): (mpsc::Sender<MediaEvent>, LineWatch),
         pulse: Pulse,
     ) -> io::Result<Self> {
         let (openings, mut inbox) = mpsc::channel::<Opening>(OPENINGS_WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
-            let _pulse = pulse;
+            metrics.service.media_thread(thread_priority::give(priority));
             // A session stays on its thread for life: its voice activity detector cannot move.
             let local = LocalSet::new();
             local.block_on(&runtime, async {
-                while let Some(opening) = inbox.recv().await {
+                let mut round = tokio::time::interval(ROUND);
+                loop {
+                    pulse.beat();
+                    let opening = tokio::select! {
+                        opening = inbox.recv() => opening,
+                        _ = round.tick() => continue,
+                    };
+                    let Some(opening) = opening else { break };
                     let (call, events) = (opening.call, events.clone());
-                    let party = Party::open(opening, &queues, &metrics, &events);
+                    let party = Party::open(opening, &queues, &metrics, &events, &lines);
                     tokio::task::spawn_local(async move {
                         let over = match party {
                             Ok(party) => tokio::task::spawn_local(party.run()).await,
@@ -143,7 +157,7 @@ impl MediaThread {
                 }
             });
             // No more openings come: the sessions that are left end by themselves.
-            runtime.block_on(local);
+            pulse.idle(|| runtime.block_on(local));
         })?;
         Ok(Self { openings, thread: Some(thread) })
     }
@@ -183,7 +197,10 @@ struct Party {
     segments: u64,
     metrics: Arc<Metrics>,
     published: MediaStats,
+    /// The codec that it is counted under.
+    heard: Option<CodecHeard>,
     events: mpsc::Sender<MediaEvent>,
+    lines: LineWatch,
     /// Whether its first audio has come.
     began: bool,
 }
@@ -194,6 +211,7 @@ impl Party {
         queues: &InferenceQueues,
         metrics: &Arc<Metrics>,
         events: &mpsc::Sender<MediaEvent>,
+        lines: &LineWatch,
     ) -> io::Result<Self> {
         let Opening { call, mut plan, sockets, watch, listening, seed, cname, .. } = opening;
         let mut agreed = plan.borrow_and_update().clone();
@@ -222,7 +240,9 @@ impl Party {
             segments: 0,
             metrics: Arc::clone(metrics),
             published: MediaStats::default(),
+            heard: None,
             events: events.clone(),
+            lines: lines.clone(),
             began: false,
         })
     }
@@ -378,6 +398,11 @@ impl Party {
         let stats = self.session.stats();
         self.metrics.publish_media(&self.published, &stats);
         self.published = stats;
+        let (codec, counted) = (self.session.codec(), self.heard.as_ref().map(CodecHeard::codec));
+        if codec != counted {
+            self.heard = codec.map(|codec| self.metrics.hears(codec));
+        }
+        self.lines.tell(self.key, || self.session.report());
     }
 
     async fn finish(mut self) -> MediaStats {

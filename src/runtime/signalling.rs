@@ -22,12 +22,14 @@ use crate::runtime::asking::{Asking, Back};
 use crate::runtime::complaints::Complaints;
 use crate::runtime::conversations::Conversation;
 use crate::runtime::event_streams::EventStreams;
-use crate::runtime::health::Health;
+use crate::runtime::health::{Health, Pulse};
+use crate::runtime::leg_figures::LegFigures;
 use crate::runtime::leg_orders::LegOrders;
 use crate::runtime::locate::locate;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::{MediaEvent, MediaSockets, MediaThread, Opening};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::queues::Queue;
 use crate::runtime::notify::notifiers::Notifiers;
 use crate::runtime::observation::{InfoOutcome, Observation};
 use crate::runtime::pauses::card_pauses;
@@ -102,6 +104,8 @@ pub struct Signalling {
     pub(super) asking: Asking,
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<Health>,
+    /// Its thread's.
+    pub(super) pulse: Pulse,
     pub(super) observers: broadcast::Sender<Observation>,
     pub(super) random: fastrand::Rng,
     pub(super) calls: HashMap<CallKey, Entry>,
@@ -151,6 +155,8 @@ pub(super) struct Entry {
     pub(super) plan: Option<watch::Sender<MediaPlan>>,
     /// What its first decisive window said.
     pub(super) look: FirstLook,
+    /// What is counted of it.
+    pub(super) figures: LegFigures,
     /// The peer is not to send: it is on hold.
     pub(super) held: bool,
     /// Nothing of it is heard.
@@ -171,13 +177,13 @@ impl Signalling {
         mut answers: mpsc::UnboundedReceiver<Back>,
         mut stop: oneshot::Receiver<()>,
     ) -> usize {
-        for account in &self.accounts {
+        for account in self.accounts.iter().filter(|account| account.registers) {
             self.metrics.registration(&account.name, false);
         }
         self.endpoint.register(Instant::now());
         self.drain();
         while self.turn(&mut events, &mut orders, &mut answers, &mut stop).await {}
-        self.health.set_draining();
+        self.health.set_stopping();
         orders.close();
         let left = self.calls.len();
         self.endpoint.drain(Instant::now());
@@ -198,8 +204,10 @@ impl Signalling {
         self.conclude_all();
         self.metrics.publish_sip(&self.endpoint.stats());
         self.calls.clear();
+        self.metrics.legs(std::iter::empty());
         drop(events);
-        self.media.drain(..).for_each(MediaThread::join);
+        let media = std::mem::take(&mut self.media);
+        self.pulse.idle(|| media.into_iter().for_each(MediaThread::join));
         self.transports.close(LAST_WRITES).await;
         left
     }
@@ -212,6 +220,7 @@ impl Signalling {
         answers: &mut mpsc::UnboundedReceiver<Back>,
         stop: &mut oneshot::Receiver<()>,
     ) -> bool {
+        self.pulse.beat();
         let due = self.endpoint.poll_timeout().map_or(self.publish, |due| due.min(self.publish));
         tokio::select! {
             _ = stop => return false,
@@ -231,11 +240,14 @@ impl Signalling {
             () = sleep_until(due.into()) => self.endpoint.handle_timeout(Instant::now()),
         }
         self.drain();
+        self.health.set_calls(self.calls.len());
         let now = Instant::now();
         if self.publish <= now {
             self.publish = now + PUBLISH_EVERY;
             self.metrics.publish_sip(&self.endpoint.stats());
             self.metrics.publish_transports(&self.transports.stats());
+            self.metrics.legs(self.calls.values().map(Entry::state));
+            self.metrics.queues.set(Queue::Evidence, events.len());
             self.time_rules();
             self.conclude(now);
         }
@@ -263,6 +275,9 @@ impl Signalling {
     fn handle_media(&mut self, event: MediaEvent) {
         match event {
             MediaEvent::Began(key, at) => {
+                if let Some(entry) = self.calls.get_mut(&key) {
+                    entry.figures.began = true;
+                }
                 self.with(key, |call, judge| call.handle_began(judge, at));
             }
             MediaEvent::Evidence(key, evidence) => self.weigh(key, evidence),
@@ -306,6 +321,7 @@ impl Signalling {
             .expect("a call's conversation has a judge");
         entry.call.handle_evidence(&mut conversation.judge, &evidence);
         conversation.keep_events();
+        entry.figures.observe(&evidence);
         if let Evidence::Speaker(compared) = &evidence {
             self.metrics.compared(&mut entry.look, compared);
         }
@@ -543,8 +559,19 @@ impl Signalling {
         if self.media[turn].open(opening).is_ok() {
             entry.plan = Some(sender);
             entry.silent = false;
-            let conversation = entry.facts.conversation.clone();
-            let _ = self.observers.send(Observation::Started { call: key, conversation, party });
+            let Facts { conversation, subject, channel, .. } = entry.facts.clone();
+            let (at, policy) = (entry.started, self.policy_of(&conversation).policy());
+            let policy = policy.versioned_name();
+            let started = Observation::Started {
+                call: key,
+                conversation,
+                party,
+                subject,
+                channel,
+                policy,
+                at,
+            };
+            let _ = self.observers.send(started);
         } else {
             self.refuse(key, 503, "No media thread is free");
         }

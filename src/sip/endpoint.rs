@@ -250,11 +250,17 @@ impl Endpoint {
         self.with(call, |call, core| call.reinvite(now, core, offer));
     }
 
-    /// Hangs up every call, unregisters, and refuses new calls with 503 from now on. The last
-    /// message is sent when `stats().transactions_alive` is 0; 32 s later at the latest.
-    pub fn drain(&mut self, now: Instant) {
+    /// Unregisters, and refuses new calls with 503 from now on, and says so where it is asked (OPTIONS). Calls that stand
+    /// go on.
+    pub fn close_doors(&mut self, now: Instant) {
         self.draining = true;
         self.accounts.withdraw(now, &mut self.core);
+    }
+
+    /// The same, and hangs up every call. The last message is sent when `stats().transactions_alive` is 0; 32 s later at
+    /// the latest.
+    pub fn drain(&mut self, now: Instant) {
+        self.close_doors(now);
         let calls: Vec<_> = self.calls.keys().copied().collect();
         for call in calls {
             let reason = "SIP;cause=503;text=\"shutting down\"".to_owned();
@@ -281,7 +287,7 @@ impl Endpoint {
                 return;
             }
         };
-        *self.core.stats.requests.entry(label(&request.method)).or_default() += 1;
+        *self.core.stats.requests.entry(Method::label(request.method.as_str())).or_default() += 1;
         let peer = self.core.settings.access.peer(source);
         // Within a session its client is known by its tags, wherever it sends from.
         let of = self.call_of(&request).and_then(|call| self.calls.get(&call));
@@ -306,6 +312,11 @@ impl Endpoint {
         match request.method {
             Method::Invite if !self.is_authentic(now, source, &key, &request) => {}
             Method::Invite => self.handle_invite(now, source, key, &request),
+            // §11.2: the answer is that which an INVITE would get.
+            Method::Options if self.draining => {
+                let refusal = self.unavailable();
+                self.core.refuse(now, &key, &request.message, &refusal);
+            }
             Method::Options => {
                 let tag = self.core.token();
                 let answer = Response::to(&request.message.headers, 200, None).with_to_tag(&tag);
@@ -496,20 +507,4 @@ fn stamp_via(request: &mut Received<Request>, source: &Source) {
         "Via",
         format!("{}{}", stamped(first, source.hop.address), &line[first.len()..]),
     );
-}
-
-fn label(method: &Method) -> &'static str {
-    match method {
-        Method::Invite => "INVITE",
-        Method::Ack => "ACK",
-        Method::Bye => "BYE",
-        Method::Cancel => "CANCEL",
-        Method::Options => "OPTIONS",
-        Method::Info => "INFO",
-        Method::Update => "UPDATE",
-        Method::Prack => "PRACK",
-        Method::Register => "REGISTER",
-        Method::Message => "MESSAGE",
-        Method::Other(_) => "OTHER",
-    }
 }

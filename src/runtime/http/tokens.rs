@@ -123,12 +123,13 @@ impl Tokens {
         Ok(Self { file: file.to_owned(), known })
     }
 
-    /// Reads the file again; its tokens of before stay where it is of no use. Returns how many there are.
-    pub fn reload(&self) -> Result<usize, TokensError> {
+    /// Reads the file again; its tokens of before stay where it is of no use. Returns whether they were others.
+    pub fn reload(&self) -> Result<bool, TokensError> {
         let read: Arc<[Token]> = read(&self.file)?.into();
-        let count = read.len();
-        *self.known.write().expect("nothing panics while it holds this lock") = read;
-        Ok(count)
+        let mut known = self.known.write().expect("nothing panics while it holds this lock");
+        let changed = *known != read;
+        *known = read;
+        Ok(changed)
     }
 
     /// Whose token `secret` is. It is compared with every one that there is, each in constant time, so that how long it
@@ -148,6 +149,13 @@ impl Tokens {
             Some(Token { expires: Some(expires), .. }) if *expires <= now => Err(NoBearer::Expired),
             Some(token) => Ok(token.clone()),
         }
+    }
+
+    /// The token of that hash, while it stands in the file and is good for something.
+    pub fn standing(&self, sha256: &[u8; 32], now: Timestamp) -> Option<Token> {
+        let known = self.known.read().expect("nothing panics while it holds this lock");
+        let token = known.iter().find(|token| token.sha256 == *sha256)?;
+        token.expires.is_none_or(|expires| now < expires).then(|| token.clone())
     }
 }
 
@@ -347,7 +355,8 @@ mod tests {
         assert!(tokens.reload().is_err());
         assert_eq!(&*tokens.known.read().expect("no panic")[0].name, "a");
         std::fs::write(&file, entry("b", "")).expect("a writable folder");
-        assert_eq!(tokens.reload().ok(), Some(1));
+        assert_eq!(tokens.reload().ok(), Some(true));
+        assert_eq!(tokens.reload().ok(), Some(false));
         assert_eq!(&*tokens.known.read().expect("no panic")[0].name, "b");
         rustix::fs::chmod(&file, 0o622.into()).expect("our file");
         let said = tokens.reload().expect_err("anybody may write it").to_string();
