@@ -55,6 +55,18 @@ pub struct Config {
     pub store: Store,
     /// Metrics, health and the API.
     pub http: Http,
+    /// Where all of it stood; none where it was made otherwise.
+    #[serde(skip)]
+    pub written: Option<Written>,
+}
+
+/// A file as it was read.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// Which.
+    pub file: PathBuf,
+    /// All of it.
+    pub text: String,
 }
 
 /// `[models]`
@@ -143,6 +155,7 @@ impl Config {
             notify: Notify::default(),
             store: Store::within(kept),
             http: Http::on_loopback(),
+            written: None,
         }
     }
 
@@ -151,6 +164,7 @@ impl Config {
         let mut config: Self =
             toml::from_str(text).map_err(|error| malformed(file, text, &error))?;
         config.validate(file)?;
+        config.written = Some(Written { file: file.to_owned(), text: text.to_owned() });
         let folder = file.parent().unwrap_or(Path::new(""));
         let Self { models, keyword, rules, notify, store, sip, http, speaker, .. } = &mut config;
         let tls = sip.tls.iter_mut();

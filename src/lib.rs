@@ -183,7 +183,7 @@
 //! threads); one thread per model owns it. The main thread serves HTTP and waits for signals; what
 //! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`]. One thread owns the vault, one writes kept
 //! events, and each receiver of verdicts has one;
-//! a reload of the policy is prepared beside all of them ([`runtime::policy_reload`]).
+//! a reload of the policy is prepared beside all of them ([`runtime::reload::reloader`]).
 //!
 //! Every queue has a bound. What gives way, in this order: new calls (503 with Retry-After); a
 //! speaker window, to a newer one of the same party and for the same purpose; a keyword segment, to a newer one, when four

@@ -56,7 +56,7 @@ fn a_standing_conversation_keeps_its_policy_and_a_new_one_gets_the_new() {
     appliance.wait_for_metric("sidetone_calls_active", 1.0);
     site.write("policy.toml", SECOND);
     appliance.signal("HUP");
-    appliance.wait_for_metric("sidetone_policy_reloads_total{outcome=\"applied\"}", 1.0);
+    appliance.wait_for_metric("sidetone_reloads_total{outcome=\"applied\",part=\"policy\"}", 1.0);
     assert_eq!(in_force(&appliance), "p@2");
     let joined = [("Conversation", "first"), ("Party", "agent"), ("Policy", "p")];
     let agent = call(appliance.sip, &joined, narrator.clone());
@@ -79,7 +79,7 @@ fn a_standing_conversation_keeps_its_policy_and_a_new_one_gets_the_new() {
         ["second", "caller", "paradise", "p@2"],
     ];
     assert_eq!(told, wanted);
-    logged(&appliance, "policy read again policy=p@2 changed=true");
+    logged(&appliance, "read again part=\"policy\" in_force=\"p@2\" changed=true");
     assert_eq!(appliance.stop().status.code(), Some(0));
 }
 
@@ -106,7 +106,8 @@ fn a_broken_policy_is_refused_with_its_sentence_and_the_old_one_stays_in_force()
     std::fs::remove_file(site.path("policy.toml")).expect("it is there");
     let said = detail(&reload(&appliance).1);
     assert_eq!(said, "cannot read policy.toml: No such file or directory (os error 2)");
-    let outcome = |word: &str| format!("sidetone_policy_reloads_total{{outcome=\"{word}\"}}");
+    let outcome =
+        |word: &str| format!("sidetone_reloads_total{{outcome=\"{word}\",part=\"policy\"}}");
     assert_eq!(appliance.metric(&outcome("refused")), refused + 1.0);
     assert_eq!(in_force(&appliance), "p@1");
 

@@ -19,6 +19,9 @@ use crate::siprec::aor::AorPattern;
 /// Where Debian, Ubuntu and Alpine keep the authorities that browsers know too.
 pub(super) const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// Two hours: whoever waits for longer waits for a call that was forgotten.
+const LONGEST_DRAIN_S: u32 = 7_200;
+
 /// `[sip]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +36,9 @@ pub struct Sip {
     pub realm: String,
     /// Calls at once; one more is answered 503 with Retry-After.
     pub max_calls: usize,
+    /// Seconds that calls may go on after we were told to stop; 0 ends them at once.
+    #[serde(default)]
+    pub drain_s: u32,
     /// Seconds that a session lives without a refresh, where the PBX does not say; 0 for no timer.
     pub session_expires_s: u32,
     /// Name servers instead of the system's.
@@ -98,7 +104,7 @@ pub enum ClientCertificates {
 }
 
 /// `[[sip.peer]]`: a message belongs to the first that it fits.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
     /// For log lines.
@@ -250,6 +256,7 @@ impl Sip {
             strangers: Strangers::Ignore,
             realm: "sidetone".to_owned(),
             max_calls,
+            drain_s: 0,
             session_expires_s: 1_800,
             name_servers: Vec::new(),
             tls: None,
@@ -278,6 +285,10 @@ impl Sip {
         if self.listen.iter().any(|l| l.transport == Transport::Tls) && self.tls.is_none() {
             let wanted = "must be there where sip.listen has a tls socket";
             return Err(("sip.tls", wanted, "no table".to_owned()));
+        }
+        if self.drain_s > LONGEST_DRAIN_S {
+            let found = self.drain_s.to_string();
+            return Err(("sip.drain_s", "must be 0 to 7200", found));
         }
         if self.session_expires_s != 0 && self.session_expires_s < session_timer::SHORTEST {
             let found = self.session_expires_s.to_string();

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle as Task;
 use tracing::{info, warn};
 
 use crate::config::Config;
-use crate::config::sip::{self, Listen};
+use crate::config::sip::Listen;
 use crate::policy::judge::Models;
 use crate::policy::rule::Policy;
 use crate::runtime::asking::{Asking, Back};
@@ -38,10 +38,10 @@ use crate::runtime::observation::Observation;
 use crate::runtime::phrase_engine::{self, PhraseEngine};
 use crate::runtime::placed_calls::{Desk, Order, PlacedCalls};
 use crate::runtime::policy_in_force::PolicyInForce;
-use crate::runtime::policy_reload::{ReloadError, Reloaded, Reloader, Reloads};
 use crate::runtime::port_range::PortRange;
 use crate::runtime::pronouncing;
 use crate::runtime::recording_sessions::RecordingSessions;
+use crate::runtime::reload::reloader::{Reloader, Reloads, Surroundings};
 use crate::runtime::signalling::Signalling;
 use crate::runtime::sip_settings::{self, SecretError};
 use crate::runtime::site_calibration::{self, SiteCalibrationError};
@@ -55,6 +55,7 @@ use crate::runtime::transport::resolver::Resolver;
 use crate::runtime::transport::tls::{Tls, TlsError};
 use crate::runtime::transport::transports::Transports;
 use crate::runtime::voices::Voices;
+use crate::runtime::watchdog::Watchdog;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::transport::Transport;
 use crate::speaker::embedder::{Embedders, Purpose};
@@ -65,6 +66,12 @@ use crate::vault::chain::Kind;
 const EVIDENCE_WAITING: usize = 1024;
 /// Answers of the name servers that may wait.
 const LOCATED_WAITING: usize = 64;
+/// Longest turn of a thread that has a model: a run takes below a second, and many wait for a processor.
+const RUN: Duration = Duration::from_secs(30);
+/// Longest turn of the thread that keeps events: a disk that has not taken some lines in that time never will.
+const WRITE: Duration = Duration::from_secs(120);
+/// Longest turn of the vault: what is free is given back within one, in a file of gigabytes.
+const SWEEP: Duration = Duration::from_secs(15 * 60);
 /// Observations that may wait for a slow observer, who then misses the oldest and is told so.
 const OBSERVATIONS_WAITING: usize = 16_384;
 
@@ -150,10 +157,8 @@ pub struct Appliance {
     sip: Vec<Listen>,
     http: SocketAddr,
     desk: Desk,
-    certificates: Option<sip::Tls>,
-    http_tls: Option<Arc<HttpTls>>,
-    tokens: Option<Arc<Tokens>>,
     reloads: Reloads,
+    watchdog: Watchdog,
     observers: broadcast::Sender<Observation>,
     health: Arc<Health>,
     queues: InferenceQueues,
@@ -217,12 +222,12 @@ impl Appliance {
                 let _ = told.send(Back(Box::new(act)));
             }
         };
-        let pulse = health.pulse("vault");
+        let pulse = health.patient_pulse("vault", SWEEP);
         let (counts, state) = (Arc::clone(&metrics), Arc::clone(&health));
         let vault = Keeper::start(&config.store, counts, state, pulse, news)?;
         let rules = &config.rules;
         let events = rules.events_folder.as_ref().map(|folder| {
-            let pulse = health.pulse("events");
+            let pulse = health.patient_pulse("events", WRITE);
             EventStreams::start(folder, rules.events_days, Arc::clone(&metrics), pulse)
         });
         let (streams, keeper) = events.transpose()?.unzip();
@@ -230,9 +235,13 @@ impl Appliance {
         let (notifiers, notifying) =
             Notifiers::start(&config.notify, receivers, &metrics, &health)?;
         let (desk, orders) = Desk::new();
-        let (counts, installation) = (Arc::clone(&metrics), installed.clone());
-        let (reloader, reloads) =
-            Reloader::new(config, installation, &policy, desk.clone(), counts);
+        let around = Surroundings {
+            desk: desk.clone(),
+            metrics: Arc::clone(&metrics),
+            health: Arc::clone(&health),
+        };
+        let of_http = (http_tls.clone(), tokens.clone());
+        let (reloader, reloads) = Reloader::new(config, (installed, &policy), of_http, around)?;
         let reload_task = tokio::spawn(reloader.run());
         let api = tokens.clone().map(|tokens| {
             let orders = Orders { desk: desk.clone(), reloads: reloads.clone() };
@@ -268,12 +277,12 @@ impl Appliance {
             .into_iter()
             .filter_map(|(role, model)| Some((role, model?)))
             .map(|(role, model)| {
-                let pulse = health.pulse(role.thread());
+                let pulse = health.patient_pulse(role.thread(), RUN);
                 spawn_speaker(&queues, role, model, Arc::clone(&metrics), pulse)
             })
             .collect::<io::Result<Vec<_>>>()
             .map_err(StartError::Thread)?;
-        let pulse = health.pulse("keyword-model");
+        let pulse = health.patient_pulse("keyword-model", RUN);
         let spawned = match phrases {
             PhraseEngine::Moonshine { model, .. } => {
                 spawn_keyword(&queues, *model, Arc::clone(&metrics), pulse)
@@ -283,7 +292,7 @@ impl Appliance {
             }
         };
         inference.push(spawned.map_err(StartError::Thread)?);
-        let pulse = health.pulse("turns-model");
+        let pulse = health.patient_pulse("turns-model", RUN);
         let spawned = spawn_turns(&queues, turns, Arc::clone(&metrics), pulse);
         inference.push(spawned.map_err(StartError::Thread)?);
         let (events, inbox) = mpsc::channel(EVIDENCE_WAITING);
@@ -335,8 +344,9 @@ impl Appliance {
                 back,
                 health: Arc::clone(&health),
             },
-            metrics,
+            metrics: Arc::clone(&metrics),
             health: Arc::clone(&health),
+            pulse: health.pulse("signalling"),
             observers: observers.clone(),
             random: fastrand::Rng::new(),
             calls: std::collections::HashMap::new(),
@@ -352,23 +362,18 @@ impl Appliance {
         let Models { speaker, keyword } = installed.models();
         let models = json!({ "speaker": speaker.to_string(), "keyword": keyword });
         vault.trail.push(Entry::now(Kind::Model, &models));
-        let pulse = health.pulse("signalling");
         let signalling = thread::Builder::new()
             .name("signalling".to_owned())
-            .spawn(move || {
-                let _pulse = pulse;
-                reactor.block_on(signalling.run(inbox, orders, answers, stopped))
-            })
+            .spawn(move || reactor.block_on(signalling.run(inbox, orders, answers, stopped)))
             .map_err(StartError::Thread)?;
+        let watchdog = Watchdog::start(Arc::clone(&health), metrics).map_err(StartError::Thread)?;
         health.set_started();
         Ok(Self {
             sip,
             http: http_address,
             desk,
-            certificates: config.sip.tls.clone(),
-            http_tls,
-            tokens,
             reloads,
+            watchdog,
             observers,
             health,
             queues,
@@ -399,31 +404,21 @@ impl Appliance {
         self.http
     }
 
-    /// Reads the certificates of SIP anew, for connections from now on; those that were read before stay
-    /// in use where the files are of no use. Does nothing without TLS.
-    pub async fn reload_certificates(&self) -> Result<(), TlsError> {
-        let Some(files) = &self.certificates else { return Ok(()) };
-        let tls = Box::new(Tls::load(files)?);
-        // Nobody takes the order while everything ends, and then it matters no more.
-        let _ = self.desk.give(|reply| Order::Certify(tls, reply)).await;
-        Ok(())
+    /// Has everything read again that can be while calls go on; what becomes of it is in the log, the metrics and
+    /// the service's status.
+    pub fn reload(&self) {
+        self.reloads.everything();
     }
 
-    /// The same for the certificate of HTTP.
-    pub fn reload_http_certificate(&self) -> Result<(), TlsError> {
-        self.http_tls.as_ref().map_or(Ok(()), |tls| tls.reload())
+    /// Whether it takes calls, and how it is.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
-    /// Reads the API's tokens anew, for requests from now on; those of before stay where the file is of no use. Returns how
-    /// many there are; none without an API.
-    pub fn reload_tokens(&self) -> Result<usize, TokensError> {
-        self.tokens.as_ref().map_or(Ok(0), |tokens| tokens.reload())
-    }
-
-    /// Reads the policy file anew, for conversations from now on; the policy of before stays in force where the
-    /// file is of no use.
-    pub async fn reload_policy(&self) -> Result<Reloaded, ReloadError> {
-        self.reloads.reload().await
+    /// Takes no new call any more; those that stand go on.
+    pub async fn close_doors(&self) {
+        // Nobody takes the order while everything ends already.
+        let _ = self.desk.give(Order::CloseDoors).await;
     }
 
     /// Everything that happens from now on.
@@ -454,6 +449,7 @@ impl Appliance {
         let _ = self.stop.send(());
         let (signalling, inference, queues) = (self.signalling, self.inference, self.queues);
         let (keeper, notifying, vault) = (self.keeper, self.notifying, self.vault);
+        let watchdog = self.watchdog;
         let joined = tokio::task::spawn_blocking(move || {
             let left = signalling.join().expect("the signalling thread ends by returning");
             queues.close();
@@ -468,6 +464,7 @@ impl Appliance {
             }
             // Last, so that what the calls came to at their end is on record.
             vault.end();
+            watchdog.stop();
             left
         });
         let left = joined.await.expect("joining threads does not fail");

@@ -99,8 +99,7 @@ impl EventStreams {
         let (folder, counts) = (folder.to_owned(), Arc::clone(&metrics));
         let mut writer = Writer { folder, age, metrics: counts, complaints: Complaints::default() };
         let thread = thread::Builder::new().name("events".to_owned()).spawn(move || {
-            let _pulse = pulse;
-            writer.run(&inbox);
+            writer.run(&inbox, &pulse);
         });
         Ok((Self { events, metrics }, thread.map_err(EventStreamsError::Thread)?))
     }
@@ -137,14 +136,15 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, inbox: &Receiver<Kept>) {
+    fn run(&mut self, inbox: &Receiver<Kept>, pulse: &Pulse) {
         let mut sweep = Instant::now();
         loop {
             if sweep <= Instant::now() {
                 self.sweep(Timestamp::now());
                 sweep = Instant::now() + SWEEP_EVERY;
             }
-            match inbox.recv_timeout(sweep.saturating_duration_since(Instant::now())) {
+            let wait = sweep.saturating_duration_since(Instant::now());
+            match pulse.idle(|| inbox.recv_timeout(wait)) {
                 Ok(first) => self.write(std::iter::once(first).chain(inbox.try_iter())),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,

@@ -1,15 +1,22 @@
 //! Whether the appliance can take calls, and if not, why.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::runtime::pulse::{self, Pulses};
 use crate::speaker::embedder::Purpose;
 
 /// Failed runs in a row from which a model counts as broken.
 const FAILURES_UNREADY: u32 = 5;
+
+/// Longest turn of a thread that serves calls: it comes round each second, and a machine that is out of breath may take
+/// some more. Calls have lost 10 s of audio by then.
+const TURN: Duration = Duration::from_secs(10);
 
 /// A model, as metrics and health name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +59,16 @@ impl Model {
 pub struct Health {
     state: Mutex<State>,
     died: Notify,
+    pulses: Pulses,
+    /// Calls that stand.
+    calls: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     started: bool,
     draining: bool,
+    stopping: bool,
     /// Failed runs in a row, by model.
     failures: [u32; Model::ALL.len()],
     /// A thread that all calls share panicked.
@@ -66,13 +77,18 @@ struct State {
     policy: String,
     /// Why the store does not answer.
     store: Option<String>,
+    /// Threads that do not come round.
+    stuck: Vec<&'static str>,
+    /// What became of the last reload, in a sentence.
+    reload: Option<String>,
 }
 
-/// Held by a thread that all calls share; a panic that unwinds through it is told to [`Health`].
+/// Held by a thread that all calls share, which says by it that it comes round; a panic that unwinds through it is told to
+/// [`Health`].
 #[derive(Debug)]
 pub struct Pulse {
     health: Arc<Health>,
-    thread: &'static str,
+    beats: pulse::Pulse,
 }
 
 impl Health {
@@ -81,9 +97,58 @@ impl Health {
         self.lock().started = true;
     }
 
-    /// Calls are being ended and none is taken.
+    /// No call is taken any more; those that stand go on.
     pub fn set_draining(&self) {
         self.lock().draining = true;
+    }
+
+    /// Whether no call is taken any more.
+    pub fn is_draining(&self) -> bool {
+        self.lock().draining
+    }
+
+    /// Calls are being ended and none is taken.
+    pub fn set_stopping(&self) {
+        let mut state = self.lock();
+        (state.draining, state.stopping) = (true, true);
+    }
+
+    /// So many calls stand.
+    pub fn set_calls(&self, calls: usize) {
+        self.calls.store(calls, Ordering::Relaxed);
+    }
+
+    /// How many calls stand.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// What became of the last reload, in a sentence without its stop.
+    pub fn set_last_reload(&self, sentence: String) {
+        self.lock().reload = Some(sentence);
+    }
+
+    /// The same; none before the first.
+    pub fn last_reload(&self) -> Option<String> {
+        self.lock().reload.clone()
+    }
+
+    /// These threads do not come round.
+    pub fn set_stuck(&self, threads: &[&'static str]) {
+        threads.clone_into(&mut self.lock().stuck);
+    }
+
+    /// Whether everything comes round; else what does not.
+    pub fn is_live(&self) -> Result<(), String> {
+        match self.lock().stuck.as_slice() {
+            [] => Ok(()),
+            stuck => Err(format!("stuck: {}", stuck.join(", "))),
+        }
+    }
+
+    /// Whether each thread comes round, as it says itself.
+    pub fn pulses(&self) -> &Pulses {
+        &self.pulses
     }
 
     /// New conversations are judged by `policy`, `name@version`.
@@ -107,9 +172,14 @@ impl Health {
         *failures = if good { 0 } else { failures.saturating_add(1) };
     }
 
-    /// To be held by the thread named `thread` for as long as it runs.
+    /// To be held by the thread named `thread` for as long as it runs; its turns take 10 s at the most.
     pub fn pulse(self: &Arc<Self>, thread: &'static str) -> Pulse {
-        Pulse { health: Arc::clone(self), thread }
+        self.patient_pulse(thread, TURN)
+    }
+
+    /// The same for a thread whose turns may take longer.
+    pub fn patient_pulse(self: &Arc<Self>, thread: &'static str, bound: Duration) -> Pulse {
+        Pulse { health: Arc::clone(self), beats: self.pulses.begin(thread, bound) }
     }
 
     /// Waits until a thread has died; gives its name.
@@ -130,6 +200,9 @@ impl Health {
         if let (true, Some(why)) = (state.is_serving(), &state.store) {
             return Some(format!("the store is unavailable: {why}").into());
         }
+        if state.is_serving() && !state.stuck.is_empty() {
+            return Some(format!("a thread is stuck: {}", state.stuck.join(", ")).into());
+        }
         state.why().map(Cow::Borrowed)
     }
 
@@ -146,8 +219,10 @@ impl State {
     fn why(&self) -> Option<&'static str> {
         if !self.started {
             Some("starting")
-        } else if self.draining {
+        } else if self.stopping {
             Some("stopping")
+        } else if self.draining {
+            Some("draining")
         } else if self.dead.is_some() {
             Some("a thread has died")
         } else if self.failures[Model::Speaker as usize] >= FAILURES_UNREADY {
@@ -164,10 +239,22 @@ impl State {
     }
 }
 
+impl Pulse {
+    /// The next turn begins.
+    pub fn beat(&self) {
+        self.beats.beat();
+    }
+
+    /// Waits for work, which may take for ever; what comes of it is the next turn.
+    pub fn idle<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.beats.idle(wait)
+    }
+}
+
 impl Drop for Pulse {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.health.lock().dead = Some(self.thread);
+            self.health.lock().dead = Some(self.beats.thread());
             self.health.died.notify_waiters();
         }
     }
@@ -196,6 +283,8 @@ mod tests {
         health.set_store(None);
         assert_eq!(health.not_ready_because().as_deref(), None);
         health.set_draining();
+        assert_eq!(health.not_ready_because().as_deref(), Some("draining"));
+        health.set_stopping();
         assert_eq!(health.not_ready_because().as_deref(), Some("stopping"));
     }
 

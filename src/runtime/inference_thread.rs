@@ -175,8 +175,7 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(queues.of(role)), queues.backlog());
     thread::Builder::new().name(role.thread().into()).spawn(move || {
-        let _pulse = pulse;
-        while let Some(batch) = queue.pop() {
+        while let Some(batch) = pulse.idle(|| queue.pop()) {
             let windows: Vec<&[f32]> = batch.iter().map(|(work, _)| &work.samples[..]).collect();
             let embeddings = metrics.time(Model::of(role), || embed_all(&mut model, &windows));
             let embeddings = embeddings.unwrap_or_else(|| vec![None; batch.len()]);
@@ -197,14 +196,14 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(&queues.keyword), queues.backlog());
     thread::Builder::new().name("keyword-model".into()).spawn(move || {
-        let _pulse = pulse;
         let mut searches = Searches::new();
         loop {
+            pulse.beat();
             let now = Instant::now();
             let waiting = queue.waiting_since().map(|since| since + ANSWER_WITHIN);
             let admitted = match searches.next(now, &model, waiting) {
                 Turn::Admit => queue.try_pop(now),
-                Turn::Wait => match queue.pop() {
+                Turn::Wait => match pulse.idle(|| queue.pop()) {
                     Some(batch) => batch,
                     None => return,
                 },
@@ -240,9 +239,9 @@ pub fn spawn_sherpa(
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(&queues.keyword), queues.backlog());
     thread::Builder::new().name("keyword-model".into()).spawn(move || {
-        let _pulse = pulse;
-        while let Some(batch) = queue.pop() {
+        while let Some(batch) = pulse.idle(|| queue.pop()) {
             for (segment, _, replies) in batch {
+                pulse.beat();
                 let spotting = metrics.time(Model::Keyword, || engine.search(&segment.samples));
                 let hits = spotting.map(|spotting| spotting.hits);
                 reply(&backlog, &replies, Answer::Hits { segment, hits, digits: Vec::new() });
@@ -260,9 +259,9 @@ pub fn spawn_turns<M: TurnModel + Send + 'static>(
 ) -> std::io::Result<JoinHandle<()>> {
     let (queue, backlog) = (Arc::clone(&queues.turns), queues.backlog());
     thread::Builder::new().name("turns-model".into()).spawn(move || {
-        let _pulse = pulse;
-        while let Some(batch) = queue.pop() {
+        while let Some(batch) = pulse.idle(|| queue.pop()) {
             for (chunk, replies) in batch {
+                pulse.beat();
                 let rows = metrics.time(Model::Turns, || model.turns(&chunk.samples));
                 reply(&backlog, &replies, Answer::Turns { chunk: chunk.number, rows });
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::call::negotiation::MediaTerms;
 use crate::config::Config;
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
+use crate::config::sip::Peer;
 use crate::rtp::dtls::Identity;
 use crate::rtp::security::SrtpPolicy;
 use crate::sdp::answer::Order;
@@ -22,14 +23,22 @@ impl MediaSettings {
     /// Reads them; `identity` is our certificate for DTLS.
     pub fn read(config: &Config, identity: &Arc<Identity>) -> Self {
         let usual = terms(&config.rtp, identity);
-        let peers = config.sip.peers.iter().map(|peer| {
-            let (srtp, send_silence) = (peer.srtp, peer.send_silence);
-            (peer.name.clone(), MediaTerms { srtp, send_silence, ..usual.clone() })
-        });
         let accounts = config.sip.accounts.iter().map(|account| {
             (account.name.clone(), MediaTerms { srtp: account.srtp, ..usual.clone() })
         });
-        Self { peers: peers.collect(), accounts: accounts.collect(), usual }
+        let (peers, accounts) = (Vec::new(), accounts.collect());
+        let mut settings = Self { usual, peers, accounts };
+        settings.replace_peers(&config.sip.peers);
+        settings
+    }
+
+    /// Other peers from now on; calls that stand have their terms already.
+    pub fn replace_peers(&mut self, peers: &[Peer]) {
+        let terms = peers.iter().map(|peer| {
+            let (srtp, send_silence) = (peer.srtp, peer.send_silence);
+            (peer.name.clone(), MediaTerms { srtp, send_silence, ..self.usual.clone() })
+        });
+        self.peers = terms.collect();
     }
 
     /// Of the peer whose call has come. Who is none of them is the registrar of some account; of

@@ -33,6 +33,8 @@ use crate::speaker::adaptation::Step;
 
 /// Largest datagram that is read whole: an Ethernet frame's worth and then some.
 const LARGEST_DATAGRAM: usize = 2048;
+/// How often a thread says that it comes round, whether it has something to do or not.
+const ROUND: Duration = Duration::from_secs(1);
 /// How often a session's counts are published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// How long a session that is over waits for the models' last answers.
@@ -121,11 +123,17 @@ impl MediaThread {
         let (openings, mut inbox) = mpsc::channel::<Opening>(OPENINGS_WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
-            let _pulse = pulse;
             // A session stays on its thread for life: its voice activity detector cannot move.
             let local = LocalSet::new();
             local.block_on(&runtime, async {
-                while let Some(opening) = inbox.recv().await {
+                let mut round = tokio::time::interval(ROUND);
+                loop {
+                    pulse.beat();
+                    let opening = tokio::select! {
+                        opening = inbox.recv() => opening,
+                        _ = round.tick() => continue,
+                    };
+                    let Some(opening) = opening else { break };
                     let (call, events) = (opening.call, events.clone());
                     let party = Party::open(opening, &queues, &metrics, &events);
                     tokio::task::spawn_local(async move {
@@ -143,7 +151,7 @@ impl MediaThread {
                 }
             });
             // No more openings come: the sessions that are left end by themselves.
-            runtime.block_on(local);
+            pulse.idle(|| runtime.block_on(local));
         })?;
         Ok(Self { openings, thread: Some(thread) })
     }

@@ -10,6 +10,7 @@ mod pauses;
 mod policy;
 mod recordings;
 mod scores;
+mod service;
 mod store;
 
 use std::sync::{Arc, Mutex};
@@ -33,6 +34,7 @@ use crate::runtime::metrics::pauses::PauseMetrics;
 use crate::runtime::metrics::policy::PolicyMetrics;
 use crate::runtime::metrics::recordings::RecordingMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
+use crate::runtime::metrics::service::ServiceMetrics;
 use crate::runtime::metrics::store::StoreMetrics;
 use crate::runtime::transport::stats::{CloseReason, TransportStats};
 use crate::runtime::transport::tls::HandshakeFault;
@@ -80,6 +82,8 @@ pub struct Metrics {
     pub notify: NotifyMetrics,
     /// Of actions.
     pub actions: ActionMetrics,
+    /// Of reloads and threads.
+    pub service: ServiceMetrics,
     /// Who is turned away over HTTP.
     pub http: HttpMetrics,
     /// What the store does, and what waits for it.
@@ -223,6 +227,7 @@ impl Metrics {
             pauses: PauseMetrics::new(&registry),
             actions: ActionMetrics::new(&registry),
             http: HttpMetrics::new(&registry),
+            service: ServiceMetrics::new(&registry),
             store: StoreMetrics::new(&registry),
             notify: NotifyMetrics::new(&registry),
             ready: gauge("sidetone_ready", "1 while /ready says so."),
@@ -359,11 +364,6 @@ impl Metrics {
         self.health.set_policy(policy);
     }
 
-    /// What became of an attempt to read the policy again; `outcome` is one word of a closed list.
-    pub fn policy_reload(&self, outcome: &str) {
-        self.policy.reload(outcome);
-    }
-
     /// What became of so many events that were to be kept; `outcome` is one word of a closed list.
     pub fn rule_events(&self, outcome: &str, count: u64) {
         self.policy.events(outcome, count);
@@ -459,6 +459,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::runtime::reload::part::Part;
     use crate::speaker::calibration::{Comparison, Conditions, Likeness};
     use crate::speaker::score_drift::CALLS;
     use crate::speaker::verifier::Decision;
@@ -473,7 +474,11 @@ mod tests {
             zero(&format!("sidetone_verdicts_total{{decision=\"{state}\",kind=\"rule\"}}"));
         }
         for outcome in ["applied", "unchanged", "refused"] {
-            zero(&format!("sidetone_policy_reloads_total{{outcome=\"{outcome}\"}}"));
+            for part in Part::ALL.map(Part::as_str) {
+                let labels = format!("outcome=\"{outcome}\",part=\"{part}\"");
+                zero(&format!("sidetone_reloads_total{{{labels}}}"));
+                zero(&format!("sidetone_reload_refused{{part=\"{part}\"}}"));
+            }
         }
         for outcome in ["kept", "lost"] {
             zero(&format!("sidetone_rule_events_total{{outcome=\"{outcome}\"}}"));

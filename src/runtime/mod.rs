@@ -5,6 +5,7 @@
 )]
 
 pub mod actions;
+pub mod admission;
 pub mod analyst;
 pub mod answered_for;
 pub mod appliance;
@@ -47,25 +48,29 @@ pub mod phrase_list;
 pub mod phrase_thresholds;
 pub mod placed_calls;
 pub mod policy_in_force;
-pub mod policy_reload;
 pub mod port_range;
 pub mod pronouncing;
+pub mod pulse;
 pub mod recorded;
 pub mod recording_sessions;
 pub mod recordings;
 pub mod registrations;
+pub mod reload;
 pub mod replay;
 pub mod rulings;
+pub mod service_manager;
 pub mod sherpa;
 pub mod signalling;
 pub mod sip_settings;
 pub mod site_calibration;
 pub mod spotting_run;
 pub mod standing_pauses;
+pub mod status_line;
 pub mod store;
 pub mod transport;
 pub mod trial_list;
 pub mod trial_run;
 pub mod verdict_log;
 pub mod voices;
+pub mod watchdog;
 pub mod withdrawals;

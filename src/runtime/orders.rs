@@ -6,6 +6,7 @@ use std::time::Instant;
 use tracing::info;
 
 use crate::call::call::Output;
+use crate::runtime::admission::Admission;
 use crate::runtime::placed_calls::{Order, PlaceOrder, PlacedCall};
 use crate::runtime::signalling::Signalling;
 use crate::sip::client_call::Placing;
@@ -36,6 +37,15 @@ impl Signalling {
                 self.transports.replace_tls(*tls);
                 let _ = reply.send(());
             }
+            Order::Admit(admission, reply) => {
+                self.admit(&admission);
+                let _ = reply.send(());
+            }
+            Order::CloseDoors(reply) => {
+                self.health.set_draining();
+                self.endpoint.close_doors(Instant::now());
+                let _ = reply.send(());
+            }
             Order::Enforce(policy, reply) => {
                 self.metrics.policy_in_force(&policy.policy().versioned_name());
                 self.record_policy(&policy);
@@ -45,8 +55,20 @@ impl Signalling {
         }
     }
 
+    /// Lets in whom `admission` names, from now on. Calls that stand go on with what they began with.
+    fn admit(&mut self, admission: &Admission) {
+        let peers = admission.peers();
+        self.peers = peers.iter().map(|peer| (peer.name.clone(), peer.info.clone())).collect();
+        self.media_settings.replace_peers(admission.tables());
+        self.recordings.replace_peers(admission.tables());
+        self.endpoint.admit(peers, admission.users().to_vec());
+    }
+
     /// Calls somebody; a refusal says why not.
     fn place(&mut self, order: &PlaceOrder, by: &str) -> Result<PlacedCall, String> {
+        if self.health.is_draining() {
+            return Err("no new call is taken any more: the end has begun".to_owned());
+        }
         let account = order.account.as_deref().map(|name| {
             let known = self.accounts.iter().position(|account| account.name == name);
             known.ok_or_else(|| format!("no account is called {name:?}"))
@@ -80,7 +102,8 @@ impl Signalling {
         let whose = order.account.as_ref().or(order.peer.as_ref());
         self.enter(key, call, facts, sockets, whose.filter(|_| !encrypted));
         self.claim(key, by);
-        Ok(self.placed.begin(key, target, conversation))
+        let policy = self.policy_of(&conversation).policy().versioned_name();
+        Ok(self.placed.begin(key, target, (conversation, policy)))
     }
 
     /// The URI that an order means: an extension alone belongs to the domain of the account.

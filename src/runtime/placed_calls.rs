@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use utoipa::ToSchema;
 
+use crate::runtime::admission::Admission;
 use crate::runtime::enrollments::{EnrollOrder, Enrolling, NotEnrolled};
 use crate::runtime::pauses::{Ordered, Whose};
 use crate::runtime::policy_in_force::PolicyInForce;
@@ -77,6 +78,10 @@ pub struct PlacedCall {
     pub target: String,
     /// The conversation that its verdicts name.
     pub conversation: String,
+    /// The policy that its conversation is judged by, whatever is in force by now, `name@version`.
+    #[serde(default)]
+    #[schema(example = "default@1")]
+    pub policy: String,
     /// How it stands.
     pub state: CallState,
     /// How it ended, or failed.
@@ -101,6 +106,10 @@ pub enum Order {
     End(u64, oneshot::Sender<Option<PlacedCall>>),
     /// Use these certificates for new connections.
     Certify(Box<Tls>, oneshot::Sender<()>),
+    /// Let these call from now on.
+    Admit(Box<Admission>, oneshot::Sender<()>),
+    /// Take no new call any more; those that stand go on.
+    CloseDoors(oneshot::Sender<()>),
     /// Judge new conversations by this policy.
     Enforce(PolicyInForce, oneshot::Sender<()>),
 }
@@ -159,10 +168,15 @@ impl Desk {
 
 impl PlacedCalls {
     /// A call is on its way.
-    pub fn begin(&mut self, key: CallKey, target: String, conversation: String) -> PlacedCall {
+    pub fn begin(
+        &mut self,
+        key: CallKey,
+        target: String,
+        (conversation, policy): (String, String),
+    ) -> PlacedCall {
         self.last += 1;
         let (id, state) = (self.last, CallState::Calling);
-        let call = PlacedCall { id, target, conversation, state, detail: None };
+        let call = PlacedCall { id, target, conversation, policy, state, detail: None };
         self.calls.insert(id, call.clone());
         self.numbers.insert(key, id);
         call
@@ -217,7 +231,7 @@ mod tests {
     #[test]
     fn a_call_is_followed_to_its_end_and_forgotten_after_many_others() {
         let mut placed = PlacedCalls::default();
-        let call = placed.begin(CallKey(7), "sip:a@b".into(), "c".into());
+        let call = placed.begin(CallKey(7), "sip:a@b".into(), ("c".into(), "p@1".into()));
         assert_eq!((call.id, call.state), (1, CallState::Calling));
         placed.answered(CallKey(7));
         assert_eq!(placed.key(1), Some(CallKey(7)));
@@ -226,7 +240,7 @@ mod tests {
         assert_eq!((call.state, call.detail.as_deref()), (CallState::Ended, Some("by_peer")));
         assert_eq!(placed.key(1), None);
         for n in 0..ENDED_KEPT as u64 {
-            placed.begin(CallKey(100 + n), "sip:a@b".into(), "c".into());
+            placed.begin(CallKey(100 + n), "sip:a@b".into(), ("c".into(), "p@1".into()));
             placed.over(CallKey(100 + n), "refused with 486");
         }
         assert_eq!(placed.show(1), None);

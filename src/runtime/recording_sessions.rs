@@ -79,6 +79,13 @@ struct Refused {
 impl RecordingSessions {
     /// None yet, of these peers.
     pub fn new(peers: &[Peer]) -> Self {
+        let mut none = Self { terms: Vec::new(), sessions: HashMap::new() };
+        none.replace_peers(peers);
+        none
+    }
+
+    /// Other peers from now on.
+    pub fn replace_peers(&mut self, peers: &[Peer]) {
         let terms = peers.iter().map(|peer| {
             let first = match peer.siprec_first {
                 FirstParty::Caller => Party::Caller,
@@ -90,7 +97,7 @@ impl RecordingSessions {
                 RecordingTerms { agents: peer.siprec_agents.clone(), first, claims },
             )
         });
-        Self { terms: terms.collect(), sessions: HashMap::new() }
+        self.terms = terms.collect();
     }
 
     /// Whether the dialog of `key` is one of them.

@@ -22,7 +22,7 @@ use crate::runtime::asking::{Asking, Back};
 use crate::runtime::complaints::Complaints;
 use crate::runtime::conversations::Conversation;
 use crate::runtime::event_streams::EventStreams;
-use crate::runtime::health::Health;
+use crate::runtime::health::{Health, Pulse};
 use crate::runtime::leg_orders::LegOrders;
 use crate::runtime::locate::locate;
 use crate::runtime::media_settings::MediaSettings;
@@ -102,6 +102,8 @@ pub struct Signalling {
     pub(super) asking: Asking,
     pub(super) metrics: Arc<Metrics>,
     pub(super) health: Arc<Health>,
+    /// Its thread's.
+    pub(super) pulse: Pulse,
     pub(super) observers: broadcast::Sender<Observation>,
     pub(super) random: fastrand::Rng,
     pub(super) calls: HashMap<CallKey, Entry>,
@@ -177,7 +179,7 @@ impl Signalling {
         self.endpoint.register(Instant::now());
         self.drain();
         while self.turn(&mut events, &mut orders, &mut answers, &mut stop).await {}
-        self.health.set_draining();
+        self.health.set_stopping();
         orders.close();
         let left = self.calls.len();
         self.endpoint.drain(Instant::now());
@@ -199,7 +201,8 @@ impl Signalling {
         self.metrics.publish_sip(&self.endpoint.stats());
         self.calls.clear();
         drop(events);
-        self.media.drain(..).for_each(MediaThread::join);
+        let media = std::mem::take(&mut self.media);
+        self.pulse.idle(|| media.into_iter().for_each(MediaThread::join));
         self.transports.close(LAST_WRITES).await;
         left
     }
@@ -212,6 +215,7 @@ impl Signalling {
         answers: &mut mpsc::UnboundedReceiver<Back>,
         stop: &mut oneshot::Receiver<()>,
     ) -> bool {
+        self.pulse.beat();
         let due = self.endpoint.poll_timeout().map_or(self.publish, |due| due.min(self.publish));
         tokio::select! {
             _ = stop => return false,
@@ -231,6 +235,7 @@ impl Signalling {
             () = sleep_until(due.into()) => self.endpoint.handle_timeout(Instant::now()),
         }
         self.drain();
+        self.health.set_calls(self.calls.len());
         let now = Instant::now();
         if self.publish <= now {
             self.publish = now + PUBLISH_EVERY;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{self, Config};
-use crate::sip::access::{Access, Peer, Strangers};
+use crate::runtime::admission::Admission;
+use crate::sip::access::{Access, Strangers};
 use crate::sip::account::Account;
 use crate::sip::digest::Credentials;
 use crate::sip::settings::Settings;
@@ -31,28 +32,16 @@ pub fn read(config: &Config, bound: &[SocketAddr]) -> Result<Settings, SecretErr
         let ip = sip.advertise.unwrap_or(address.ip());
         Local { transport: listen.transport, address: SocketAddr::new(ip, address.port()) }
     });
-    let peers = sip.peers.iter().map(|peer| Peer {
-        name: peer.name.clone(),
-        networks: peer.networks.clone(),
-        transports: peer.transports.iter().map(|name| name.0).collect(),
-        certificate: peer.certificate.clone(),
-        digest: peer.digest,
-        info: peer.profile(),
-        records: peer.siprec,
-    });
+    let admission = Admission::read(sip)?;
     let strangers = match sip.strangers {
         config::sip::Strangers::Ignore => Strangers::Silence,
         config::sip::Strangers::Refuse => Strangers::Refusal,
     };
-    let users = sip.users.iter().map(|user| {
-        let password = secret(&user.password_file, "sip.user.password_file")?;
-        Ok(Credentials::new(&user.name, password))
-    });
     let accounts = sip.accounts.iter().map(account);
     let mut settings = Settings::new(SocketAddr::from(([127, 0, 0, 1], 0)));
     settings.locals = locals.collect();
-    settings.access = Access::new(peers.collect(), strangers);
-    settings.users = users.collect::<Result<_, _>>()?;
+    settings.access = Access::new(admission.peers(), strangers);
+    settings.users = admission.users().to_vec();
     settings.realm.clone_from(&sip.realm);
     settings.accounts = accounts.collect::<Result<_, _>>()?;
     settings.session_expires = sip.session_expires_s;

@@ -98,6 +98,11 @@ impl Access {
         self.peers.iter().find(|peer| peer.fits(source))
     }
 
+    /// Other peers from now on; what strangers have used up stays used up.
+    pub fn replace_peers(&mut self, peers: Vec<Peer>) {
+        self.peers = peers;
+    }
+
     /// In order of trial.
     pub fn peers(&self) -> &[Peer] {
         &self.peers

@@ -79,6 +79,11 @@ impl DigestServer {
         Self { realm, mac, users, started: now, issued: 0, used, retired: 0 }
     }
 
+    /// Other users from now on; nonces that were given stay good.
+    pub fn replace_users(&mut self, users: Vec<Credentials>) {
+        self.users = users;
+    }
+
     /// Values for WWW-Authenticate, one for each line, in this order.
     pub fn challenge(&mut self, now: Instant, source: IpAddr, stale: bool) -> Vec<String> {
         self.issued += 1;

@@ -250,11 +250,17 @@ impl Endpoint {
         self.with(call, |call, core| call.reinvite(now, core, offer));
     }
 
-    /// Hangs up every call, unregisters, and refuses new calls with 503 from now on. The last
-    /// message is sent when `stats().transactions_alive` is 0; 32 s later at the latest.
-    pub fn drain(&mut self, now: Instant) {
+    /// Unregisters, and refuses new calls with 503 from now on, and says so where it is asked (OPTIONS). Calls that stand
+    /// go on.
+    pub fn close_doors(&mut self, now: Instant) {
         self.draining = true;
         self.accounts.withdraw(now, &mut self.core);
+    }
+
+    /// The same, and hangs up every call. The last message is sent when `stats().transactions_alive` is 0; 32 s later at
+    /// the latest.
+    pub fn drain(&mut self, now: Instant) {
+        self.close_doors(now);
         let calls: Vec<_> = self.calls.keys().copied().collect();
         for call in calls {
             let reason = "SIP;cause=503;text=\"shutting down\"".to_owned();
@@ -306,6 +312,11 @@ impl Endpoint {
         match request.method {
             Method::Invite if !self.is_authentic(now, source, &key, &request) => {}
             Method::Invite => self.handle_invite(now, source, key, &request),
+            // §11.2: the answer is that which an INVITE would get.
+            Method::Options if self.draining => {
+                let refusal = self.unavailable();
+                self.core.refuse(now, &key, &request.message, &refusal);
+            }
             Method::Options => {
                 let tag = self.core.token();
                 let answer = Response::to(&request.message.headers, 200, None).with_to_tag(&tag);

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
+use crate::sip::access::Peer;
 use crate::sip::core::Core;
+use crate::sip::digest::Credentials;
 use crate::sip::digest_server::{DigestServer, Verdict};
 use crate::sip::endpoint::{Endpoint, reply_hop};
 use crate::sip::event::Rejection;
@@ -15,6 +17,16 @@ use crate::sip::transport::Source;
 const REJECTIONS_TOLD: usize = 16;
 
 impl Endpoint {
+    /// Lets in `peers`, and `users` where a peer's INVITEs are challenged, for requests from now on. What stands belongs
+    /// to whoever began it.
+    pub fn admit(&mut self, peers: Vec<Peer>, users: Vec<Credentials>) {
+        self.core.settings.access.replace_peers(peers);
+        if let Some(digest) = &mut self.digest {
+            digest.replace_users(users.clone());
+        }
+        self.core.settings.users = users;
+    }
+
     /// Whether `source` is a peer of the settings, or a registrar that calls us through a binding.
     pub(super) fn is_known(&self, source: &Source) -> bool {
         self.core.settings.access.peer(source).is_some()

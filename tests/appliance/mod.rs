@@ -216,18 +216,42 @@ impl Appliance {
 
     /// The same where it answers HTTP over TLS as `localhost`, with a certificate of the site's authority.
     pub(crate) fn start_over_tls(site: &Site) -> Self {
+        Self::start_over_tls_with(site, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn start_over_tls_with(site: &Site, environment: &[(&str, &str)]) -> Self {
         let authorities = site.path("authorities.pem");
         let trusting =
             sidetone::runtime::notify::http_client::trusting("authorities", &authorities);
         let agent = ureq::Agent::config_builder().http_status_as_error(false);
         let agent = agent.tls_config(trusting.expect("an authority")).build().new_agent();
-        Self::start_as(site, &[], Some(agent))
+        Self::start_as(site, environment, Some(agent))
+    }
+
+    /// The same by another program, which becomes `sidetone serve` after its own `arguments`.
+    pub(crate) fn start_by(site: &Site, program: &str, arguments: &[&str]) -> Self {
+        let serve = site.command(&["serve"]);
+        let mut command = Command::new(program);
+        command.args(arguments).arg(serve.get_program()).args(serve.get_args());
+        for (name, value) in serve.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.current_dir(site.folder.path()).stdin(Stdio::null());
+        Self::run(command, None)
     }
 
     fn start_as(site: &Site, environment: &[(&str, &str)], over_tls: Option<ureq::Agent>) -> Self {
-        let start = Instant::now();
         let mut command = site.command(&["serve"]);
         command.envs(environment.iter().copied());
+        Self::run(command, over_tls)
+    }
+
+    fn run(mut command: Command, over_tls: Option<ureq::Agent>) -> Self {
+        let start = Instant::now();
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let output = Lines::of(child.stdout.take().expect("a pipe"));
@@ -282,6 +306,11 @@ impl Appliance {
 
     /// Status and body of an HTTP resource; `None` if nobody answers.
     pub(crate) fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.get_with(path, "")
+    }
+
+    /// The same, asked in the clear with these header lines, which end in CRLF each.
+    pub(crate) fn get_with(&self, path: &str, headers: &str) -> Option<(u16, String)> {
         if let Some(agent) = &self.over_tls {
             let url = format!("https://localhost:{}{path}", self.http.port());
             let mut answer = agent.get(url).call().ok()?;
@@ -290,7 +319,7 @@ impl Appliance {
         }
         let mut stream = TcpStream::connect(self.http).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).expect("a valid time");
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: sidetone\r\n\r\n").ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: sidetone\r\n{headers}\r\n").ok()?;
         answer(&mut stream)
     }
 
@@ -343,8 +372,13 @@ impl Appliance {
     }
 
     /// Sends SIGTERM and waits for the end.
-    pub(crate) fn stop(mut self) -> Stopped {
+    pub(crate) fn stop(self) -> Stopped {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits for the end of an appliance that was told of it.
+    pub(crate) fn ended(mut self) -> Stopped {
         let status = wait_for("its end", || self.child.try_wait().expect("a child"));
         Stopped { status, output: self.output.all(), log: self.log.all() }
     }

@@ -16,7 +16,8 @@ use crate::runtime::http::problem::Problem;
 use crate::runtime::http::tokens::Token;
 use crate::runtime::pauses::{Ordered, PauseOrder, Whose};
 use crate::runtime::placed_calls::{Desk, Order, PlaceOrder, PlacedCall};
-use crate::runtime::policy_reload::{ReloadError, Reloaded, Reloads};
+use crate::runtime::reload::policy::{ReloadError, Reloaded};
+use crate::runtime::reload::reloader::Reloads;
 
 /// Where orders about calls are given.
 #[derive(Clone, Debug)]
@@ -220,7 +221,7 @@ async fn pause(State(orders): State<Orders>, Body(order): Body<PauseOrder>) -> A
     )
 )]
 async fn reload_policy(State(orders): State<Orders>) -> Result<Json<Reloaded>, Problem> {
-    match orders.reloads.reload().await {
+    match orders.reloads.policy().await {
         Ok(reloaded) => Ok(Json(reloaded)),
         Err(ReloadError::Stopping) => Err(Problem::unavailable()),
         Err(why) => Err(Problem::unprocessable(why.to_string())),

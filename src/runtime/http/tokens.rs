@@ -123,12 +123,13 @@ impl Tokens {
         Ok(Self { file: file.to_owned(), known })
     }
 
-    /// Reads the file again; its tokens of before stay where it is of no use. Returns how many there are.
-    pub fn reload(&self) -> Result<usize, TokensError> {
+    /// Reads the file again; its tokens of before stay where it is of no use. Returns whether they were others.
+    pub fn reload(&self) -> Result<bool, TokensError> {
         let read: Arc<[Token]> = read(&self.file)?.into();
-        let count = read.len();
-        *self.known.write().expect("nothing panics while it holds this lock") = read;
-        Ok(count)
+        let mut known = self.known.write().expect("nothing panics while it holds this lock");
+        let changed = *known != read;
+        *known = read;
+        Ok(changed)
     }
 
     /// Whose token `secret` is. It is compared with every one that there is, each in constant time, so that how long it
@@ -347,7 +348,8 @@ mod tests {
         assert!(tokens.reload().is_err());
         assert_eq!(&*tokens.known.read().expect("no panic")[0].name, "a");
         std::fs::write(&file, entry("b", "")).expect("a writable folder");
-        assert_eq!(tokens.reload().ok(), Some(1));
+        assert_eq!(tokens.reload().ok(), Some(true));
+        assert_eq!(tokens.reload().ok(), Some(false));
         assert_eq!(&*tokens.known.read().expect("no panic")[0].name, "b");
         rustix::fs::chmod(&file, 0o622.into()).expect("our file");
         let said = tokens.reload().expect_err("anybody may write it").to_string();

@@ -37,10 +37,16 @@ async fn scrape(State(watched): State<Watched>) -> Response {
 /// Whether the process answers.
 #[utoipa::path(
     get, path = "/live", tag = "watch",
-    responses((status = 200, description = "It does", body = String, content_type = "text/plain"))
+    responses(
+        (status = 200, description = "It does", body = String, content_type = "text/plain"),
+        (status = 503, description = "A thread that all calls share does not come round, and which", body = String, content_type = "text/plain"),
+    )
 )]
-async fn live() -> &'static str {
-    "live\n"
+async fn live(State(watched): State<Watched>) -> Response {
+    match watched.health.is_live() {
+        Ok(()) => "live\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
 }
 
 /// Whether calls can be sent here.

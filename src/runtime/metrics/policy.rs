@@ -1,4 +1,4 @@
-//! Which policy is in force, what became of attempts to change it, and of events to be kept for its rules.
+//! Which policy is in force, and what became of events to be kept for its rules.
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
@@ -11,7 +11,6 @@ const VALID: &str = "valid names";
 #[derive(Debug)]
 pub(super) struct PolicyMetrics {
     in_force: IntGaugeVec,
-    reloads: IntCounterVec,
     events: IntCounterVec,
 }
 
@@ -21,10 +20,6 @@ impl PolicyMetrics {
             "sidetone_policy_info",
             "Always 1; the policy that new conversations are judged by is its label.",
         );
-        let reloads = Opts::new(
-            "sidetone_policy_reloads_total",
-            "Attempts to read the policy again: applied, unchanged, refused (the old one stays).",
-        );
         let events = Opts::new(
             "sidetone_rule_events_total",
             "Events to be kept for an audit: kept, lost (the disk refused or was too slow; the file ends there).",
@@ -32,11 +27,7 @@ impl PolicyMetrics {
         let metrics = Self {
             events: registered(registry, IntCounterVec::new(events, &["outcome"]).expect(VALID)),
             in_force: registered(registry, IntGaugeVec::new(info, &["policy"]).expect(VALID)),
-            reloads: registered(registry, IntCounterVec::new(reloads, &["outcome"]).expect(VALID)),
         };
-        for outcome in ["applied", "unchanged", "refused"] {
-            metrics.reloads.with_label_values(&[outcome]);
-        }
         for outcome in ["kept", "lost"] {
             metrics.events.with_label_values(&[outcome]);
         }
@@ -50,9 +41,5 @@ impl PolicyMetrics {
 
     pub(super) fn events(&self, outcome: &str, count: u64) {
         self.events.with_label_values(&[outcome]).inc_by(count);
-    }
-
-    pub(super) fn reload(&self, outcome: &str) {
-        self.reloads.with_label_values(&[outcome]).inc();
     }
 }

@@ -57,8 +57,7 @@ impl Notifier {
             losses: Complaints::default(),
         };
         let thread = thread::Builder::new().name("notify".to_owned()).spawn(move || {
-            let _pulse = pulse;
-            worker.run(&inbox);
+            worker.run(&inbox, &pulse);
         })?;
         let complaints = Complaints::default();
         Ok((Self { wanted: wanted.clone(), outbox, metrics, complaints }, thread))

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::config::notify::{Notify, Told};
 use crate::policy::verdict::Verdict;
@@ -17,6 +18,9 @@ use crate::runtime::notify::notifier::Notifier;
 use crate::runtime::notify::receiver::Receiver;
 use crate::runtime::notify::webhook::{Webhook, WebhookError};
 use crate::runtime::sip_settings::SecretError;
+
+/// Longest turn of a receiver's thread: a try takes some 20 s where the receiver answers as slowly as it may.
+const TELLING: Duration = Duration::from_secs(120);
 
 /// Why a receiver of the configuration can never be told anything: one sentence.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +82,7 @@ impl Notifiers {
     ) -> Result<(Self, Vec<JoinHandle<()>>), NotifyError> {
         let run = hex::encode(getrandom::u64()?.to_be_bytes());
         let started = prepared.into_iter().map(|(told, receiver)| {
-            let (metrics, pulse) = (Arc::clone(metrics), health.pulse("notify"));
+            let (metrics, pulse) = (Arc::clone(metrics), health.patient_pulse("notify", TELLING));
             Notifier::start(settings, &told, receiver, metrics, pulse)
         });
         let started = started.collect::<io::Result<Vec<_>>>().map_err(NotifyError::Thread)?;

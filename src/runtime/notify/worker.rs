@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use crate::runtime::complaints::Complaints;
+use crate::runtime::health::Pulse;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::notify::backlog::{Backlog, Gone};
 use crate::runtime::notify::notice::Notice;
@@ -57,9 +58,10 @@ pub(super) enum State {
 
 impl Worker {
     /// Works until every sender of `inbox` is gone, then tries what waits for a moment more.
-    pub(super) fn run(mut self, inbox: &Inbox<Told>) {
+    pub(super) fn run(mut self, inbox: &Inbox<Told>, pulse: &Pulse) {
         let mut idle = Instant::now();
         loop {
+            pulse.beat();
             let open = self.take(inbox);
             let now = Instant::now();
             self.give_up(now);
@@ -78,7 +80,7 @@ impl Worker {
             }
             let look = self.backlog.opens().map_or(idle, |opens| idle.max(opens));
             let next = self.backlog.poll_timeout().map_or(look, |due| due.min(look));
-            match inbox.recv_timeout(next.saturating_duration_since(now)) {
+            match pulse.idle(|| inbox.recv_timeout(next.saturating_duration_since(now))) {
                 Ok(told) => self.push(told),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }

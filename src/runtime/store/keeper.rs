@@ -96,7 +96,6 @@ impl Keeper {
         let (opened, opening) = sync_channel(1);
         let (settings, queue) = (store.clone(), trail.clone());
         let thread = thread::Builder::new().name("vault".to_owned()).spawn(move || {
-            let _pulse = pulse;
             let open = || -> Result<_, VaultError> {
                 let mut vault = Vault::configured(&settings)?;
                 let before = chores::before(&mut vault)?;
@@ -108,7 +107,7 @@ impl Keeper {
             match open() {
                 Ok((mut vault, chores, before)) => {
                     let _ = opened.send(Ok(before));
-                    run(&mut vault, &inbox, &woken, chores);
+                    run(&mut vault, &inbox, (&woken, &pulse), chores);
                 }
                 Err(error) => drop(opened.send(Err(error))),
             }
@@ -199,10 +198,15 @@ impl std::fmt::Debug for Waker {
     }
 }
 
-fn run(vault: &mut Vault, inbox: &Receiver<Job>, woken: &AtomicBool, mut chores: Chores) {
+fn run(
+    vault: &mut Vault,
+    inbox: &Receiver<Job>,
+    (woken, pulse): (&AtomicBool, &Pulse),
+    mut chores: Chores,
+) {
     loop {
         let wait = chores.due().saturating_duration_since(Instant::now());
-        match inbox.recv_timeout(wait) {
+        match pulse.idle(|| inbox.recv_timeout(wait)) {
             Ok(Job::Work(work)) => {
                 chores.time(|| work(vault));
                 chores.look_again();

@@ -1,4 +1,4 @@
-//! Reads the policy file again while calls go on; what cannot be used leaves the old policy in force.
+//! The policy file, read again while calls go on; what cannot be used leaves the old policy in force.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tracing::{error, info};
 use utoipa::ToSchema;
 
 use crate::config::keyword::{Engine, Keyword};
@@ -17,13 +15,9 @@ use crate::config::{self, Config, ConfigError};
 use crate::policy::place::Place;
 use crate::policy::rule::Policy;
 use crate::runtime::installed::{Installed, InstalledError};
-use crate::runtime::metrics::Metrics;
 use crate::runtime::phrase_engine::Listening;
 use crate::runtime::placed_calls::{Desk, Order};
 use crate::runtime::policy_in_force::PolicyInForce;
-
-/// Who asks while a policy is being read waits; more than so many wait before they may ask.
-const ASKING: usize = 4;
 
 /// What a policy holds, whatever its file says about that: comments and the order of keys do not count.
 type Fingerprint = [u8; 32];
@@ -75,31 +69,14 @@ pub enum ReloadError {
     Stopping,
 }
 
-/// Where a reload is asked for; cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Reloads {
-    asked: mpsc::Sender<oneshot::Sender<Result<Reloaded, ReloadError>>>,
-}
-
-impl Reloads {
-    /// Has the policy file read again, and waits until what it says is in force or refused.
-    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let (reply, answer) = oneshot::channel();
-        self.asked.send(reply).await.map_err(|_| ReloadError::Stopping)?;
-        answer.await.map_err(|_| ReloadError::Stopping)?
-    }
-}
-
-/// Does what is asked for at [`Reloads`], one after the other.
+/// The policy file, and what of it is in force.
 #[derive(Debug)]
-pub struct Reloader {
+pub struct PolicyFile {
     source: Arc<Source>,
     desk: Desk,
-    metrics: Arc<Metrics>,
     /// Every policy that was in force since the start.
     known: HashMap<String, Fingerprint>,
     in_force: String,
-    asked: mpsc::Receiver<oneshot::Sender<Result<Reloaded, ReloadError>>>,
 }
 
 /// What a policy is made from.
@@ -113,44 +90,25 @@ struct Source {
     installed: Installed,
 }
 
-impl Reloader {
-    /// For the policy file of `config`, where `policy` is in force; what is good is given to the signalling thread at `desk`.
-    pub fn new(
-        config: &Config,
-        installed: Installed,
-        policy: &Policy,
-        desk: Desk,
-        metrics: Arc<Metrics>,
-    ) -> (Self, Reloads) {
-        let (sender, asked) = mpsc::channel(ASKING);
+impl PolicyFile {
+    /// That of `config`, where `policy` is in force; what is good is given to the signalling thread at `desk`.
+    pub fn new(config: &Config, installed: Installed, policy: &Policy, desk: Desk) -> Self {
         let phrases = ids(policy);
         let (file, keyword) = (config.keyword.policy.clone(), config.keyword.clone());
         let notify = config.notify.clone();
         let source = Arc::new(Source { file, keyword, notify, phrases, installed });
         let in_force = policy.versioned_name();
         let known = HashMap::from([(in_force.clone(), fingerprint(policy))]);
-        (Self { source, desk, metrics, known, in_force, asked }, Reloads { asked: sender })
+        Self { source, desk, known, in_force }
     }
 
-    /// Until nobody can ask any more.
-    pub async fn run(mut self) {
-        while let Some(reply) = self.asked.recv().await {
-            let outcome = self.reload().await;
-            self.metrics.policy_reload(match &outcome {
-                Ok(Reloaded { changed: true, .. }) => "applied",
-                Ok(Reloaded { changed: false, .. }) => "unchanged",
-                Err(_) => "refused",
-            });
-            match &outcome {
-                Ok(Reloaded { policy, changed }) => info!(%policy, changed, "policy read again"),
-                Err(error) => error!(%error, stays = %self.in_force, "the policy is not used"),
-            }
-            // Who asked and went away does not want the answer.
-            let _ = reply.send(outcome);
-        }
+    /// The policy that new conversations are judged by, `name@version`.
+    pub fn in_force(&self) -> &str {
+        &self.in_force
     }
 
-    async fn reload(&mut self) -> Result<Reloaded, ReloadError> {
+    /// Reads it, and puts it in force where it is another one.
+    pub async fn reload(&mut self) -> Result<Reloaded, ReloadError> {
         let (source, known) = (Arc::clone(&self.source), self.known.clone());
         // The dictionary alone takes a tenth of a second: calls are answered meanwhile.
         let read = spawn_blocking(move || source.read(&known)).await;

@@ -2,12 +2,11 @@
 //!
 //! Without them (Debian: systemd) the tests say so and pass. None needs systemd as the first process.
 
-#[expect(dead_code, reason = "no models are needed")]
-mod store;
-
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
+
+use crate::store;
 
 /// The most exposure that the unit may have, of 10: rtpengine's has 2.0, Asterisk's 9.0.
 const MOST_EXPOSURE: f64 = 1.5;
