@@ -149,7 +149,7 @@ install: build models
 	echo 'there is no vault yet: mend /etc/sidetone/sidetone.toml by sidetone.toml.new, then run: sidetone vault init'
 	for language in de en; do \
 	install -D -m 644 -t /usr/share/doc/sidetone/privacy/$$language config/privacy/$$language/*.md; done
-	install -D -m 644 -t /etc/systemd/system systemd/sidetone.service
+	install -D -m 644 -t /etc/systemd/system systemd/sidetone.service systemd/sidetone.socket
 	install -D -m 644 -t /usr/share/doc/sidetone/examples systemd/credentials.conf
 
 models:

@@ -50,6 +50,7 @@ use crate::runtime::store::keeper::{Keeper, KeeperError, VaultDesk};
 use crate::runtime::store::trail::Entry;
 use crate::runtime::store::vault::{Vault, VaultError};
 use crate::runtime::transport::connection::Limits;
+use crate::runtime::transport::handed_over::{HandedOver, HandedOverError};
 use crate::runtime::transport::listener::{Bound, ListenError};
 use crate::runtime::transport::resolver::Resolver;
 use crate::runtime::transport::tls::{Tls, TlsError};
@@ -87,6 +88,9 @@ pub enum StartError {
     /// Known voices cannot be read.
     #[error("speaker.watchlist: {0}")]
     Watchlist(#[from] VaultError),
+    /// A socket is handed over that nobody wants.
+    #[error(transparent)]
+    HandedOver(#[from] HandedOverError),
     /// A SIP socket cannot be had.
     #[error("{0} (sip.listen)")]
     Sip(#[from] ListenError),
@@ -188,7 +192,8 @@ impl Appliance {
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::new(Arc::clone(&health)));
         // Sockets are bound before the models are loaded: a port in use is told at once.
-        let bound = Bound::bind(&config.sip.listen)?;
+        let mut handed = HandedOver::receive()?;
+        let bound = Bound::take(&config.sip.listen, &mut handed)?;
         let sip_addresses: Vec<_> = bound.locals().iter().map(|local| local.address).collect();
         let settings = sip_settings::read(config, &sip_addresses)?;
         let sip_tls = config.sip.tls.as_ref().map(Tls::load).transpose()?;
@@ -203,9 +208,13 @@ impl Appliance {
         let tokens = config.http.tokens_file.as_deref().map(Tokens::open).transpose()?;
         let tokens = tokens.map(Arc::new);
         let http_tls = config.http.tls.as_ref().map(HttpTls::load).transpose()?.map(Arc::new);
-        let http = TcpListener::bind(config.http.listen)
-            .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
-            .map_err(listen(config.http.listen, "http.listen"))?;
+        let http = match handed.connections(config.http.listen) {
+            Some(socket) => socket,
+            None => TcpListener::bind(config.http.listen)
+                .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+                .map_err(listen(config.http.listen, "http.listen"))?,
+        };
+        handed.finish()?;
         let http = tokio::net::TcpListener::from_std(http).map_err(StartError::Thread)?;
         let http_address = http.local_addr().map_err(listen(config.http.listen, "http.listen"))?;
         let sip = config.sip.listen.iter().zip(&sip_addresses);

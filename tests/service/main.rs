@@ -12,6 +12,7 @@ mod calls;
 mod drain;
 mod manager;
 mod reload;
+mod sockets;
 #[path = "../store/mod.rs"]
 mod store;
 mod unit;

@@ -52,13 +52,36 @@ fn the_unit_exposes_little() {
 }
 
 #[test]
-fn systemd_understands_the_unit_and_its_drop_ins_without_a_word() {
+fn systemd_understands_the_unit_its_sockets_and_its_drop_ins_without_a_word() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = unit(folder.path(), &["credentials.conf"]);
+    let socket = folder.path().join("sidetone.socket");
+    std::fs::copy("systemd/sidetone.socket", &socket).expect("it is shipped");
+    let socket = socket.display().to_string();
     // The manual page is packaged, and not here.
-    let verify = ["verify", "--man=no", "--recursive-errors=no", &service];
+    let verify = ["verify", "--man=no", "--recursive-errors=no", &service, &socket];
     let Some((content, said)) = said("systemd-analyze", &verify) else { return };
     assert!(content && said.is_empty(), "{said}");
+}
+
+#[test]
+fn the_socket_unit_names_what_the_shipped_configuration_listens_on() {
+    let socket = std::fs::read_to_string("systemd/sidetone.socket").expect("it is shipped");
+    let named = |key: &str| -> Vec<String> {
+        let values = socket.lines().filter_map(|line| line.strip_prefix(key));
+        values.map(str::to_owned).collect()
+    };
+    let file = Path::new("config/sidetone.toml");
+    let text = std::fs::read_to_string(file).expect("it is shipped");
+    let config = sidetone::config::Config::parse(file, &text).expect("it is good");
+    let sip = config.sip.listen.iter().map(ToString::to_string);
+    let (udp, mut streams): (Vec<_>, Vec<_>) = sip.partition(|listen| listen.starts_with("udp:"));
+    streams.push(format!("tcp:{}", config.http.listen));
+    let bare = |listen: &[String]| -> Vec<String> {
+        listen.iter().filter_map(|text| text.split_once(':')).map(|(_, a)| a.to_owned()).collect()
+    };
+    assert_eq!(named("ListenDatagram="), bare(&udp));
+    assert_eq!(named("ListenStream="), bare(&streams));
 }
 
 #[test]

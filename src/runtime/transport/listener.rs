@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 
 use crate::config::sip::Listen;
 use crate::runtime::transport::connection::Report;
+use crate::runtime::transport::handed_over::HandedOver;
 use crate::sip::transport::{Local, LocalId, Transport};
 
 /// Largest datagram there is.
@@ -56,8 +57,16 @@ pub struct ListenError {
 impl Bound {
     /// Binds all of `listen`, in this order.
     pub fn bind(listen: &[Listen]) -> Result<Self, ListenError> {
-        let bind = |&listen| bind(listen).map_err(|error| ListenError { listen, error });
-        Ok(Self { sockets: listen.iter().map(bind).collect::<Result<_, _>>()? })
+        Self::take(listen, &mut HandedOver::default())
+    }
+
+    /// Takes all of `listen`, in this order, from what was handed over, and binds what was not.
+    pub fn take(listen: &[Listen], handed: &mut HandedOver) -> Result<Self, ListenError> {
+        let mut bind = |&listen: &Listen| match take(listen, handed) {
+            Some(taken) => Ok(taken),
+            None => bind(listen).map_err(|error| ListenError { listen, error }),
+        };
+        Ok(Self { sockets: listen.iter().map(&mut bind).collect::<Result<_, _>>()? })
     }
 
     /// The addresses as they really are, in the order that they were asked for: [`LocalId`] counts them.
@@ -68,6 +77,18 @@ impl Bound {
     pub(super) fn into_sockets(self) -> Vec<Bind> {
         self.sockets
     }
+}
+
+/// The socket of `listen`, where it was handed over.
+fn take(listen: Listen, handed: &mut HandedOver) -> Option<Bind> {
+    let socket = match listen.transport {
+        Transport::Udp => Listening::Datagrams(handed.datagrams(listen.address)?),
+        Transport::Tcp | Transport::Tls => {
+            Listening::Connections(handed.connections(listen.address)?)
+        }
+    };
+    let local = Local { transport: listen.transport, address: listen.address };
+    Some(Bind { local, socket })
 }
 
 fn bind(listen: Listen) -> io::Result<Bind> {
