@@ -150,7 +150,7 @@ install: build models
 	for language in de en; do \
 	install -D -m 644 -t /usr/share/doc/sidetone/privacy/$$language config/privacy/$$language/*.md; done
 	install -D -m 644 -t /etc/systemd/system systemd/sidetone.service systemd/sidetone.socket
-	install -D -m 644 -t /usr/share/doc/sidetone/examples systemd/credentials.conf
+	install -D -m 644 -t /usr/share/doc/sidetone/examples systemd/credentials.conf systemd/priority.conf
 
 models:
 	models/fetch

@@ -4,6 +4,7 @@ pub mod consent;
 pub mod http;
 pub mod keyword;
 pub mod notify;
+pub mod priority;
 pub mod rtp;
 pub mod rules;
 pub mod sip;
@@ -19,6 +20,7 @@ use crate::config::consent::Consent;
 use crate::config::http::Http;
 use crate::config::keyword::{Engine, Keyword};
 use crate::config::notify::{DoerError, Notify};
+use crate::config::priority::Priority;
 use crate::config::rtp::{CodecName, CodecOrder, Rtp};
 use crate::config::rules::Rules;
 use crate::config::sip::Sip;
@@ -139,6 +141,7 @@ impl Config {
                 ports: [30_000, 30_999],
                 threads: 1,
                 silence_timeout_s: 60,
+                priority: Priority::Normal,
                 codecs: CodecName::all(),
                 codec_order: CodecOrder::Offer,
             },

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::config::priority::Priority;
+
 /// `[rtp]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,6 +14,9 @@ pub struct Rtp {
     pub threads: usize,
     /// Seconds without a packet after which a call is over, though nobody said so.
     pub silence_timeout_s: u64,
+    /// How urgent those threads are.
+    #[serde(default)]
+    pub priority: Priority,
     /// What is taken, the best first.
     #[serde(default = "CodecName::all")]
     pub codecs: Vec<CodecName>,

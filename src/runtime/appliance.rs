@@ -308,7 +308,8 @@ impl Appliance {
         let media = (0..config.rtp.threads)
             .map(|n| {
                 let (metrics, pulse) = (Arc::clone(&metrics), health.pulse("media"));
-                MediaThread::spawn(n, queues.clone(), metrics, events.clone(), pulse)
+                let which = (n, config.rtp.priority);
+                MediaThread::spawn(which, queues.clone(), metrics, events.clone(), pulse)
             })
             .collect::<io::Result<_>>()
             .map_err(StartError::Thread)?;

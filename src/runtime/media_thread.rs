@@ -19,6 +19,7 @@ use crate::call::media_plan::MediaPlan;
 use crate::call::media_session::{MediaSession, Output, Socket};
 use crate::call::media_stats::MediaStats;
 use crate::call::voices::VoiceWork;
+use crate::config::priority::Priority;
 use crate::policy::evidence::Evidence;
 use crate::rtp::dtls::DtlsFailure;
 use crate::rtp::packet::is_dtls;
@@ -28,6 +29,7 @@ use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
 use crate::runtime::leg_orders::LegInbox;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::phrase_engine::Listening;
+use crate::runtime::thread_priority;
 use crate::sip::event::CallKey;
 use crate::speaker::adaptation::Step;
 
@@ -112,9 +114,9 @@ pub struct MediaThread {
 }
 
 impl MediaThread {
-    /// Starts media thread number `index`; its sessions report to `events`.
+    /// Starts media thread number `index` with that priority, if the system grants it; its sessions report to `events`.
     pub fn spawn(
-        index: usize,
+        (index, priority): (usize, Priority),
         queues: InferenceQueues,
         metrics: Arc<Metrics>,
         events: mpsc::Sender<MediaEvent>,
@@ -123,6 +125,7 @@ impl MediaThread {
         let (openings, mut inbox) = mpsc::channel::<Opening>(OPENINGS_WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = thread::Builder::new().name(format!("media-{index}")).spawn(move || {
+            metrics.service.media_thread(thread_priority::give(priority));
             // A session stays on its thread for life: its voice activity detector cannot move.
             let local = LocalSet::new();
             local.block_on(&runtime, async {

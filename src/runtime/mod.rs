@@ -67,6 +67,7 @@ pub mod spotting_run;
 pub mod standing_pauses;
 pub mod status_line;
 pub mod store;
+pub mod thread_priority;
 pub mod transport;
 pub mod trial_list;
 pub mod trial_run;

@@ -11,6 +11,7 @@ mod authority;
 mod calls;
 mod drain;
 mod manager;
+mod priority;
 mod reload;
 mod sockets;
 #[path = "../store/mod.rs"]

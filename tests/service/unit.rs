@@ -54,7 +54,7 @@ fn the_unit_exposes_little() {
 #[test]
 fn systemd_understands_the_unit_its_sockets_and_its_drop_ins_without_a_word() {
     let folder = tempfile::tempdir().expect("a folder");
-    let service = unit(folder.path(), &["credentials.conf"]);
+    let service = unit(folder.path(), &["credentials.conf", "priority.conf"]);
     let socket = folder.path().join("sidetone.socket");
     std::fs::copy("systemd/sidetone.socket", &socket).expect("it is shipped");
     let socket = socket.display().to_string();
