@@ -26,7 +26,7 @@
 //! [`audio::voice_activity`], `realfft` in [`audio::spectrum`], `rustls` in [`runtime::transport::tls`], `rcgen` in [`runtime::dtls_identity`],
 //! `hickory-resolver` in [`runtime::transport::resolver`], `ort` in [`runtime::onnx`], `prometheus`
 //! in [`runtime::metrics`], `symphonia` and `rubato` in [`runtime::audio_file`], `pcap-parser` in
-//! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`] and [`runtime::notify::http_client`],
+//! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`], [`cli::doctor`] and [`runtime::notify::http_client`], `x509-cert` in [`runtime::certificate_expiry`],
 //! `chacha20poly1305` in [`vault::sealed`], `ring` in [`vault::proof`], `rusqlite` in [`runtime::store::sqlite`], `postgres` in
 //! [`runtime::store::postgres`] and the file beside it, `ciborium` in [`runtime::store::packed`], `indicatif` in [`cli::progress`], `utoipa` in the
 //! folder [`runtime::http`], `csv` in [`runtime::trial_list`], [`cli::voiceprint::import`]'s plan and report, [`cli::eval::table`] and [`cli::eval::keyword_scores`]. `ort` is named in the folder beside its file, too.
@@ -145,6 +145,7 @@
 //!    [`runtime::recording_sessions`] gives each a leg; [`call::media_relay`] lets one take over from another
 //! 7. a request of ours goes by [`sip::client_transactions`] over a [`sip::transport::Hop`]: where its
 //!    URI names a host, [`runtime::locate`] asks the questions of [`sip::location`] first
+//!    [`runtime::options_probe`] asks a PBX whether it is there, beside all this, for [`cli::doctor`]
 //! 8. [`sip::accounts`] keeps a [`sip::registration`] for each [`sip::account`]
 //!
 //! # One consent, from header to erasure
@@ -161,6 +162,7 @@
 //!    [`call::media_consent`] ends what rested on it
 //! 5. [`runtime::store::erasure`] removes what may not stay by [`consent::retention`], with the person's key, and signs it
 //!    ([`vault::proof`])
+//!    [`runtime::known_voices`] reads the watchlist again once one of it was made or erased
 //! 6. [`runtime::recorded`] says what goes on record; [`runtime::store::trail`] keeps its order through an outage,
 //!    [`runtime::store::audit_trail`] links it ([`vault::chain`]), [`runtime::store::anchors`] notes its end
 //!

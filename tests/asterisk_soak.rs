@@ -1,7 +1,7 @@
 //! Calls through a real Asterisk for as long as one has time, twenty a minute, with two taps each: no channel is left on
 //! either side, and memory does not grow. `make pbx-soak` runs it (SOAK_MINUTES=60).
 #![expect(clippy::disallowed_methods, reason = "a soak reads the environment and the clock")]
-#![expect(clippy::print_stderr, reason = "the figures are for the README")]
+#![expect(clippy::print_stderr, reason = "the figures are for docs/reference/figures.md")]
 
 mod appliance;
 mod peers;

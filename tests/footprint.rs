@@ -2,7 +2,7 @@
 //!
 //! Without the models these tests say so and pass.
 #![expect(clippy::disallowed_methods, reason = "a test reads /proc")]
-#![expect(clippy::print_stderr, reason = "the figures are for the README")]
+#![expect(clippy::print_stderr, reason = "the figures are for docs/reference/figures.md")]
 
 mod appliance;
 mod store;

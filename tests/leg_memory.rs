@@ -135,7 +135,7 @@ fn minutes(talk: &[Datagram], minutes: usize) -> impl Iterator<Item = Datagram> 
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "the figures are for the README")]
+#[expect(clippy::print_stderr, reason = "the figures are for docs/reference/figures.md")]
 fn a_leg_stays_below_two_mebibytes_whatever_comes() {
     let mut random = fastrand::Rng::with_seed(1);
     let talk = minute();

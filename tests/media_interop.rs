@@ -3,7 +3,7 @@
 //!
 //! Without the models, baresip or Asterisk these tests say so and pass.
 #![expect(clippy::disallowed_methods, reason = "a test reads a clock and waits")]
-#![expect(clippy::print_stderr, reason = "the figures are for the README")]
+#![expect(clippy::print_stderr, reason = "the figures are for docs/reference/figures.md")]
 
 mod appliance;
 mod peers;

@@ -61,7 +61,7 @@ fn a_card_keyed_or_said_pauses_the_leg_and_no_digit_of_it_is_written_anywhere() 
         skip("the digits are not there");
     }
     appliance.wait_for_metric("sidetone_pauses_total{by=\"card\"}", pauses as f64);
-    appliance.wait_for_metric("sidetone_legs_paused", 0.0);
+    appliance.wait_for_metric("sidetone_legs{state=\"paused\"}", 0.0);
     let (_, metrics) = appliance.get("/metrics").expect("an answer");
     let stopped = appliance.stop();
     assert!(stopped.status.success(), "{:#?}", stopped.log);
@@ -114,7 +114,7 @@ fn keyed(site: &Site, appliance: &Appliance) {
     let (scenario, target) = (Path::new("tests/pbx/sipp_pause.xml"), appliance.sip.to_string());
     let sipp = sipp::scenario(site, scenario, &target, 60).spawn().expect("sipp runs");
     assert_eq!(nth(appliance, "keyed", 1), verdict("begun", "card", "card", true));
-    appliance.wait_for_metric("sidetone_legs_paused", 1.0);
+    appliance.wait_for_metric("sidetone_legs{state=\"paused\"}", 1.0);
     // As its keys go on, the leg stays as it is; whoever resumes it by hand is believed.
     let order = r#"{"conversation":"keyed","party":"caller","pause":false}"#;
     thread::sleep(Duration::from_secs(4));

@@ -311,7 +311,7 @@ impl MediaSession {
 
     /// Of the codec heard last, or else of telephony.
     fn clock_rate(&self) -> u32 {
-        self.playback.codec().unwrap_or(Codec::Pcmu).clock_rate()
+        self.codec().unwrap_or(Codec::Pcmu).clock_rate()
     }
 
     /// Gives out what the jitter buffer has ready at `now`.
@@ -574,6 +574,11 @@ impl MediaSession {
             &self.playback,
             &self.listener,
         )
+    }
+
+    /// That of the payload heard last.
+    pub fn codec(&self) -> Option<Codec> {
+        self.playback.codec()
     }
 
     /// The counts so far.

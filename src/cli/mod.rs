@@ -9,6 +9,7 @@ pub mod call;
 pub mod check;
 pub mod consent;
 pub mod demo;
+pub mod doctor;
 pub mod enroll;
 pub mod eval;
 pub mod keywords;
@@ -65,6 +66,8 @@ enum Command {
     Token(token::Arguments),
     /// Check configuration, policy and models without starting anything.
     Check(check::Arguments),
+    /// Look for what stands in the way of calls on this machine, and say what to do about it.
+    Doctor(doctor::Arguments),
     /// Analyse captures and recordings, faster than real time.
     Analyze(analyze::Arguments),
     /// Verify, show and hand out the audit trail; run rules over conversations that were kept.
@@ -165,6 +168,7 @@ pub fn run() -> ExitCode {
         Command::Call(arguments) => call::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Analyze(arguments) => analyze::run(&arguments),
         Command::Audit(command) => audit::run(&command),
         Command::Consent(command) => consent::run(&command),

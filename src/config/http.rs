@@ -14,6 +14,9 @@ pub struct Http {
     /// File with the names, roles and hashes of the tokens that a request to the API has to bear one of; without it there
     /// is no API.
     pub tokens_file: Option<PathBuf>,
+    /// Whether whoever scrapes and accepts OpenMetrics is told which conversations moved a count last.
+    #[serde(default)]
+    pub exemplars: bool,
     /// With it all of HTTP is HTTPS.
     pub tls: Option<HttpTls>,
 }
@@ -31,7 +34,12 @@ pub struct HttpTls {
 impl Http {
     /// Metrics and health alone, on any free port of loopback.
     pub fn on_loopback() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), tokens_file: None, tls: None }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tokens_file: None,
+            exemplars: false,
+            tls: None,
+        }
     }
 
     /// Checks what the types cannot say; an error names key, what it must be, and what it is.

@@ -106,6 +106,15 @@ impl<J> Searches<J> {
         Ok(())
     }
 
+    /// How many searches a run of `turn` works on.
+    pub fn worked_on(&self, turn: Turn) -> usize {
+        match turn {
+            Turn::Step => self.running.iter().filter(|r| r.search.need() == Need::Step).count(),
+            Turn::Admit | Turn::Ask(_) => 1,
+            Turn::Wait => 0,
+        }
+    }
+
     /// The next that is done with: its result, none where the model failed.
     pub fn poll(&mut self) -> Option<(J, Option<Spotting>)> {
         self.finished.pop_front()

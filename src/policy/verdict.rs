@@ -1,6 +1,6 @@
 //! What the PBX is told: the body of an INFO, a log line, a metric. Schema version 1.
 //!
-//! The schema is documented in the README as the package definition of RFC 6086 §10.
+//! The schema is documented in `docs/reference/verdicts.md` as the package definition of RFC 6086 §10.
 
 use serde::{Deserialize, Serialize};
 

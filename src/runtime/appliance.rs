@@ -19,7 +19,7 @@ use crate::runtime::asking::{Asking, Back};
 use crate::runtime::complaints::Complaints;
 use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::event_streams::{EventStreams, EventStreamsError};
-use crate::runtime::health::Health;
+use crate::runtime::health::{self, Health};
 use crate::runtime::http::calls::Orders;
 use crate::runtime::http::routes::{self, Api};
 use crate::runtime::http::server::Server;
@@ -30,6 +30,7 @@ use crate::runtime::inference_thread::{
     Backlog, InferenceQueues, spawn_keyword, spawn_sherpa, spawn_speaker, spawn_turns,
 };
 use crate::runtime::installed::{Installed, InstalledError};
+use crate::runtime::known_voices::KnownVoices;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
@@ -48,7 +49,7 @@ use crate::runtime::site_calibration::{self, SiteCalibrationError};
 use crate::runtime::store::consents::News;
 use crate::runtime::store::keeper::{Keeper, KeeperError, VaultDesk};
 use crate::runtime::store::trail::Entry;
-use crate::runtime::store::vault::{Vault, VaultError};
+use crate::runtime::store::vault::VaultError;
 use crate::runtime::transport::connection::Limits;
 use crate::runtime::transport::handed_over::{HandedOver, HandedOverError};
 use crate::runtime::transport::listener::{Bound, ListenError};
@@ -59,7 +60,7 @@ use crate::runtime::voices::Voices;
 use crate::runtime::watchdog::Watchdog;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::transport::Transport;
-use crate::speaker::embedder::{Embedders, Purpose};
+use crate::speaker::embedder::Purpose;
 use crate::speaker::watchlist::Known;
 use crate::vault::chain::Kind;
 
@@ -133,28 +134,6 @@ pub enum StartError {
     Randomness(#[from] getrandom::Error),
 }
 
-/// Known voices that the models in use can be compared with.
-fn known_voices(config: &Config, models: &Embedders, keeper: &Keeper) -> Result<Known, StartError> {
-    let watchlist = &config.speaker.watchlist;
-    let (reply, answer) = std::sync::mpsc::sync_channel(1);
-    let (enabled, gone) = (watchlist.enabled, "the vault's thread answers before it ends");
-    let read = move |vault: &mut Vault| {
-        let all = if enabled { vault.watchlist() } else { Ok(Vec::new()) };
-        let _ = reply.send(all);
-    };
-    keeper.desk.hand_in(read).expect("nobody else has asked yet");
-    let all = answer.recv().expect(gone)?;
-    let (known, left_out) =
-        Known::new(&all, models, watchlist.expected_false_alarms_per_1000_calls);
-    if left_out > 0 {
-        warn!(left_out, "voices of the watchlist are of other models and are not compared");
-    }
-    if !known.is_empty() {
-        info!(voices = known.len(), "callers are compared with the watchlist");
-    }
-    Ok(known)
-}
-
 /// A running appliance.
 #[derive(Debug)]
 pub struct Appliance {
@@ -190,7 +169,7 @@ impl Appliance {
     ) -> Result<Self, StartError> {
         let listen = |address, key| move |error| StartError::Listen { address, key, error };
         let health = Arc::new(Health::default());
-        let metrics = Arc::new(Metrics::new(Arc::clone(&health)));
+        let metrics = Arc::new(Metrics::with_exemplars(Arc::clone(&health), config.http.exemplars));
         // Sockets are bound before the models are loaded: a port in use is told at once.
         let mut handed = HandedOver::receive()?;
         let bound = Bound::take(&config.sip.listen, &mut handed)?;
@@ -263,7 +242,18 @@ impl Appliance {
 
         let loading = Instant::now();
         let Voices { decide, watch } = installed.voices()?;
-        let known = known_voices(config, &installed.models().speaker, &vault)?;
+        let watchlist = config.speaker.watchlist.enabled.then(|| KnownVoices {
+            models: installed.models().speaker.clone(),
+            false_alarms_per_1000: config.speaker.watchlist.expected_false_alarms_per_1000_calls,
+        });
+        let known = match watchlist {
+            None => Known::default(),
+            Some(watchlist) => {
+                let (known, until) = watchlist.read(&vault.desk)?;
+                tokio::spawn(watchlist.follow(vault.desk.clone(), until, back.clone()));
+                known
+            }
+        };
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let turns = installed.turns()?;
@@ -277,10 +267,22 @@ impl Appliance {
         if let Ok(text) = std::fs::read(&config.keyword.policy) {
             policy = policy.read_from(&text);
         }
-        metrics.policy_in_force(&policy.policy().versioned_name());
+        metrics.policy_in_force(policy.policy());
         info!(ms = loading.elapsed().as_millis() as u64, "models loaded");
 
+        let Models { speaker, keyword } = installed.models();
+        let segmentation = installed.segmentation().versioned_name();
+        for (role, name) in [
+            (health::Model::Speaker, Some(&speaker.decide)),
+            (health::Model::SpeakerWatch, speaker.watch.as_ref()),
+            (health::Model::Keyword, Some(keyword)),
+            (health::Model::Turns, Some(&segmentation)),
+        ] {
+            name.iter().for_each(|name| metrics.installation.model(role, name));
+        }
         let queues = InferenceQueues::new();
+        let waiting = queues.clone();
+        metrics.queues.watch_models(move |model| waiting.waiting(model));
         let embedders = [(Purpose::Decide, Some(decide)), (Purpose::Watch, watch)];
         let mut inference = embedders
             .into_iter()

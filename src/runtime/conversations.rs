@@ -20,6 +20,8 @@ use crate::sip::event::CallKey;
 /// One conversation, for as long as it has a call, and a while longer.
 #[derive(Debug)]
 pub(super) struct Conversation {
+    /// What metrics call it: drawn by chance, because a PBX may make its id of a telephone number.
+    pub(super) reference: String,
     pub(super) judge: Judge,
     /// What was in force when it began, and stays so for it.
     pub(super) policy: PolicyInForce,
@@ -51,13 +53,17 @@ pub(super) struct Left {
 
 impl Conversation {
     /// The conversation `id` begins, with no call yet; its events go to `events`, where any are kept.
-    pub(super) fn new(id: String, policy: &PolicyInForce, events: Option<&EventStreams>) -> Self {
+    pub(super) fn new(
+        (id, reference): (String, String),
+        policy: &PolicyInForce,
+        events: Option<&EventStreams>,
+    ) -> Self {
         let stream = events.map(|events| events.begin(&id, jiff::Timestamp::now()));
         let judge = Judge::new(id, Arc::clone(policy.policy()));
         let judge = if stream.is_some() { judge.keeping() } else { judge };
         let (policy, pauses) = (policy.clone(), StandingPauses::default());
         let (channels, actions) = (Vec::new(), ActionBook::default());
-        Self { judge, policy, calls: 0, channels, actions, stream, pauses, left: None }
+        Self { reference, judge, policy, calls: 0, channels, actions, stream, pauses, left: None }
     }
 
     /// A party joins, on the PBX's channel of that name.
@@ -122,7 +128,7 @@ impl Signalling {
 
     /// Tells all who watch of a verdict; those who read the log where the policy wants it, and of lines in any case.
     pub(super) fn publish_verdict(&mut self, key: CallKey, verdict: Box<Verdict>, log: bool) {
-        self.metrics.verdict(&verdict);
+        self.count(key, &verdict);
         self.pause_by_phrase(&verdict);
         line_log::log(&verdict);
         self.record(&verdict);
@@ -138,6 +144,16 @@ impl Signalling {
         let _ = self.observers.send(Observation::Verdict { call: key, verdict });
     }
 
+    fn count(&mut self, key: CallKey, verdict: &Verdict) {
+        let conversation = self.conversations.get(&verdict.conversation);
+        let reference = conversation.map_or("", |conversation| conversation.reference.as_str());
+        self.metrics.verdict(verdict, reference);
+        let figures = self.calls.get_mut(&key).map(|entry| &mut entry.figures);
+        if let Some(decision) = figures.and_then(|figures| figures.first_decision(verdict)) {
+            self.metrics.decided(decision, verdict.net_speech_s, reference);
+        }
+    }
+
     /// Drops a call once its dialog and its media session are over, and what it came to is kept.
     pub(super) fn forget(&mut self, key: CallKey) {
         if !self
@@ -148,7 +164,7 @@ impl Signalling {
             return;
         }
         let entry = self.calls.remove(&key).expect("it was just looked at");
-        self.metrics.pauses.moved(entry.paused, false);
+        entry.figures.coverage().for_each(|(of, share)| self.metrics.covered(of, share));
         if let Some(conversation) = self.conversations.get_mut(&entry.facts.conversation) {
             conversation.calls -= 1;
             if conversation.calls == 0 {

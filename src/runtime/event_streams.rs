@@ -22,6 +22,7 @@ use crate::policy::rules::event::Record;
 use crate::runtime::complaints::Complaints;
 use crate::runtime::health::Pulse;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::queues::Queue;
 
 /// Events that may wait for the disk: a hundred conversations of two legs tell some 600 a second, so this is a disk
 /// that stands still for seven.
@@ -117,9 +118,12 @@ impl EventStream {
     pub fn keep(&mut self, record: Record) {
         if !self.torn && !self.file.torn.load(Ordering::Relaxed) {
             let kept = Kept { file: Arc::clone(&self.file), record };
+            // Before it is there, or it could be gone before it was counted.
+            self.metrics.queues.entered(Queue::RuleEvents);
             if self.events.try_send(kept).is_ok() {
                 return;
             }
+            self.metrics.queues.left(Queue::RuleEvents, 1);
             self.torn = true;
             warn!(file = self.file.name, "the disk is too slow: no more events are kept of it");
         }
@@ -156,6 +160,7 @@ impl Writer {
     fn write(&mut self, events: impl Iterator<Item = Kept>) {
         let mut files: BTreeMap<String, (Arc<EventFile>, String, u64)> = BTreeMap::new();
         for Kept { file, record } in events.take(EVENTS_WAITING) {
+            self.metrics.queues.left(Queue::RuleEvents, 1);
             let entry = files.entry(file.name.clone());
             let (_, lines, count) = entry.or_insert_with(|| (file, String::new(), 0));
             lines.push_str(&record.to_json());

@@ -1,6 +1,7 @@
 //! Whether the appliance can take calls, and if not, why.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -73,6 +74,8 @@ struct State {
     failures: [u32; Model::ALL.len()],
     /// A thread that all calls share panicked.
     dead: Option<&'static str>,
+    /// How many threads of each name run.
+    threads: BTreeMap<&'static str, i64>,
     /// `name@version` of the policy in force.
     policy: String,
     /// Why the store does not answer.
@@ -179,7 +182,13 @@ impl Health {
 
     /// The same for a thread whose turns may take longer.
     pub fn patient_pulse(self: &Arc<Self>, thread: &'static str, bound: Duration) -> Pulse {
+        *self.lock().threads.entry(thread).or_default() += 1;
         Pulse { health: Arc::clone(self), beats: self.pulses.begin(thread, bound) }
+    }
+
+    /// How many threads of each name run; a name that was once there stays.
+    pub fn threads(&self) -> BTreeMap<&'static str, i64> {
+        self.lock().threads.clone()
     }
 
     /// Waits until a thread has died; gives its name.
@@ -253,8 +262,10 @@ impl Pulse {
 
 impl Drop for Pulse {
     fn drop(&mut self) {
+        let (mut state, thread) = (self.health.lock(), self.beats.thread());
+        *state.threads.entry(thread).or_default() -= 1;
         if thread::panicking() {
-            self.health.lock().dead = Some(self.beats.thread());
+            state.dead = Some(thread);
             self.health.died.notify_waiters();
         }
     }
@@ -302,6 +313,10 @@ mod tests {
         });
         assert!(bad.join().is_err());
         assert_eq!(health.not_ready_because().as_deref(), Some("a thread has died"));
+        assert_eq!(health.threads(), BTreeMap::from([("bad", 0), ("good", 0)]));
+        let running = health.pulse("good");
+        assert_eq!(health.threads()["good"], 1);
+        drop(running);
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         assert_eq!(runtime.block_on(health.died()), "bad");
     }

@@ -150,6 +150,16 @@ impl InferenceQueues {
         }
     }
 
+    /// How many windows, segments or chunks wait for `model`.
+    pub fn waiting(&self, model: Model) -> usize {
+        match model {
+            Model::Speaker => self.decide.len(),
+            Model::SpeakerWatch => self.watch.len(),
+            Model::Keyword => self.keyword.len(),
+            Model::Turns => self.turns.len(),
+        }
+    }
+
     /// Lets all threads end once they have done what waits.
     pub fn close(&self) {
         self.decide.close();
@@ -177,7 +187,8 @@ pub fn spawn_speaker<E: Embedder + Send + 'static>(
     thread::Builder::new().name(role.thread().into()).spawn(move || {
         while let Some(batch) = pulse.idle(|| queue.pop()) {
             let windows: Vec<&[f32]> = batch.iter().map(|(work, _)| &work.samples[..]).collect();
-            let embeddings = metrics.time(Model::of(role), || embed_all(&mut model, &windows));
+            let embeddings =
+                metrics.time(Model::of(role), windows.len(), || embed_all(&mut model, &windows));
             let embeddings = embeddings.unwrap_or_else(|| vec![None; batch.len()]);
             for ((work, replies), embedding) in batch.into_iter().zip(embeddings) {
                 let VoiceWork { asker, by, window, .. } = work;
@@ -208,7 +219,8 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
                     None => return,
                 },
                 turn => {
-                    metrics.time(Model::Keyword, || searches.run(&mut model, turn));
+                    let items = searches.worked_on(turn);
+                    metrics.time(Model::Keyword, items, || searches.run(&mut model, turn));
                     Vec::new()
                 }
             };
@@ -218,7 +230,7 @@ pub fn spawn_keyword<M: AcousticModel + Send + 'static>(
                 };
                 let due = waiting.unwrap_or(now + ANSWER_WITHIN);
                 let job = Job { of: (segment, replies), due, spotter };
-                metrics.time(Model::Keyword, || searches.admit(&mut model, job, samples_of));
+                metrics.time(Model::Keyword, 1, || searches.admit(&mut model, job, samples_of));
             }
             while let Some(((segment, replies), spotting)) = searches.poll() {
                 // The transcript ends here: what was said around a phrase is nobody's business.
@@ -242,7 +254,7 @@ pub fn spawn_sherpa(
         while let Some(batch) = pulse.idle(|| queue.pop()) {
             for (segment, _, replies) in batch {
                 pulse.beat();
-                let spotting = metrics.time(Model::Keyword, || engine.search(&segment.samples));
+                let spotting = metrics.time(Model::Keyword, 1, || engine.search(&segment.samples));
                 let hits = spotting.map(|spotting| spotting.hits);
                 reply(&backlog, &replies, Answer::Hits { segment, hits, digits: Vec::new() });
             }
@@ -262,7 +274,7 @@ pub fn spawn_turns<M: TurnModel + Send + 'static>(
         while let Some(batch) = pulse.idle(|| queue.pop()) {
             for (chunk, replies) in batch {
                 pulse.beat();
-                let rows = metrics.time(Model::Turns, || model.turns(&chunk.samples));
+                let rows = metrics.time(Model::Turns, 1, || model.turns(&chunk.samples));
                 reply(&backlog, &replies, Answer::Turns { chunk: chunk.number, rows });
             }
         }
@@ -346,6 +358,10 @@ impl<K: Copy + Eq + Hash, T> Queue<K, T> {
                 None => self.changed.wait(state).expect(WHOLE),
             };
         }
+    }
+
+    fn len(&self) -> usize {
+        self.lock().batcher.len()
     }
 
     fn withdraw(&self, of: impl Fn(&K) -> bool) -> usize {

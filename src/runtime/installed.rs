@@ -244,8 +244,12 @@ impl Installed {
 
     /// Loads the model that tells who speaks when on a leg that several share.
     pub fn turns(&self) -> Result<SegmentationModel, InstalledError> {
-        let model = self.manifest.model(Role::Segmentation).expect("the shipped manifest has one");
-        Ok(SegmentationModel::load(&self.runtime, &self.store, model)?)
+        Ok(SegmentationModel::load(&self.runtime, &self.store, self.segmentation())?)
+    }
+
+    /// What the manifest says of it.
+    pub fn segmentation(&self) -> &Model {
+        self.manifest.model(Role::Segmentation).expect("the shipped manifest has one")
     }
 
     /// The card of the speaker model for `purpose`, and its `name@version`.

@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 
+use tracing::info;
+
 use crate::call::call::Call;
 use crate::call::facts::Facts;
 use crate::call::key_source::{KeySource, SECRET};
 use crate::call::negotiation::{MediaTerms, Negotiation};
 use crate::policy::judge::Leg;
 use crate::runtime::conversations::Conversation;
+use crate::runtime::leg_figures::LegFigures;
 use crate::runtime::leg_orders::LegOrders;
 use crate::runtime::media_thread::MediaSockets;
 use crate::runtime::signalling::{Entry, Signalling};
@@ -58,10 +61,13 @@ impl Signalling {
         exposed: Option<&String>,
     ) {
         let id = facts.conversation.clone();
-        let conversation = self
-            .conversations
-            .entry(id.clone())
-            .or_insert_with(|| Conversation::new(id, &self.policy, self.events.as_ref()));
+        let conversation = self.conversations.entry(id.clone()).or_insert_with(|| {
+            let reference = format!("{:016x}", self.random.u64(..));
+            if self.metrics.tells_exemplars() {
+                info!(conversation = id, reference, "conversation");
+            }
+            Conversation::new((id, reference), &self.policy, self.events.as_ref())
+        });
         conversation.joined(facts.party, facts.channel.as_deref());
         let entry = Entry {
             call,
@@ -79,6 +85,7 @@ impl Signalling {
             sockets: Some(sockets),
             plan: None,
             look: FirstLook::default(),
+            figures: LegFigures::default(),
             held: false,
             paused: false,
             ended: false,

@@ -28,6 +28,7 @@ use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
 use crate::runtime::leg_orders::LegInbox;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::media::CodecHeard;
 use crate::runtime::phrase_engine::Listening;
 use crate::runtime::thread_priority;
 use crate::sip::event::CallKey;
@@ -194,6 +195,8 @@ struct Party {
     segments: u64,
     metrics: Arc<Metrics>,
     published: MediaStats,
+    /// The codec that it is counted under.
+    heard: Option<CodecHeard>,
     events: mpsc::Sender<MediaEvent>,
     /// Whether its first audio has come.
     began: bool,
@@ -233,6 +236,7 @@ impl Party {
             segments: 0,
             metrics: Arc::clone(metrics),
             published: MediaStats::default(),
+            heard: None,
             events: events.clone(),
             began: false,
         })
@@ -389,6 +393,10 @@ impl Party {
         let stats = self.session.stats();
         self.metrics.publish_media(&self.published, &stats);
         self.published = stats;
+        let (codec, counted) = (self.session.codec(), self.heard.as_ref().map(CodecHeard::codec));
+        if codec != counted {
+            self.heard = codec.map(|codec| self.metrics.hears(codec));
+        }
     }
 
     async fn finish(mut self) -> MediaStats {

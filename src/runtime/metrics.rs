@@ -1,82 +1,86 @@
 //! What Prometheus sees; the only room that names `prometheus`.
 //!
-//! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people.
+//! Base units, ratios 0 to 1, `_total` for counters, and no label that grows with calls or people: no family has 100
+//! series, whoever chooses its labels. `docs/watch-it.md` tells all of them.
 
 mod actions;
+mod bounded;
+mod calls;
+mod exemplars;
+mod families;
 mod http;
-mod media;
+mod inference;
+pub mod installation;
+pub mod media;
 mod notify;
+mod openmetrics;
+pub mod overload;
 mod pauses;
 mod policy;
+pub mod queues;
 mod recordings;
 mod scores;
 mod service;
+mod sip;
 mod store;
+mod verdicts;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
-};
+use prometheus::{Encoder, IntCounter, IntGauge, Registry, TextEncoder};
 
+use crate::audio::decoder::Codec;
 use crate::call::media_stats::MediaStats;
 use crate::policy::evidence::SpeakerEvidence;
-use crate::policy::line::LineState;
-use crate::policy::verdict::{Finding, Verdict};
+use crate::policy::rule::Policy;
+use crate::policy::verdict::{Finding, SpeakerDecision, Verdict};
 use crate::runtime::health::{Health, Model};
+use crate::runtime::leg_figures::{Analysis, LegState};
 use crate::runtime::metrics::actions::ActionMetrics;
+use crate::runtime::metrics::calls::CallMetrics;
+use crate::runtime::metrics::exemplars::Exemplars;
+use crate::runtime::metrics::families::Families;
 use crate::runtime::metrics::http::HttpMetrics;
-use crate::runtime::metrics::media::MediaMetrics;
+use crate::runtime::metrics::inference::InferenceMetrics;
+use crate::runtime::metrics::installation::InstallationMetrics;
+use crate::runtime::metrics::media::{CodecHeard, MediaMetrics};
 use crate::runtime::metrics::notify::NotifyMetrics;
+use crate::runtime::metrics::overload::{OverloadMetrics, Rung};
 use crate::runtime::metrics::pauses::PauseMetrics;
 use crate::runtime::metrics::policy::PolicyMetrics;
+use crate::runtime::metrics::queues::QueueMetrics;
 use crate::runtime::metrics::recordings::RecordingMetrics;
 use crate::runtime::metrics::scores::ScoreMetrics;
 use crate::runtime::metrics::service::ServiceMetrics;
+use crate::runtime::metrics::sip::SipMetrics;
 use crate::runtime::metrics::store::StoreMetrics;
-use crate::runtime::transport::stats::{CloseReason, TransportStats};
-use crate::runtime::transport::tls::HandshakeFault;
+use crate::runtime::metrics::verdicts::VerdictMetrics;
+use crate::runtime::transport::stats::TransportStats;
 use crate::sip::stats::Stats as SipStats;
-use crate::sip::transport::Transport;
 use crate::speaker::score_drift::FirstLook;
-
-/// Content type of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of the appliance.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    calls_active: IntGauge,
-    calls_ended: IntCounterVec,
-    calls_refused: IntCounterVec,
-    verdicts: IntCounterVec,
-    info: IntCounterVec,
-    sip_requests: IntCounterVec,
-    sip_malformed: IntCounterVec,
-    sip_retransmissions: IntCounterVec,
-    sip_rejected: IntCounterVec,
-    sip_unreachable: IntCounter,
-    sip_refreshes: IntCounter,
-    sip_registered: IntGaugeVec,
-    sip_registration_failures: IntCounterVec,
-    sip_messages: IntCounterVec,
-    sip_connections: IntGaugeVec,
-    sip_connections_refused: IntCounterVec,
-    sip_connections_closed: IntCounterVec,
-    sip_tls_failures: IntCounterVec,
-    silent_calls: IntCounter,
+    calls: CallMetrics,
+    sip: SipMetrics,
     media: MediaMetrics,
     scores: ScoreMetrics,
+    verdicts: VerdictMetrics,
     policy: PolicyMetrics,
-    inference_seconds: HistogramVec,
-    inference_failures: IntCounterVec,
-    inference_replaced: IntCounterVec,
+    inference: InferenceMetrics,
+    overload: OverloadMetrics,
+    /// Lost events are the last rung but two; counted apart from those that are kept.
+    events_lost: IntCounter,
+    /// What waits between the threads.
+    pub queues: QueueMetrics,
+    /// Models, threads, certificates.
+    pub installation: InstallationMetrics,
     /// Recording sessions, and what their metadata is worth.
     pub recordings: RecordingMetrics,
-    /// How often legs are paused, and how many are now.
+    /// How often legs are paused.
     pub pauses: PauseMetrics,
     /// What becomes of verdicts for receivers beside SIP.
     pub notify: NotifyMetrics,
@@ -90,192 +94,64 @@ pub struct Metrics {
     pub store: StoreMetrics,
     ready: IntGauge,
     health: Arc<Health>,
+    exemplars: Arc<Exemplars>,
     /// What of the endpoint was published.
-    sip: Mutex<SipStats>,
-    /// What of the sockets was published.
-    transports: Mutex<TransportStats>,
+    published: Mutex<SipStats>,
+}
+
+/// A scrape.
+#[derive(Clone, Debug)]
+pub struct Scrape {
+    /// Which format its text has.
+    pub content_type: &'static str,
+    /// All metrics.
+    pub text: String,
 }
 
 impl Metrics {
     /// All of them at zero, in a registry of their own, with the process's own figures.
     pub fn new(health: Arc<Health>) -> Self {
+        Self::with_exemplars(health, false)
+    }
+
+    /// The same; where they are `wanted`, whoever asks for OpenMetrics gets exemplars.
+    pub fn with_exemplars(health: Arc<Health>, wanted: bool) -> Self {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str| {
-            registered(&registry, IntCounter::new(name, help).expect("a valid name"))
-        };
-        let counters = |name: &str, help: &str, labels: &[&str]| {
-            let opts = Opts::new(name, help);
-            registered(&registry, IntCounterVec::new(opts, labels).expect("valid names"))
-        };
-        let gauge = |name: &str, help: &str| {
-            registered(&registry, IntGauge::new(name, help).expect("a valid name"))
-        };
-        let inference_seconds = HistogramOpts::new(
-            "sidetone_inference_seconds",
-            "Wall time of one run: a speaker window of 3 s, a segment of up to 4 s.",
-        )
-        .buckets(vec![0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 4.0]);
-        let metrics = Self {
-            calls_active: gauge("sidetone_calls_active", "Calls in progress."),
-            calls_ended: counters("sidetone_calls_ended_total", "Calls over, by how.", &["end"]),
-            calls_refused: counters(
-                "sidetone_calls_refused_total",
-                "Calls not taken, by the status that said so.",
-                &["status"],
-            ),
-            verdicts: counters(
-                "sidetone_verdicts_total",
-                "Verdicts, by kind and conclusion.",
-                &["kind", "decision"],
-            ),
-            info: counters(
-                "sidetone_info_total",
-                "Verdicts as SIP INFO: answered, refused, timed_out, skipped.",
-                &["result"],
-            ),
-            sip_requests: counters(
-                "sidetone_sip_requests_total",
-                "SIP requests received, by method.",
-                &["method"],
-            ),
-            sip_malformed: counters(
-                "sidetone_sip_malformed_total",
-                "Datagrams at the SIP socket that hold no valid message, by kind.",
-                &["kind"],
-            ),
-            sip_retransmissions: counters(
-                "sidetone_sip_retransmissions_total",
-                "Repeated SIP messages, by direction.",
-                &["direction"],
-            ),
-            sip_rejected: counters(
-                "sidetone_sip_rejected_total",
-                "Messages not listened to: stranger, rate (not even read), password.",
-                &["reason"],
-            ),
-            sip_unreachable: counter(
-                "sidetone_sip_unreachable_total",
-                "Times that a next hop could not be sent to.",
-            ),
-            sip_refreshes: counter(
-                "sidetone_sip_session_refreshes_total",
-                "Refreshes of sessions that we sent (RFC 4028).",
-            ),
-            sip_registered: registered(
-                &registry,
-                IntGaugeVec::new(
-                    Opts::new("sidetone_sip_registered", "1 while the account is registered."),
-                    &["account"],
-                )
-                .expect("valid names"),
-            ),
-            sip_registration_failures: counters(
-                "sidetone_sip_registration_failures_total",
-                "Times that an account began to fail to register, or failed in another way.",
-                &["account"],
-            ),
-            sip_messages: counters(
-                "sidetone_sip_messages_total",
-                "SIP messages, by transport and direction.",
-                &["transport", "direction"],
-            ),
-            sip_connections: registered(
-                &registry,
-                IntGaugeVec::new(
-                    Opts::new("sidetone_sip_connections", "SIP connections open."),
-                    &["transport"],
-                )
-                .expect("valid names"),
-            ),
-            sip_connections_refused: counters(
-                "sidetone_sip_connections_refused_total",
-                "Connections turned away: as many as may be are open, in all or from one peer.",
-                &["bound"],
-            ),
-            sip_connections_closed: counters(
-                "sidetone_sip_connections_closed_total",
-                "Connections over, by why.",
-                &["reason"],
-            ),
-            sip_tls_failures: counters(
-                "sidetone_sip_tls_failures_total",
-                "TLS handshakes that failed, by what was wrong.",
-                &["fault"],
-            ),
-            silent_calls: counter(
-                "sidetone_calls_silent_total",
-                "Calls ended because nothing came any more.",
-            ),
-            media: MediaMetrics::new(&registry),
+        let families = Families(&registry);
+        let exemplars = Arc::new(Exemplars::new(wanted));
+        let overload = OverloadMetrics::new(families);
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        registry.register(Box::new(process)).expect("nothing else has its names");
+        Self {
+            calls: CallMetrics::new(families),
+            sip: SipMetrics::new(families),
+            media: MediaMetrics::new(&registry, &overload, Arc::clone(&exemplars)),
             scores: ScoreMetrics::new(&registry),
-            policy: PolicyMetrics::new(&registry),
-            inference_seconds: registered(
-                &registry,
-                HistogramVec::new(inference_seconds, &["model"]).expect("valid names"),
-            ),
-            inference_failures: counters(
-                "sidetone_inference_failures_total",
-                "Model runs that failed.",
-                &["model"],
-            ),
-            inference_replaced: counters(
-                "sidetone_inference_replaced_total",
-                "Windows and segments that gave way to newer ones: overload.",
-                &["model"],
-            ),
+            verdicts: VerdictMetrics::new(families, Arc::clone(&exemplars)),
+            policy: PolicyMetrics::new(families, Arc::clone(&exemplars)),
+            inference: InferenceMetrics::new(families),
+            events_lost: overload.of(Rung::RuleEvent),
+            queues: QueueMetrics::new(families),
+            installation: InstallationMetrics::new(&registry),
             recordings: RecordingMetrics::new(&registry),
             pauses: PauseMetrics::new(&registry),
             actions: ActionMetrics::new(&registry),
             http: HttpMetrics::new(&registry),
-            service: ServiceMetrics::new(&registry),
-            store: StoreMetrics::new(&registry),
-            notify: NotifyMetrics::new(&registry),
-            ready: gauge("sidetone_ready", "1 while /ready says so."),
+            service: ServiceMetrics::new(families),
+            store: StoreMetrics::new(&registry, &overload),
+            notify: NotifyMetrics::new(&registry, &overload),
+            ready: families.gauge("sidetone_ready", "1 while /ready says so."),
+            overload,
             health,
-            sip: Mutex::default(),
-            transports: Mutex::default(),
+            exemplars,
+            published: Mutex::default(),
             registry,
-        };
-        let version = Opts::new("sidetone_build_info", "Always 1; the version is its label.")
-            .const_label("version", env!("CARGO_PKG_VERSION"));
-        registered(&metrics.registry, IntGauge::with_opts(version).expect("valid names")).set(1);
-        let process = prometheus::process_collector::ProcessCollector::for_self();
-        metrics.registry.register(Box::new(process)).expect("nothing else has its names");
-        // Present at zero from the start, so that a rate over them is never "no data".
-        for model in Model::ALL {
-            metrics.inference_seconds.with_label_values(&[model.as_str()]);
-            metrics.inference_failures.with_label_values(&[model.as_str()]);
-            metrics.inference_replaced.with_label_values(&[model.as_str()]);
         }
-        for end in ["by_peer", "by_us", "cancelled", "refused", "failed"] {
-            metrics.calls_ended.with_label_values(&[end]);
-        }
-        for result in ["answered", "refused", "timed_out", "skipped", "nobody"] {
-            metrics.info.with_label_values(&[result]);
-        }
-        for reason in ["stranger", "rate", "password"] {
-            metrics.sip_rejected.with_label_values(&[reason]);
-        }
-        for decision in ["accepted", "rejected", "changed", "inconclusive"] {
-            metrics.verdicts.with_label_values(&["speaker", decision]);
-        }
-        metrics.verdicts.with_label_values(&["keyword", "found"]);
-        for state in ["pending", "met", "violated", "not_applicable", "unknown"] {
-            metrics.verdicts.with_label_values(&["rule", state]);
-        }
-        for state in ["begun", "ended"] {
-            metrics.verdicts.with_label_values(&["pause", state]);
-        }
-        for state in ["one_way", "heard", "closed"] {
-            metrics.verdicts.with_label_values(&["line", state]);
-        }
-        metrics
     }
 
-    /// The text format of Prometheus, see [`CONTENT_TYPE`].
+    /// The text format of Prometheus, for whoever asks.
     pub fn render(&self) -> String {
-        self.ready.set(i64::from(self.health.not_ready_because().is_none()));
-        self.store.refresh();
+        self.refresh();
         let mut text = Vec::new();
         TextEncoder::new()
             .encode(&self.registry.gather(), &mut text)
@@ -283,21 +159,49 @@ impl Metrics {
         String::from_utf8(text).expect("the text format is UTF-8")
     }
 
-    /// Runs a model and notes how long it took and whether it failed; the failure is logged.
+    /// A scrape for whoever accepts `accept`: OpenMetrics only where exemplars are wanted here and it is asked for.
+    pub fn scrape(&self, accept: &str) -> Scrape {
+        let asked = accept.split(',').any(|range| {
+            let (kind, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let refused = parameters.split(';').any(|p| matches!(p.trim(), "q=0" | "q=0.0"));
+            kind.trim().eq_ignore_ascii_case("application/openmetrics-text") && !refused
+        });
+        if !asked || !self.exemplars.are_wanted() {
+            let content_type = "text/plain; version=0.0.4; charset=utf-8";
+            return Scrape { content_type, text: self.render() };
+        }
+        self.refresh();
+        let text = openmetrics::render(&self.registry.gather(), &self.exemplars);
+        Scrape { content_type: openmetrics::CONTENT_TYPE, text }
+    }
+
+    /// Whether conversations' references are told, so that the log has to tell them, too.
+    pub fn tells_exemplars(&self) -> bool {
+        self.exemplars.are_wanted()
+    }
+
+    fn refresh(&self) {
+        self.ready.set(i64::from(self.health.not_ready_because().is_none()));
+        self.store.refresh();
+        self.queues.refresh();
+        self.installation.refresh(&self.health);
+    }
+
+    /// Runs a model on so many `items` at once and notes how long it took and whether it failed; the failure is logged.
     pub fn time<T, E: std::fmt::Display>(
         &self,
         model: Model,
+        items: usize,
         run: impl FnOnce() -> Result<T, E>,
     ) -> Option<T> {
         let start = Instant::now();
         let result = run();
-        let seconds = start.elapsed().as_secs_f64();
-        self.inference_seconds.with_label_values(&[model.as_str()]).observe(seconds);
+        self.inference.ran(model, items, start.elapsed());
         self.health.note_run(model, result.is_ok());
         match result {
             Ok(value) => Some(value),
             Err(error) => {
-                self.inference_failures.with_label_values(&[model.as_str()]).inc();
+                self.inference.failed(model);
                 tracing::warn!(model = model.as_str(), %error, "a model run failed");
                 None
             }
@@ -306,22 +210,35 @@ impl Metrics {
 
     /// A window or segment gave way to a newer one.
     pub fn inference_replaced(&self, model: Model) {
-        self.inference_replaced.with_label_values(&[model.as_str()]).inc();
+        self.inference.replaced(model);
+        let rung = match model {
+            Model::Speaker | Model::SpeakerWatch | Model::Turns => Rung::SpeakerWindow,
+            Model::Keyword => Rung::KeywordSegment,
+        };
+        self.overload.of(rung).inc();
     }
 
     /// A call was refused with `status`.
     pub fn call_refused(&self, status: u16) {
-        self.calls_refused.with_label_values(&[&status.to_string()]).inc();
+        self.calls.refused(status);
+        if status == 503 {
+            self.overload.of(Rung::NewCall).inc();
+        }
     }
 
     /// A call ended; `end` is one word of a closed list.
     pub fn call_ended(&self, end: &str) {
-        self.calls_ended.with_label_values(&[end]).inc();
+        self.calls.ended(end);
     }
 
     /// A call was ended because nothing came any more.
     pub fn silent_call(&self) {
-        self.silent_calls.inc();
+        self.calls.silent();
+    }
+
+    /// What all legs are at now.
+    pub fn legs(&self, states: impl Iterator<Item = LegState>) {
+        self.calls.legs(states);
     }
 
     /// There will never be keys for a party's audio.
@@ -331,26 +248,36 @@ impl Metrics {
 
     /// A next hop could not be sent to.
     pub fn unreachable(&self) {
-        self.sip_unreachable.inc();
+        self.sip.unreachable();
     }
 
     /// Whether `account` is registered now.
     pub fn registration(&self, account: &str, registered: bool) {
-        self.sip_registered.with_label_values(&[account]).set(i64::from(registered));
+        self.sip.registration(account, registered);
     }
 
     /// `account` failed to register.
     pub fn registration_failed(&self, account: &str) {
-        self.sip_registration_failures.with_label_values(&[account]).inc();
+        self.sip.registration_failed(account);
     }
 
-    /// A verdict was given.
-    pub fn verdict(&self, verdict: &Verdict) {
-        let (kind, decision) = verdict.finding.labels();
-        self.verdicts.with_label_values(&[kind, decision]).inc();
-        if let Finding::Line { state: LineState::Closed, report } = &verdict.finding {
-            self.media.line_closed(report);
+    /// A verdict was given about the conversation of that `reference`.
+    pub fn verdict(&self, verdict: &Verdict, reference: &str) {
+        self.verdicts.told(verdict, reference);
+        self.policy.told(verdict, reference);
+        if let Finding::Line { state, report } = &verdict.finding {
+            self.media.line(*state, report, reference);
         }
+    }
+
+    /// The first decision about a leg's speaker came after so much net speech, s, in the conversation of that `reference`.
+    pub fn decided(&self, decision: SpeakerDecision, speech: f64, reference: &str) {
+        self.verdicts.decided(decision, speech, reference);
+    }
+
+    /// Of a leg that is over such a share (0 to 1) of its speech was analysed.
+    pub fn covered(&self, analysis: Analysis, share: f64) {
+        self.verdicts.covered(analysis, share);
     }
 
     /// A window of a call was compared with a voiceprint; `look` has seen the call's earlier ones.
@@ -358,100 +285,48 @@ impl Metrics {
         self.scores.compared(look, evidence);
     }
 
-    /// New conversations are judged by `policy`, `name@version`.
-    pub fn policy_in_force(&self, policy: &str) {
+    /// New conversations are judged by `policy`.
+    pub fn policy_in_force(&self, policy: &Policy) {
         self.policy.in_force(policy);
-        self.health.set_policy(policy);
+        self.health.set_policy(&policy.versioned_name());
     }
 
     /// What became of so many events that were to be kept; `outcome` is one word of a closed list.
     pub fn rule_events(&self, outcome: &str, count: u64) {
         self.policy.events(outcome, count);
+        if outcome == "lost" {
+            self.events_lost.inc_by(count);
+        }
     }
 
     /// What became of a verdict's INFO; `result` is one word of a closed list.
     pub fn info(&self, result: &str) {
-        self.info.with_label_values(&[result]).inc();
+        self.verdicts.info(result);
     }
 
     /// Publishes what the endpoint has counted since the last time.
     pub fn publish_sip(&self, stats: &SipStats) {
-        let mut published = self.sip.lock().expect("nothing panics while it holds this lock");
+        let mut published = self.published.lock().expect("nothing panics while it holds this lock");
         let before = std::mem::replace(&mut *published, stats.clone());
-        self.calls_active.set(i64::try_from(stats.calls_alive).unwrap_or(i64::MAX));
-        self.calls_refused
-            .with_label_values(&["503"])
-            .inc_by(stats.calls_refused - before.calls_refused);
-        for (&method, count) in &stats.requests {
-            let earlier = before.requests.get(method).copied().unwrap_or(0);
-            self.sip_requests.with_label_values(&[method]).inc_by(count - earlier);
-        }
-        for (&kind, count) in &stats.malformed {
-            let earlier = before.malformed.get(kind).copied().unwrap_or(0);
-            self.sip_malformed.with_label_values(&[kind]).inc_by(count - earlier);
-        }
-        let (received, sent) = (stats.retransmissions_received, stats.retransmissions_sent);
-        let retransmissions = &self.sip_retransmissions;
-        retransmissions
-            .with_label_values(&["received"])
-            .inc_by(received - before.retransmissions_received);
-        retransmissions.with_label_values(&["sent"]).inc_by(sent - before.retransmissions_sent);
-        for (reason, count) in [
-            ("stranger", stats.strangers - before.strangers),
-            ("rate", stats.rate_limited - before.rate_limited),
-            ("password", stats.wrong_passwords - before.wrong_passwords),
-        ] {
-            self.sip_rejected.with_label_values(&[reason]).inc_by(count);
-        }
-        self.sip_refreshes.inc_by(stats.refreshes_sent - before.refreshes_sent);
+        self.sip.publish(&before, stats);
+        self.calls.publish(&before, stats);
+        self.overload.of(Rung::NewCall).inc_by(stats.calls_refused - before.calls_refused);
     }
 
     /// Publishes what the sockets have counted since the last time.
     pub fn publish_transports(&self, stats: &TransportStats) {
-        let mut published =
-            self.transports.lock().expect("nothing panics while it holds this lock");
-        let before = std::mem::replace(&mut *published, *stats);
-        for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
-            let name = transport.as_str().to_ascii_lowercase();
-            let (now, then) = (stats.of(transport), before.of(transport));
-            let received = now.messages_in - then.messages_in;
-            let sent = now.messages_out - then.messages_out;
-            self.sip_messages.with_label_values(&[name.as_str(), "received"]).inc_by(received);
-            self.sip_messages.with_label_values(&[name.as_str(), "sent"]).inc_by(sent);
-            let open = i64::try_from(now.open).unwrap_or(i64::MAX);
-            if transport.is_reliable() {
-                self.sip_connections.with_label_values(&[name.as_str()]).set(open);
-            }
-        }
-        for (bound, count) in [
-            ("total", stats.refused_total - before.refused_total),
-            ("peer", stats.refused_per_peer - before.refused_per_peer),
-        ] {
-            self.sip_connections_refused.with_label_values(&[bound]).inc_by(count);
-        }
-        for reason in CloseReason::ALL {
-            let count = stats.closed(reason) - before.closed(reason);
-            self.sip_connections_closed.with_label_values(&[reason.as_str()]).inc_by(count);
-        }
-        for fault in HandshakeFault::ALL {
-            let count = stats.handshakes_failed(fault) - before.handshakes_failed(fault);
-            self.sip_tls_failures.with_label_values(&[fault.as_str()]).inc_by(count);
-        }
+        self.sip.publish_transports(stats);
     }
 
     /// Publishes what one media session has counted since it was published last, `before`.
     pub fn publish_media(&self, before: &MediaStats, now: &MediaStats) {
         self.media.publish(before, now);
     }
-}
 
-/// Registers `metric` and gives it back; the registry shares its values.
-fn registered<M: prometheus::core::Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: M,
-) -> M {
-    registry.register(Box::new(metric.clone())).expect("no two metrics have one name");
-    metric
+    /// A leg that hears `codec`, for as long as what is given back lives.
+    pub fn hears(&self, codec: Codec) -> CodecHeard {
+        self.media.hears(codec)
+    }
 }
 
 #[cfg(test)]
@@ -459,6 +334,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::policy::rules::standing::{Reason, RuleState, Severity};
+    use crate::policy::sensitivity::Sensitivity;
     use crate::runtime::reload::part::Part;
     use crate::speaker::calibration::{Comparison, Conditions, Likeness};
     use crate::speaker::score_drift::CALLS;
@@ -518,6 +395,161 @@ mod tests {
             text.contains("sidetone_speaker_newest_llr_nats_bucket{le=\"-2\"} 400\n"),
             "{text}"
         );
+    }
+
+    /// A policy of so many rules and phrases.
+    fn policy(version: &str, rules: usize, phrases: usize) -> Policy {
+        let phrase = |n| format!("[[phrase]]\nid = 'p{n}'\ntext = 'your capital'\n");
+        let rule = |n| {
+            format!(
+                "[[rule]]\nid = 'r{n}'\nkind = 'forbidden'\nphrases = ['p0']\nseverity = 'critical'\n"
+            )
+        };
+        let phrases = (0..phrases).map(phrase).chain((0..rules).map(rule));
+        let text: String = phrases.collect();
+        toml::from_str(&format!("name = 'p'\nversion = '{version}'\n{text}")).expect("a policy")
+    }
+
+    fn verdict(finding: Finding) -> Verdict {
+        Verdict {
+            version: crate::policy::verdict::SCHEMA_VERSION,
+            sequence: 1,
+            conversation: "+41441234567".to_owned(),
+            party: crate::policy::rule::Party::Caller,
+            finding,
+            since: jiff::Timestamp::UNIX_EPOCH,
+            since_s: 1.0,
+            net_speech_s: 3.5,
+            coverage: 1.0,
+            model: None,
+            policy: "p@1".to_owned(),
+        }
+    }
+
+    fn said(phrase: &str, sensitivity: Sensitivity) -> Finding {
+        let (phrase, score, exact) = (phrase.to_owned(), 0.0, true);
+        let (start_s, end_s, experiment) = (1.0, 2.0, None);
+        Finding::Keyword { phrase, sensitivity, start_s, end_s, score, exact, experiment }
+    }
+
+    fn broken(rule: &str, severity: Severity) -> Finding {
+        let (rule, phrases) = (rule.to_owned(), Vec::new());
+        let (state, reason) = (RuleState::Violated, Reason::Said);
+        Finding::Rule { rule, state, severity, reason, deadline: None, phrases, experiment: None }
+    }
+
+    fn changed() -> Finding {
+        let (subject, decision) = ("somebody".to_owned(), SpeakerDecision::Changed);
+        Finding::Speaker { subject, decision, llr: Some(-9.0), probability: None, reason: None }
+    }
+
+    #[test]
+    fn no_family_has_a_hundred_series_whoever_chooses_its_labels() {
+        let metrics = Metrics::new(Arc::default());
+        metrics.policy_in_force(&policy("1", 100, 150));
+        let mut stats = SipStats::default();
+        for n in 0..150_u16 {
+            let name = format!("name-{n}");
+            metrics.registration(&name, true);
+            metrics.registration_failed(&name);
+            metrics.notify.configured(&name);
+            metrics.notify.result(&name, "overflow");
+            metrics.notify.failure(&name, "login");
+            metrics.notify.delivered_after(&name, Duration::from_secs(1));
+            metrics.call_refused(400 + n);
+            for severity in [Severity::Info, Severity::Warning, Severity::Critical] {
+                metrics.verdict(&verdict(broken(&format!("r{n}"), severity)), "");
+            }
+            metrics.verdict(&verdict(said(&format!("p{n}"), Sensitivity::Public)), "");
+            for method in ["INVITE", "MADE-UP"] {
+                stats.responses_received.count(method, 300 + n);
+                stats.responses_sent.count(method, 300 + n);
+            }
+        }
+        metrics.publish_sip(&stats);
+        for family in metrics.registry.gather() {
+            let buckets = |metric: &prometheus::proto::Metric| match family.get_field_type() {
+                prometheus::proto::MetricType::HISTOGRAM => {
+                    metric.get_histogram().get_bucket().len() + 3
+                }
+                _ => 1,
+            };
+            let series: usize = family.get_metric().iter().map(buckets).sum();
+            assert!(series < 100, "{}: {series}", family.name());
+        }
+        let text = metrics.render();
+        let has = |line: &str| assert!(text.contains(line), "{line}: {text}");
+        has("sidetone_phrase_hits_total{phrase=\"p94\"} 1\n");
+        has("sidetone_phrase_hits_total{phrase=\"other\"} 55\n");
+        has(
+            "sidetone_rule_verdicts_total{outcome=\"violated\",rule=\"r20\",severity=\"critical\"} 1\n",
+        );
+        // 129 that have no label, and 21 that are none of the policy's as it has them.
+        has(
+            "sidetone_rule_verdicts_total{outcome=\"violated\",rule=\"other\",severity=\"critical\"} 129\n",
+        );
+        has(
+            "sidetone_rule_verdicts_total{outcome=\"violated\",rule=\"other\",severity=\"info\"} 150\n",
+        );
+        has("sidetone_overload_total{rung=\"receiver_verdict\"} 150\n");
+    }
+
+    #[test]
+    fn another_policy_brings_its_ids_at_zero_and_takes_the_old_ones_away() {
+        let metrics = Metrics::new(Arc::default());
+        metrics.policy_in_force(&policy("1", 2, 2));
+        metrics.verdict(&verdict(broken("r0", Severity::Critical)), "");
+        metrics.verdict(&verdict(said("p1", Sensitivity::Public)), "");
+        metrics.verdict(&verdict(said("debts", Sensitivity::Personal)), "");
+        metrics.policy_in_force(&policy("2", 1, 1));
+        metrics.verdict(&verdict(said("p1", Sensitivity::Public)), "");
+        let text = metrics.render();
+        let has = |line: &str| assert!(text.contains(line), "{line}: {text}");
+        has("sidetone_policy_info{policy=\"p@2\"} 1\n");
+        has(
+            "sidetone_rule_verdicts_total{outcome=\"violated\",rule=\"r0\",severity=\"critical\"} 1\n",
+        );
+        has("sidetone_rule_verdicts_total{outcome=\"met\",rule=\"r0\",severity=\"critical\"} 0\n");
+        has("sidetone_phrase_hits_total{phrase=\"p0\"} 0\n");
+        has("sidetone_phrase_hits_total{phrase=\"other\"} 1\n");
+        has("sidetone_phrase_hits_total{phrase=\"personal\"} 1\n");
+        for gone in ["\"r1\"", "\"p1\"", "debts", "p@1"] {
+            assert!(!text.contains(gone), "{gone}: {text}");
+        }
+    }
+
+    #[test]
+    fn exemplars_are_told_only_where_both_sides_want_them_and_never_with_the_conversation_s_id() {
+        let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2";
+        let scrape = |wanted: bool, accept: &str| {
+            let metrics = Metrics::with_exemplars(Arc::default(), wanted);
+            metrics.policy_in_force(&policy("1", 1, 1));
+            metrics.verdict(&verdict(changed()), "00c0ffee");
+            metrics.verdict(&verdict(broken("r0", Severity::Critical)), "00c0ffee");
+            metrics.decided(SpeakerDecision::Accepted, 3.5, "00c0ffee");
+            metrics.scrape(accept)
+        };
+        let told = scrape(true, accept).text;
+        for line in [
+            "sidetone_speaker_takeovers_total 1.0 # {conversation=\"00c0ffee\"} 1.0 ",
+            "sidetone_rule_verdicts_total{outcome=\"violated\",rule=\"r0\",severity=\"critical\"} 1.0 # {conv",
+            "sidetone_speaker_decision_speech_seconds_bucket{decision=\"accepted\",le=\"4.0\"} 1 # {conversation=\"00c0ffee\"} 3.5 ",
+            "sidetone_speaker_decision_speech_seconds_bucket{decision=\"accepted\",le=\"3.0\"} 0\n",
+        ] {
+            assert!(told.contains(line), "{line}: {told}");
+        }
+        assert!(told.ends_with("\n# EOF\n"));
+        assert!(!told.contains("41441234567"));
+        for (wanted, accept) in [
+            (false, accept),
+            (true, "text/plain"),
+            (true, ""),
+            (true, "application/openmetrics-text;q=0, */*"),
+        ] {
+            let Scrape { content_type, text } = scrape(wanted, accept);
+            assert!(content_type.starts_with("text/plain"), "{wanted} {accept}");
+            assert!(!text.contains("00c0ffee") && !text.contains("# EOF"), "{wanted} {accept}");
+        }
     }
 
     fn accepted(llr: f64) -> SpeakerEvidence {

@@ -47,7 +47,7 @@ impl Signalling {
                 let _ = reply.send(());
             }
             Order::Enforce(policy, reply) => {
-                self.metrics.policy_in_force(&policy.policy().versioned_name());
+                self.metrics.policy_in_force(policy.policy());
                 self.record_policy(&policy);
                 self.policy = policy;
                 let _ = reply.send(());

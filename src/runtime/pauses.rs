@@ -131,8 +131,7 @@ impl Signalling {
     /// A leg is paused for one more reason, or one less.
     pub(super) fn handle_pause(&mut self, key: CallKey, pause: &PauseEvidence) {
         let Some(entry) = self.calls.get_mut(&key) else { return };
-        let was = std::mem::replace(&mut entry.paused, pause.paused);
-        self.metrics.pauses.moved(was, pause.paused);
+        entry.paused = pause.paused;
         self.metrics.pauses.changed(pause.state, pause.by);
         let (conversation, party) = (entry.facts.conversation.clone(), entry.facts.party.as_str());
         let (state, by, paused) = (pause.state.as_str(), pause.by.as_str(), pause.paused);

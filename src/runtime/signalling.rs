@@ -23,11 +23,13 @@ use crate::runtime::complaints::Complaints;
 use crate::runtime::conversations::Conversation;
 use crate::runtime::event_streams::EventStreams;
 use crate::runtime::health::{Health, Pulse};
+use crate::runtime::leg_figures::LegFigures;
 use crate::runtime::leg_orders::LegOrders;
 use crate::runtime::locate::locate;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::{MediaEvent, MediaSockets, MediaThread, Opening};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::queues::Queue;
 use crate::runtime::notify::notifiers::Notifiers;
 use crate::runtime::observation::{InfoOutcome, Observation};
 use crate::runtime::pauses::card_pauses;
@@ -153,6 +155,8 @@ pub(super) struct Entry {
     pub(super) plan: Option<watch::Sender<MediaPlan>>,
     /// What its first decisive window said.
     pub(super) look: FirstLook,
+    /// What is counted of it.
+    pub(super) figures: LegFigures,
     /// The peer is not to send: it is on hold.
     pub(super) held: bool,
     /// Nothing of it is heard.
@@ -200,6 +204,7 @@ impl Signalling {
         self.conclude_all();
         self.metrics.publish_sip(&self.endpoint.stats());
         self.calls.clear();
+        self.metrics.legs(std::iter::empty());
         drop(events);
         let media = std::mem::take(&mut self.media);
         self.pulse.idle(|| media.into_iter().for_each(MediaThread::join));
@@ -241,6 +246,8 @@ impl Signalling {
             self.publish = now + PUBLISH_EVERY;
             self.metrics.publish_sip(&self.endpoint.stats());
             self.metrics.publish_transports(&self.transports.stats());
+            self.metrics.legs(self.calls.values().map(Entry::state));
+            self.metrics.queues.set(Queue::Evidence, events.len());
             self.time_rules();
             self.conclude(now);
         }
@@ -268,6 +275,9 @@ impl Signalling {
     fn handle_media(&mut self, event: MediaEvent) {
         match event {
             MediaEvent::Began(key, at) => {
+                if let Some(entry) = self.calls.get_mut(&key) {
+                    entry.figures.began = true;
+                }
                 self.with(key, |call, judge| call.handle_began(judge, at));
             }
             MediaEvent::Evidence(key, evidence) => self.weigh(key, evidence),
@@ -311,6 +321,7 @@ impl Signalling {
             .expect("a call's conversation has a judge");
         entry.call.handle_evidence(&mut conversation.judge, &evidence);
         conversation.keep_events();
+        entry.figures.observe(&evidence);
         if let Evidence::Speaker(compared) = &evidence {
             self.metrics.compared(&mut entry.look, compared);
         }

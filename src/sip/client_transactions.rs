@@ -284,7 +284,7 @@ impl ClientTransactions {
             return None;
         };
         let owner = client.owner;
-        stats.responses += 1;
+        stats.responses_received.count(response.method.as_str(), response.message.status);
         let Stage::Running { machine, branch, hop, rest } = &mut client.stage else { return None };
         let status = response.message.status;
         let (acknowledge, deliver) = match machine {
@@ -352,9 +352,11 @@ impl ClientTransactions {
                             self.transmits.extend(bytes.map(|bytes| (hop, bytes)));
                         }
                         Due::GiveUp if unheard && !rest.is_empty() => {
+                            stats.requests_timed_out += 1;
                             self.next_hop(now, id, Unanswered::TimedOut);
                         }
                         Due::GiveUp => {
+                            stats.requests_timed_out += 1;
                             unanswered.push(Told { id, owner, what: Unanswered::TimedOut });
                         }
                         Due::Nothing => {}

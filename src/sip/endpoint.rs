@@ -287,7 +287,7 @@ impl Endpoint {
                 return;
             }
         };
-        *self.core.stats.requests.entry(label(&request.method)).or_default() += 1;
+        *self.core.stats.requests.entry(Method::label(request.method.as_str())).or_default() += 1;
         let peer = self.core.settings.access.peer(source);
         // Within a session its client is known by its tags, wherever it sends from.
         let of = self.call_of(&request).and_then(|call| self.calls.get(&call));
@@ -507,20 +507,4 @@ fn stamp_via(request: &mut Received<Request>, source: &Source) {
         "Via",
         format!("{}{}", stamped(first, source.hop.address), &line[first.len()..]),
     );
-}
-
-fn label(method: &Method) -> &'static str {
-    match method {
-        Method::Invite => "INVITE",
-        Method::Ack => "ACK",
-        Method::Bye => "BYE",
-        Method::Cancel => "CANCEL",
-        Method::Options => "OPTIONS",
-        Method::Info => "INFO",
-        Method::Update => "UPDATE",
-        Method::Prack => "PRACK",
-        Method::Register => "REGISTER",
-        Method::Message => "MESSAGE",
-        Method::Other(_) => "OTHER",
-    }
 }

@@ -62,6 +62,21 @@ pub struct Answerable {
 }
 
 impl MessageError {
+    /// One of each [`Self::kind`].
+    pub const ONE_OF_EACH: [Self; 11] = [
+        Self::StartLine,
+        Self::Version,
+        Self::RequestUri,
+        Self::Status,
+        Self::HeaderLine,
+        Self::Missing(""),
+        Self::Repeated(""),
+        Self::Invalid(""),
+        Self::Framing,
+        Self::MethodMismatch,
+        Self::ContentLength,
+    ];
+
     /// Name of the kind, for a counter's label.
     pub fn kind(self) -> &'static str {
         match self {

@@ -98,6 +98,17 @@ pub enum Message {
 }
 
 impl Method {
+    /// Every word of [`Self::label`].
+    pub const LABELS: [&str; 11] = [
+        "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "PRACK", "REGISTER",
+        "MESSAGE", "OTHER",
+    ];
+
+    /// The word in counts for the method `name`; all that we do not know are `OTHER`.
+    pub fn label(name: &str) -> &'static str {
+        Self::LABELS.into_iter().find(|label| *label == name).unwrap_or("OTHER")
+    }
+
     /// The name on the wire.
     pub fn as_str(&self) -> &str {
         match self {

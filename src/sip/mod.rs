@@ -35,6 +35,7 @@ pub mod pause_header;
 pub mod provisional;
 pub mod refresh;
 pub mod registration;
+pub mod responses;
 pub mod screening;
 pub mod server_call;
 pub mod server_transactions;

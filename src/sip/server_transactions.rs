@@ -170,7 +170,7 @@ impl ServerTransactions {
             server.status = answer.status;
             server.answer = answer.to_bytes();
             self.transmits.push_back((server.reply_to.clone(), server.answer.clone()));
-            count_answer(answer.status, stats);
+            stats.responses_sent.count(key.method.as_str(), answer.status);
         }
         self.settle(key);
     }
@@ -185,7 +185,8 @@ impl ServerTransactions {
 
     /// Sends an answer that nobody remembers (§8.2.7).
     pub fn respond_stateless(&mut self, to: Hop, answer: &Response, stats: &mut Stats) {
-        count_answer(answer.status, stats);
+        let method = answer.headers.get("CSeq").and_then(|cseq| cseq.split_whitespace().nth(1));
+        stats.responses_sent.count(method.unwrap_or_default(), answer.status);
         self.transmits.push_back((to, answer.to_bytes()));
     }
 
@@ -200,7 +201,8 @@ impl ServerTransactions {
                         self.transmits.push_back((server.reply_to.clone(), server.answer.clone()));
                     }
                     // A refusal ends the call whether or not its ACK comes.
-                    Some(invite_server::Action::GiveUp) | None => {}
+                    Some(invite_server::Action::GiveUp) => stats.answers_timed_out += 1,
+                    None => {}
                 },
                 Machine::Other(machine) => machine.handle_timeout(now),
             }
@@ -256,12 +258,5 @@ fn server_key(request: &Received<Request>) -> ServerKey {
         branch: request.via.branch.clone().unwrap_or_else(old),
         sent_by: request.via.sent_by.clone(),
         method: request.method.clone(),
-    }
-}
-
-fn count_answer(status: u16, stats: &mut Stats) {
-    let hundreds = usize::from(status / 100).checked_sub(2);
-    if let Some(count) = hundreds.and_then(|class| stats.answers_sent.get_mut(class)) {
-        *count += 1;
     }
 }

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use crate::sip::responses::Responses;
+
 /// Plain integers since construction, but for the two gauges at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Requests received that began a transaction, by method; unknown ones under `OTHER`.
     pub requests: BTreeMap<&'static str, u64>,
-    /// Final answers sent, by hundreds: `[2xx, 3xx, 4xx, 5xx, 6xx]`.
-    pub answers_sent: [u64; 5],
-    /// Responses received that belong to one of our requests.
-    pub responses: u64,
+    /// Responses sent, repeats not included.
+    pub responses_sent: Responses,
+    /// Responses received that belong to one of our requests, repeats included.
+    pub responses_received: Responses,
+    /// Requests of ours that a hop never answered (RFC 3261 §17.1, timers B and F).
+    pub requests_timed_out: u64,
+    /// Refusals of ours that were never acknowledged (§17.2.1, timer H).
+    pub answers_timed_out: u64,
     /// Responses received that belong to none, or bear a foreign Via.
     pub stray_responses: u64,
     /// ACKs that belong to nothing, mostly to a stateless refusal.

@@ -150,7 +150,7 @@ impl Calibration {
     /// Fitted (logistic loss, targets and others weighing the same) on 188 readers of LibriSpeech
     /// train-clean-100, enrolled with 6 s and compared over 3 s in nine conditions: mu-law, Opus, 5 % loss,
     /// 300-3400 Hz, babble at 15, 10 and 5 dB, kitchen noise at 10 and 5 dB: 2,417 target and 454,396 other
-    /// trials, Cllr .027 (.025 by the best monotone calibration). On five other readers and 94 other strangers: see the README.
+    /// trials, Cllr .027 (.025 by the best monotone calibration). On five other readers and 94 other strangers: see `docs/reference/figures.md`.
     ///
     /// `models/training/calibration.py` fits such lines by the same method (`make calibration`).
     ///

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::runtime::health::Health;
-use crate::runtime::metrics::{CONTENT_TYPE, Metrics};
+use crate::runtime::metrics::{Metrics, Scrape};
 
 /// What is told to everybody.
 #[derive(Clone, Debug)]
@@ -25,13 +25,15 @@ pub fn routes() -> OpenApiRouter<Watched> {
     OpenApiRouter::new().routes(routes!(scrape)).routes(routes!(live)).routes(routes!(ready))
 }
 
-/// Everything that is counted, for Prometheus.
+/// Everything that is counted, for Prometheus; with exemplars where both sides want them.
 #[utoipa::path(
     get, path = "/metrics", tag = "watch",
     responses((status = 200, description = "The text format of Prometheus", body = String, content_type = "text/plain"))
 )]
-async fn scrape(State(watched): State<Watched>) -> Response {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], watched.metrics.render()).into_response()
+async fn scrape(State(watched): State<Watched>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let Scrape { content_type, text } = watched.metrics.scrape(accept.unwrap_or_default());
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }
 
 /// Whether the process answers.

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, Opts, Registry};
 
-use super::registered;
+use super::families::registered;
 
 /// The metrics of actions.
 #[derive(Debug)]

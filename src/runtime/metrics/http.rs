@@ -1,11 +1,8 @@
 //! Who is turned away over HTTP.
 
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Registry};
 
-use super::registered;
-
-/// Names of metrics are constants.
-const VALID: &str = "valid names";
+use super::families::Families;
 
 /// The metrics of HTTP.
 #[derive(Debug)]
@@ -16,20 +13,20 @@ pub struct HttpMetrics {
 
 impl HttpMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        let refused = Opts::new(
+        let families = Families(registry);
+        let refused = families.counters(
             "sidetone_http_refused_total",
             "Requests to the API that were not let in: missing, wrong, expired (the token), role (it is for something else).",
+            &["why"],
         );
-        let handshakes_failed = Opts::new(
+        let handshakes_failed = families.counter(
             "sidetone_http_tls_failures_total",
             "HTTP connections whose TLS handshake failed or was not finished in time.",
         );
-        let refused = registered(registry, IntCounterVec::new(refused, &["why"]).expect(VALID));
         for why in ["missing", "wrong", "expired", "role"] {
             refused.with_label_values(&[why]);
         }
-        let handshakes_failed = IntCounter::with_opts(handshakes_failed).expect(VALID);
-        Self { refused, handshakes_failed: registered(registry, handshakes_failed) }
+        Self { refused, handshakes_failed }
     }
 
     /// A request was not let in; `why` is one word of a closed list.

@@ -1,16 +1,41 @@
 //! What came over RTP, and what the lines were like.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{Counter, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use prometheus::{Counter, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use super::registered;
+use super::exemplars::Exemplars;
+use super::families::{Families, registered};
+use super::overload::{OverloadMetrics, Rung};
 use crate::audio::decoder::Codec;
 use crate::call::media_stats::MediaStats;
-use crate::policy::line::LineReport;
+use crate::policy::line::{LineReport, LineState};
 
 /// Value of the label `codec` for a line on which no audio came.
 const NO_AUDIO: &str = "none";
+
+const ONE_WAY: &str = "sidetone_line_one_way_total";
+
+/// That a leg hears a codec; it is counted until this is dropped, also where its session broke.
+#[derive(Debug)]
+pub struct CodecHeard {
+    codec: Codec,
+    legs: IntGauge,
+}
+
+impl CodecHeard {
+    /// Which.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+}
+
+impl Drop for CodecHeard {
+    fn drop(&mut self) {
+        self.legs.dec();
+    }
+}
 
 /// The metrics of all parties' audio.
 #[derive(Debug)]
@@ -23,6 +48,9 @@ pub(super) struct MediaMetrics {
     keys: IntCounter,
     one_way: IntCounter,
     handshake_failures: IntCounter,
+    late: IntCounter,
+    legs: IntGaugeVec,
+    exemplars: Arc<Exemplars>,
     audio_seconds: Counter,
     speech_seconds: Counter,
     concealed_seconds: Counter,
@@ -35,28 +63,25 @@ pub(super) struct MediaMetrics {
 }
 
 impl MediaMetrics {
-    pub(super) fn new(registry: &Registry) -> Self {
-        let counter = |name: &str, help: &str| {
-            registered(registry, IntCounter::new(name, help).expect("a valid name"))
-        };
-        let counters = |name: &str, help: &str, label: &str| {
-            let opts = Opts::new(name, help);
-            registered(registry, IntCounterVec::new(opts, &[label]).expect("valid names"))
-        };
+    pub(super) fn new(
+        registry: &Registry,
+        overload: &OverloadMetrics,
+        exemplars: Arc<Exemplars>,
+    ) -> Self {
+        let families = Families(registry);
+        let counter = |name: &str, help: &str| families.counter(name, help);
+        let histogram =
+            |name: &str, help: &str, buckets: &[f64]| families.histogram(name, help, buckets);
         let seconds = |name: &str, help: &str| {
             registered(registry, Counter::new(name, help).expect("a valid name"))
         };
-        let histogram = |name: &str, help: &str, buckets: &[f64]| {
-            let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-            registered(registry, Histogram::with_opts(opts).expect("rising buckets"))
-        };
         let metrics = Self {
             packets: counter("sidetone_rtp_packets_total", "RTP packets received from peers."),
-            dropped: counters(
+            dropped: families.counters(
                 "sidetone_rtp_dropped_total",
                 "Datagrams not played: malformed, foreign, late, duplicate, undecodable; of encrypted \
                  audio unauthentic, replayed, unprotected.",
-                "reason",
+                &["reason"],
             ),
             lost: counter("sidetone_rtp_lost_total", "RTP packets sent to us and not played."),
             repaired: counter(
@@ -66,23 +91,30 @@ impl MediaMetrics {
             reordered: counter("sidetone_rtp_reordered_total", "RTP packets that others overtook."),
             keys: counter("sidetone_keys_total", "Keys pressed (RFC 4733)."),
             one_way: counter(
-                "sidetone_line_one_way_total",
+                ONE_WAY,
                 "Times that no RTP came for 10 s from a party that was to send.",
             ),
             handshake_failures: counter(
                 "sidetone_dtls_failures_total",
                 "Handshakes for keys of the audio that failed.",
             ),
+            late: overload.of(Rung::LateRtp),
+            legs: families.gauges(
+                "sidetone_legs_by_codec",
+                "Legs whose audio came with this codec last, now.",
+                &["codec"],
+            ),
+            exemplars,
             audio_seconds: seconds("sidetone_audio_seconds_total", "Audio heard."),
             speech_seconds: seconds("sidetone_speech_seconds_total", "Net speech heard."),
             concealed_seconds: seconds(
                 "sidetone_concealed_seconds_total",
                 "Audio made up in place of lost packets; never scored.",
             ),
-            lines: counters(
+            lines: families.counters(
                 "sidetone_lines_total",
                 "Parties whose audio is over, by their last codec.",
-                "codec",
+                &["codec"],
             ),
             loss: histogram(
                 "sidetone_line_loss_ratio",
@@ -123,9 +155,11 @@ impl MediaMetrics {
         ] {
             metrics.dropped.with_label_values(&[reason]);
         }
-        for codec in Codec::ALL.map(Codec::as_str).into_iter().chain([NO_AUDIO]) {
+        for codec in Codec::ALL.map(Codec::as_str) {
             metrics.lines.with_label_values(&[codec]);
+            metrics.legs.with_label_values(&[codec]);
         }
+        metrics.lines.with_label_values(&[NO_AUDIO]);
         metrics
     }
 
@@ -136,7 +170,7 @@ impl MediaMetrics {
         self.repaired.inc_by(now.repaired - before.repaired);
         self.reordered.inc_by(now.reordered - before.reordered);
         self.keys.inc_by(now.keys - before.keys);
-        self.one_way.inc_by(now.one_way - before.one_way);
+        self.late.inc_by(now.late - before.late);
         for (reason, count) in [
             ("malformed", now.malformed - before.malformed),
             ("foreign", now.foreign - before.foreign),
@@ -160,8 +194,26 @@ impl MediaMetrics {
         self.handshake_failures.inc();
     }
 
-    /// A party's audio is over.
-    pub(super) fn line_closed(&self, report: &LineReport) {
+    /// A leg that hears `codec`, for as long as what is given back lives.
+    pub(super) fn hears(&self, codec: Codec) -> CodecHeard {
+        let legs = self.legs.with_label_values(&[codec.as_str()]);
+        legs.inc();
+        CodecHeard { codec, legs }
+    }
+
+    /// A party's line has come to something, in the conversation of that `reference`.
+    pub(super) fn line(&self, state: LineState, report: &LineReport, reference: &str) {
+        match state {
+            LineState::OneWay => {
+                self.one_way.inc();
+                self.exemplars.counted(ONE_WAY, &[], reference);
+            }
+            LineState::Heard => {}
+            LineState::Closed => self.line_closed(report),
+        }
+    }
+
+    fn line_closed(&self, report: &LineReport) {
         self.lines.with_label_values(&[report.codec.unwrap_or(NO_AUDIO)]).inc();
         if report.packets == 0 {
             return;

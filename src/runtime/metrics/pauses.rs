@@ -1,8 +1,8 @@
-//! How often legs are paused, and how many are now.
+//! How often legs are paused.
 
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounterVec, Opts, Registry};
 
-use super::registered;
+use super::families::registered;
 use crate::policy::pause::{PauseState, Trigger};
 
 /// The metrics of all pauses.
@@ -10,7 +10,6 @@ use crate::policy::pause::{PauseState, Trigger};
 pub struct PauseMetrics {
     begun: IntCounterVec,
     ended: IntCounterVec,
-    legs: IntGauge,
 }
 
 impl PauseMetrics {
@@ -22,7 +21,6 @@ impl PauseMetrics {
             }
             registered(registry, counters)
         };
-        let legs = IntGauge::new("sidetone_legs_paused", "Legs of which nothing is heard now.");
         Self {
             begun: counters(
                 "sidetone_pauses_total",
@@ -32,13 +30,7 @@ impl PauseMetrics {
                 "sidetone_pauses_ended_total",
                 "Times that it was not to be paused any more, by what made it so.",
             ),
-            legs: registered(registry, legs.expect("a valid name")),
         }
-    }
-
-    /// A leg that `was` paused, or not, `is` so now.
-    pub fn moved(&self, was: bool, is: bool) {
-        self.legs.add(i64::from(is) - i64::from(was));
     }
 
     /// A pause has begun or ended.

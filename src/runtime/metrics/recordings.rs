@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::registered;
+use super::families::registered;
 use crate::siprec::metadata::MetadataFault;
 
 /// The metrics of all recording sessions.

@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 
-use prometheus::{Gauge, Histogram, HistogramOpts, Registry};
+use prometheus::{Gauge, Histogram, Registry};
 
-use super::registered;
+use super::families::{Families, registered};
 use crate::policy::evidence::SpeakerEvidence;
 use crate::speaker::score_drift::{FirstLook, ScoreDrift};
 
@@ -22,10 +22,8 @@ pub(super) struct ScoreMetrics {
 
 impl ScoreMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
-        let histogram = |name: &str, help: &str| {
-            let opts = HistogramOpts::new(name, help).buckets(BUCKETS.to_vec());
-            registered(registry, Histogram::with_opts(opts).expect("rising buckets"))
-        };
+        let families = Families(registry);
+        let histogram = |name: &str, help: &str| families.histogram(name, help, &BUCKETS);
         let index = Gauge::new(
             "sidetone_speaker_drift_index",
             "Population stability index of the last 200 accepted calls' first decisive windows against clean \

@@ -3,14 +3,12 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
-use super::registered;
+use super::families::Families;
+use super::overload::{OverloadMetrics, Rung};
 use crate::consent::retention::Reason;
 use crate::vault::chain::Head;
-
-/// Names of metrics are constants.
-const VALID: &str = "valid names";
 
 /// The metrics of the store.
 #[derive(Debug)]
@@ -25,32 +23,28 @@ pub struct StoreMetrics {
     age: IntGauge,
     waiting: IntGauge,
     lost: IntCounter,
+    gave_way: IntCounter,
 }
 
 impl StoreMetrics {
-    pub(super) fn new(registry: &Registry) -> Self {
-        let gauge =
-            |name: &str, help: &str| registered(registry, IntGauge::new(name, help).expect(VALID));
-        let seconds = HistogramOpts::new(
-            "sidetone_store_seconds",
-            "Time that one request to the store took: a claim, an enrolment, a request of the API.",
-        );
-        let seconds = seconds.buckets(vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]);
-        let erased = Opts::new(
+    pub(super) fn new(registry: &Registry, overload: &OverloadMetrics) -> Self {
+        let families = Families(registry);
+        let gauge = |name: &str, help: &str| families.gauge(name, help);
+        let erased = families.counters(
             "sidetone_store_erased_total",
             "Persons whose voice was erased in passing: withdrawn, expired (the consent), unused.",
+            &["reason"],
         );
-        let erased = registered(registry, IntCounterVec::new(erased, &["reason"]).expect(VALID));
         for reason in [Reason::Withdrawn, Reason::Expired, Reason::Unused] {
             erased.with_label_values(&[word(reason)]);
         }
-        let lost = IntCounter::new(
-            "sidetone_audit_lost_total",
-            "Audit records that were not kept, because too many waited for the store.",
-        );
         Self {
             up: gauge("sidetone_store_up", "Whether the store answers."),
-            seconds: registered(registry, Histogram::with_opts(seconds).expect(VALID)),
+            seconds: families.histogram(
+                "sidetone_store_seconds",
+                "Time that one request to the store took: a claim, an enrolment, a request of the API.",
+                &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0],
+            ),
             erased,
             sequence: gauge(
                 "sidetone_audit_head_sequence",
@@ -66,7 +60,11 @@ impl StoreMetrics {
                 "sidetone_audit_waiting",
                 "Audit records that wait to be written; beyond 10,000 they are lost.",
             ),
-            lost: registered(registry, lost.expect(VALID)),
+            lost: families.counter(
+                "sidetone_audit_lost_total",
+                "Audit records that were not kept, because too many waited for the store.",
+            ),
+            gave_way: overload.of(Rung::AuditRecord),
         }
     }
 
@@ -100,6 +98,7 @@ impl StoreMetrics {
     /// So many were lost.
     pub fn lost(&self, records: u64) {
         self.lost.inc_by(records);
+        self.gave_way.inc_by(records);
     }
 
     /// Ages are of the moment of being asked.

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use crate::config::store::Store;
 use crate::runtime::health::Health;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::queues::Queue;
 use crate::runtime::store::anchors;
 use crate::runtime::store::audit_trail::Wanted;
 use crate::runtime::store::consents::News;
@@ -106,6 +107,7 @@ impl Chores {
     pub(super) fn time(&self, work: impl FnOnce()) {
         let began = Instant::now();
         work();
+        self.metrics.queues.left(Queue::Store, 1);
         self.metrics.store.took(began.elapsed());
     }
 

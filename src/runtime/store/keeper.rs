@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::config::store::Store;
 use crate::runtime::health::{Health, Pulse};
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::queues::Queue;
 use crate::runtime::store::chores::{self, Chores};
 use crate::runtime::store::consents::News;
 use crate::runtime::store::trail::{Entry, Trail};
@@ -35,6 +36,7 @@ enum Job {
 #[derive(Clone)]
 pub struct VaultDesk {
     jobs: SyncSender<Job>,
+    metrics: Arc<Metrics>,
 }
 
 /// Tells the thread that records wait.
@@ -93,6 +95,7 @@ impl Keeper {
         let woken = Arc::new(AtomicBool::new(false));
         let waker = Waker { jobs: jobs.clone(), woken: Arc::clone(&woken) };
         let trail = Trail::new(Arc::clone(&metrics), waker);
+        let counts = Arc::clone(&metrics);
         let (opened, opening) = sync_channel(1);
         let (settings, queue) = (store.clone(), trail.clone());
         let thread = thread::Builder::new().name("vault".to_owned()).spawn(move || {
@@ -114,7 +117,7 @@ impl Keeper {
         });
         let thread = thread.map_err(KeeperError::Thread)?;
         let before = opening.recv().expect("the thread answers first")?;
-        Ok(Self { desk: VaultDesk { jobs }, trail, thread, before })
+        Ok(Self { desk: VaultDesk { jobs, metrics: counts }, trail, thread, before })
     }
 }
 
@@ -163,9 +166,14 @@ impl VaultDesk {
 
     /// Has `work` done with the vault; never waits.
     pub fn hand_in(&self, work: impl FnOnce(&mut Vault) + Send + 'static) -> Result<(), DeskError> {
-        self.jobs.try_send(Job::Work(Box::new(work))).map_err(|error| match error {
-            TrySendError::Full(_) => DeskError::Busy,
-            TrySendError::Disconnected(_) => DeskError::Closed,
+        // Before it is there, or it could be done before it was counted.
+        self.metrics.queues.entered(Queue::Store);
+        self.jobs.try_send(Job::Work(Box::new(work))).map_err(|error| {
+            self.metrics.queues.left(Queue::Store, 1);
+            match error {
+                TrySendError::Full(_) => DeskError::Busy,
+                TrySendError::Disconnected(_) => DeskError::Closed,
+            }
         })
     }
 }

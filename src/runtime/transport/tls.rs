@@ -330,7 +330,8 @@ fn unusable(file: &Path, reason: impl Into<String>) -> TlsError {
     TlsError::Unusable { file: file.to_owned(), reason: reason.into() }
 }
 
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+/// The certificates in a PEM file, in its order: at least one.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read(file)?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
