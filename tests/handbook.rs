@@ -147,7 +147,7 @@ fn faults_of(chapter: &Chapter, store: &Path) -> Option<String> {
                 }
             }
             // Only shown.
-            ("" | "ini", _) => {}
+            ("" | "ini" | "nginx" | "apache", _) => {}
             (other, _) => return fault(format!("nobody knows what to do with {other}")),
         }
     }
