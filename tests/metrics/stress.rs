@@ -87,7 +87,7 @@ fn what_is_scraped_is_what_promtool_the_documents_the_alerts_and_the_dashboards_
     talk_nonsense(&appliance);
     let heard = "sidetone_legs{state=\"heard\"}";
     appliance.wait_for_metric(heard, 1.0);
-    assert_eq!(appliance.metric("sidetone_legs_by_codec{codec=\"PCMU\"}"), 1.0);
+    appliance.wait_for_metric("sidetone_legs_by_codec{codec=\"PCMU\"}", 1.0);
     drop(talk.join().expect("a call"));
     appliance.wait_for_metric("sidetone_calls_active", 0.0);
     appliance.wait_for_metric(heard, 0.0);
