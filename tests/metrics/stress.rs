@@ -166,7 +166,7 @@ fn the_documents_tell(scrape: &Scrape) {
     };
     let mut told = BTreeSet::new();
     for line in TABLE.lines().filter(|line| line.starts_with("| `sidetone_")) {
-        let cells: Vec<&str> = line.split(" | ").collect();
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
         let [names, labels, meaning] = cells[..] else { panic!("three cells: {line}") };
         let [name] = &quoted(names)[..] else { panic!("one metric a line: {line}") };
         let family = scrape.families.get(name).unwrap_or_else(|| panic!("there is no {name}"));
