@@ -28,7 +28,7 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo install test test-pbx test-freeswitch pbx-soak bench vault-bench vault-crash quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load scrape-cost fuzz lint models build build-packages test-packages help
+.PHONY: demo install test test-pbx test-freeswitch pbx-soak bench vault-bench vault-crash quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load scrape-cost fuzz lint models build build-packages test-packages help pictures
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
@@ -49,7 +49,13 @@ help:
 	@echo 'make calibration fit the calibration of the speaker decision anew (CALIBRATION_EVERY=5: on one reader of five)'
 	@echo 'make load    SIPp: 200 calls a second for a minute (LOAD_RATE=200 LOAD_SECONDS=60)'
 	@echo 'make scrape-cost what a scrape costs at 500 legs, and whether it holds up a verdict (two minutes; LEGS=500)'
+	@echo 'make pictures draw the pictures of README and docs anew (a minute)'
 	@echo 'make fuzz    ten minutes of chance for each reader of bytes from the network (FUZZ_SECONDS=600)'
+
+# The handbook's pictures, made anew from what they show.
+pictures: build models
+	target/release/sidetone demo > target/demo.txt
+	docs/pictures/timeline.py < target/demo.txt > docs/pictures/demo.svg
 
 demo: build models
 	target/release/sidetone demo

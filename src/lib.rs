@@ -162,6 +162,7 @@
 //!    [`call::media_consent`] ends what rested on it
 //! 5. [`runtime::store::erasure`] removes what may not stay by [`consent::retention`], with the person's key, and signs it
 //!    ([`vault::proof`])
+//!    [`runtime::known_voices`] reads the watchlist again once one of it was made or erased
 //! 6. [`runtime::recorded`] says what goes on record; [`runtime::store::trail`] keeps its order through an outage,
 //!    [`runtime::store::audit_trail`] links it ([`vault::chain`]), [`runtime::store::anchors`] notes its end
 //!

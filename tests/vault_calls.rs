@@ -219,3 +219,39 @@ fn while_the_database_is_away_calls_are_decided_and_put_on_record_afterwards_in_
     assert_eq!(starts, ["none", "killed"]);
     done(&site, &["audit", "verify"]);
 }
+
+#[test]
+fn a_known_voice_that_is_erased_is_compared_with_nobody_who_calls_after_that() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    let config = site.config().replace(
+        "\nenabled = false\n# Calls of a thousand",
+        "\nenabled = true\n# Calls of a thousand",
+    );
+    let config =
+        config.replace("scopes = [\"verify\", \"enrol\"]", "scopes = [\"verify\", \"watchlist\"]");
+    assert!(
+        config.contains("\"watchlist\"]") && config.contains("enabled = true"),
+        "both keys are there"
+    );
+    site.write("sidetone.toml", config);
+    site.enroll();
+    done(
+        &site,
+        &["enroll", "--subject", "wanted", "--consent", "case-7", "--watchlist", "enrolment.wav"],
+    );
+    let appliance = Appliance::start(&site);
+    let hits = |conversation: &str| {
+        let of = |told: &Value| told["kind"] == "watchlist" && told["conversation"] == conversation;
+        appliance.verdicts().iter().filter(|told| of(told)).count()
+    };
+    call(appliance.sip, &named("before", "c-1"), speech(&site, 12)).join().expect("a call");
+    wait_for("a hit", || (hits("before") == 1).then_some(()));
+
+    done(&site, &["voiceprint", "erase", "--subject", "wanted", "--watchlist"]);
+    let empty = |line: &String| line.contains("with the watchlist") && line.contains("voices=0");
+    wait_for("the list read again", || appliance.log().iter().any(empty).then_some(()));
+    call(appliance.sip, &named("after", "c-1"), speech(&site, 12)).join().expect("a call");
+    assert_eq!(decision(&appliance, "after", None).0, "accepted");
+    assert_eq!(hits("after"), 0);
+}

@@ -21,6 +21,9 @@ use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::event_streams::{EventStreams, EventStreamsError};
 use crate::runtime::health::{self, Health};
 use crate::runtime::http::calls::Orders;
+use crate::runtime::http::host::Hosts;
+use crate::runtime::http::page::routes::Page;
+use crate::runtime::http::page::watch::LiveBoard;
 use crate::runtime::http::routes::{self, Api};
 use crate::runtime::http::server::Server;
 use crate::runtime::http::tls::HttpTls;
@@ -30,6 +33,8 @@ use crate::runtime::inference_thread::{
     Backlog, InferenceQueues, spawn_keyword, spawn_sherpa, spawn_speaker, spawn_turns,
 };
 use crate::runtime::installed::{Installed, InstalledError};
+use crate::runtime::known_voices::KnownVoices;
+use crate::runtime::line_watch::LineWatch;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
@@ -48,7 +53,7 @@ use crate::runtime::site_calibration::{self, SiteCalibrationError};
 use crate::runtime::store::consents::News;
 use crate::runtime::store::keeper::{Keeper, KeeperError, VaultDesk};
 use crate::runtime::store::trail::Entry;
-use crate::runtime::store::vault::{Vault, VaultError};
+use crate::runtime::store::vault::VaultError;
 use crate::runtime::transport::connection::Limits;
 use crate::runtime::transport::handed_over::{HandedOver, HandedOverError};
 use crate::runtime::transport::listener::{Bound, ListenError};
@@ -59,7 +64,7 @@ use crate::runtime::voices::Voices;
 use crate::runtime::watchdog::Watchdog;
 use crate::sip::endpoint::Endpoint;
 use crate::sip::transport::Transport;
-use crate::speaker::embedder::{Embedders, Purpose};
+use crate::speaker::embedder::Purpose;
 use crate::speaker::watchlist::Known;
 use crate::vault::chain::Kind;
 
@@ -133,28 +138,6 @@ pub enum StartError {
     Randomness(#[from] getrandom::Error),
 }
 
-/// Known voices that the models in use can be compared with.
-fn known_voices(config: &Config, models: &Embedders, keeper: &Keeper) -> Result<Known, StartError> {
-    let watchlist = &config.speaker.watchlist;
-    let (reply, answer) = std::sync::mpsc::sync_channel(1);
-    let (enabled, gone) = (watchlist.enabled, "the vault's thread answers before it ends");
-    let read = move |vault: &mut Vault| {
-        let all = if enabled { vault.watchlist() } else { Ok(Vec::new()) };
-        let _ = reply.send(all);
-    };
-    keeper.desk.hand_in(read).expect("nobody else has asked yet");
-    let all = answer.recv().expect(gone)?;
-    let (known, left_out) =
-        Known::new(&all, models, watchlist.expected_false_alarms_per_1000_calls);
-    if left_out > 0 {
-        warn!(left_out, "voices of the watchlist are of other models and are not compared");
-    }
-    if !known.is_empty() {
-        info!(voices = known.len(), "callers are compared with the watchlist");
-    }
-    Ok(known)
-}
-
 /// A running appliance.
 #[derive(Debug)]
 pub struct Appliance {
@@ -193,7 +176,7 @@ impl Appliance {
         let metrics = Arc::new(Metrics::with_exemplars(Arc::clone(&health), config.http.exemplars));
         // Sockets are bound before the models are loaded: a port in use is told at once.
         let mut handed = HandedOver::receive()?;
-        let bound = Bound::bind(&config.sip.listen, &mut handed)?;
+        let bound = Bound::take(&config.sip.listen, &mut handed)?;
         let sip_addresses: Vec<_> = bound.locals().iter().map(|local| local.address).collect();
         let settings = sip_settings::read(config, &sip_addresses)?;
         let sip_tls = config.sip.tls.as_ref().map(Tls::load).transpose()?;
@@ -257,13 +240,40 @@ impl Appliance {
             Api { tokens, orders, vault: vault.desk.clone() }
         });
         let watched = Watched { metrics: Arc::clone(&metrics), health: Arc::clone(&health) };
+        let (observers, _) = broadcast::channel(OBSERVATIONS_WAITING);
+        let lines = LineWatch::new(observers.clone());
+        let page = tokens.clone().filter(|_| config.http.page.enabled);
+        let page = page.map(|tokens| -> Result<_, StartError> {
+            let live = Arc::new(LiveBoard::new(lines.clone())?);
+            tokio::spawn(Arc::clone(&live).follow(observers.subscribe()));
+            Ok(Page {
+                live,
+                health: Arc::clone(&health),
+                metrics: Arc::clone(&metrics),
+                tokens,
+                hosts: Hosts::new(&config.http.page.hosts, http_address),
+                over_tls: http_tls.is_some(),
+            })
+        });
+        let page = page.transpose()?;
         let (tls, counts) = (http_tls.clone(), Arc::clone(&metrics));
         let server = Server { listener: http, tls, metrics: counts };
-        let http_task = tokio::spawn(server.run(routes::router(watched, api)));
+        let http_task = tokio::spawn(server.run(routes::router(watched, api, page)));
 
         let loading = Instant::now();
         let Voices { decide, watch } = installed.voices()?;
-        let known = known_voices(config, &installed.models().speaker, &vault)?;
+        let watchlist = config.speaker.watchlist.enabled.then(|| KnownVoices {
+            models: installed.models().speaker.clone(),
+            false_alarms_per_1000: config.speaker.watchlist.expected_false_alarms_per_1000_calls,
+        });
+        let known = match watchlist {
+            None => Known::default(),
+            Some(watchlist) => {
+                let (known, until) = watchlist.read(&vault.desk)?;
+                tokio::spawn(watchlist.follow(vault.desk.clone(), until, back.clone()));
+                known
+            }
+        };
         let site = config.speaker.calibration.as_deref();
         let calibration = site_calibration::in_use(site, &installed.models().speaker)?;
         let turns = installed.turns()?;
@@ -320,13 +330,12 @@ impl Appliance {
         let media = (0..config.rtp.threads)
             .map(|n| {
                 let (metrics, pulse) = (Arc::clone(&metrics), health.pulse("media"));
-                let which = (n, config.rtp.priority);
-                MediaThread::spawn(which, queues.clone(), metrics, events.clone(), pulse)
+                let (which, told) = ((n, config.rtp.priority), (events.clone(), lines.clone()));
+                MediaThread::spawn(which, queues.clone(), metrics, told, pulse)
             })
             .collect::<io::Result<_>>()
             .map_err(StartError::Thread)?;
 
-        let (observers, _) = broadcast::channel(OBSERVATIONS_WAITING);
         let (stop, stopped) = oneshot::channel();
         let reactor = tokio::runtime::Builder::new_current_thread()
             .enable_all()

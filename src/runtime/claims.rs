@@ -19,7 +19,7 @@ use crate::runtime::signalling::Signalling;
 use crate::runtime::store::claim::{Claim, KnownOf};
 use crate::runtime::store::vault::Subject;
 use crate::sip::event::CallKey;
-use crate::speaker::watchlist::Watchlist;
+use crate::speaker::watchlist::{Known, Watchlist};
 
 impl Signalling {
     /// Asks what the claim of a leg comes to, whose facts `by` told. The leg begins meanwhile.
@@ -66,6 +66,11 @@ impl Signalling {
     fn handle_unknown(&mut self, key: CallKey) {
         let claim = Err(Obstacle::StoreUnavailable);
         self.with(key, |call, judge| call.handle_claim(judge, claim));
+    }
+
+    /// The watchlist has changed: who is claimed from now on is compared with what it has become.
+    pub(super) fn handle_known_voices(&mut self, known: Known) {
+        self.known = Arc::new(known);
     }
 
     /// It is known what a leg's claim rests on: its voice is compared and its phrases are listened for, or not.

@@ -12,7 +12,7 @@ use crate::speaker::ledger::{IMPOSTOR_CORRELATION, effective};
 use crate::speaker::voiceprint::Voiceprint;
 
 /// `[speaker.watchlist]`, as far as the comparison needs it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
     entries: Vec<Entry>,
     /// Evidence from which on an entry is a hit, nats.

@@ -35,8 +35,7 @@ fn start(site: &Site, program: &str, options: &[&str]) -> Option<Running> {
     let mut command = Command::new(program);
     command.args(options).arg(serve.get_program()).arg("serve").current_dir(site.path(""));
     let log = std::fs::File::create(site.path("log")).expect("a writable folder");
-    command.env("SIDETONE_CONFIG", "sidetone.toml").stdin(Stdio::null());
-    match command.stdout(Stdio::null()).stderr(log).spawn() {
+    match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn() {
         Ok(child) => Some(Running(child)),
         Err(_) => {
             skip(&format!("{program} is not installed (Debian: systemd)"));
@@ -103,7 +102,7 @@ fn answer(socket: &UdpSocket) -> String {
 fn a_datagram_that_came_before_the_service_was_there_is_answered() {
     let address = free();
     let Some(site) = site(&[format!("udp:{address}")], "127.0.0.1:0") else { return };
-    let options = ["--datagram", "--listen", &address];
+    let options = ["--datagram", "--setenv=SIDETONE_CONFIG=sidetone.toml", "--listen", &address];
     let Some(service) = start(&site, "systemd-socket-activate", &options) else { return };
     wait_for("its socket", || log(&site).contains("Listening on ").then_some(()));
     let peer = UdpSocket::bind("127.0.0.1:0").expect("a port of loopback");

@@ -1,9 +1,11 @@
 //! Known voices that callers are compared with.
 
 use crate::consent::role::Role;
+use crate::runtime::store::audit_trail::Wanted;
 use crate::runtime::store::persons::voice;
 use crate::runtime::store::vault::{Vault, VaultError};
 use crate::speaker::voiceprint::Voiceprint;
+use crate::vault::chain::Kind;
 use crate::vault::pseudonym::Pseudonym;
 
 impl Vault {
@@ -17,5 +19,16 @@ impl Vault {
             all.extend(voice(&mut *self.database, &mut self.keys, &person)?.voiceprint);
         }
         Ok(all)
+    }
+
+    /// Whether a voice was made or erased after record `after` of the audit trail, whosever, by whomever.
+    pub fn voices_changed_after(&mut self, after: u64) -> Result<bool, VaultError> {
+        for kind in [Kind::Enrolment, Kind::Erasure] {
+            let wanted = Wanted { after, kind: Some(kind), person: None };
+            if !self.records(&wanted, 1)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
