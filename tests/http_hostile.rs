@@ -96,6 +96,33 @@ fn the_page_is_for_those_who_look_at_calls_and_everybody_else_sees_nothing() {
 }
 
 #[test]
+fn a_page_that_nobody_could_sign_in_to_or_a_name_that_is_none_is_named_before_the_start() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    turn_on(&site, POLICY);
+    let good = std::fs::read_to_string(site.path("sidetone.toml")).expect("it was written");
+    for (from, to, wanted) in [
+        (
+            "tokens_file = \"tokens.toml\"",
+            "",
+            "http.tokens_file must name a file where http.page.enabled is true, as nobody could sign in, found none",
+        ),
+        (
+            "hosts = []",
+            "hosts = [\"a.example\", \"https://b.example\"]",
+            "http.page.hosts must be names without scheme and port, such as \"sidetone.example.org\", found \"https://b.example\"",
+        ),
+    ] {
+        assert!(good.contains(from), "{from}");
+        site.write("sidetone.toml", good.replace(from, to));
+        let output = site.run(&["check"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(wanted), "{said}");
+    }
+}
+
+#[test]
 fn a_session_is_never_one_that_the_browser_brought_and_ends_with_its_token() {
     let Some((site, appliance)) = start() else { return };
     let get =

@@ -15,7 +15,7 @@ use crate::sip::event::CallKey;
 use crate::vault::pseudonym::Pseudonym;
 use crate::vault::secret::Secret;
 
-/// Conversations at once; one more is counted, and shown once one of these is over.
+/// Conversations at once; one more takes the place of one that is over, or is only counted.
 const CONVERSATIONS: usize = 500;
 /// Of these, those that are over; the oldest go first.
 const OVER: usize = 50;
