@@ -4,8 +4,8 @@
 # The system packages: cmake builds the Opus decoder's library; sipp and baresip call us in the tests, sipvicious
 # scans us, Chromium looks at the live page, and Asterisk is fetched without being installed (tests/pbx/asterisk/fetch.sh).
 BUILD_PACKAGES = cmake make gcc g++ python3-pip
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus prometheus-alertmanager postgresql \
-                systemd chromium chromium-driver fonts-dejavu-core
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus prometheus-alertmanager postgresql systemd \
+                curl jq sqlite3 chromium chromium-driver fonts-dejavu-core
 
 # The tests against real PBXs that load the recipes of config/pbx; `make test` runs them, too.
 PBX_TESTS = asterisk asterisk_taps asterisk_verdicts asterisk_ways kamailio
