@@ -4,7 +4,7 @@
 # The system packages: cmake builds the Opus decoder's library; sipp and baresip call us in the tests, sipvicious
 # scans us, and Asterisk is fetched without being installed (tests/pbx/asterisk/fetch.sh).
 BUILD_PACKAGES = cmake make gcc g++ python3-pip
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus postgresql systemd
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus prometheus-alertmanager postgresql systemd
 
 # The tests against real PBXs that load the recipes of config/pbx; `make test` runs them, too.
 PBX_TESTS = asterisk asterisk_taps asterisk_verdicts asterisk_ways kamailio
@@ -13,6 +13,9 @@ SOAK_MINUTES ?= 60
 
 MODELS = models/store
 export SIDETONE_MODELS = $(CURDIR)/$(MODELS)
+
+# How many legs `make scrape-cost` has.
+LEGS ?= 500
 
 # How long `make fuzz` stays with each of its targets.
 FUZZ_SECONDS ?= 600
@@ -25,7 +28,7 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo install test test-pbx test-freeswitch pbx-soak bench vault-bench vault-crash quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load fuzz lint models build build-packages test-packages help
+.PHONY: demo install test test-pbx test-freeswitch pbx-soak bench vault-bench vault-crash quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load scrape-cost fuzz lint models build build-packages test-packages help pictures
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
@@ -45,7 +48,14 @@ help:
 	@echo 'make false-alarms fit anew what a threshold costs in false alarms (fifteen minutes)'
 	@echo 'make calibration fit the calibration of the speaker decision anew (CALIBRATION_EVERY=5: on one reader of five)'
 	@echo 'make load    SIPp: 200 calls a second for a minute (LOAD_RATE=200 LOAD_SECONDS=60)'
+	@echo 'make scrape-cost what a scrape costs at 500 legs, and whether it holds up a verdict (two minutes; LEGS=500)'
+	@echo 'make pictures draw the pictures of README and docs anew (a minute)'
 	@echo 'make fuzz    ten minutes of chance for each reader of bytes from the network (FUZZ_SECONDS=600)'
+
+# The handbook's pictures, made anew from what they show.
+pictures: build models
+	target/release/sidetone demo > target/demo.txt
+	docs/pictures/timeline.py < target/demo.txt > docs/pictures/demo.svg
 
 demo: build models
 	target/release/sidetone demo
@@ -113,6 +123,10 @@ load: build test-packages models
 	SIDETONE_BINARY=$(CURDIR)/target/release/sidetone \
 	SIDETONE_LOAD_SECONDS=$(LOAD_SECONDS) SIDETONE_LOAD_RATE=$(LOAD_RATE) \
 	cargo test --locked --test sipp_load -- --nocapture --test-threads=1
+
+scrape-cost: build models
+	SIDETONE_BINARY=$(CURDIR)/target/release/sidetone SIDETONE_LEGS=$(LEGS) SIDETONE_ROUNDS=5 \
+	cargo test --locked --test metrics cost:: -- --nocapture
 
 # New inputs go to tests/fuzz/target/found, what breaks a check to tests/fuzz/target/findings; the
 # messages of RFC 4475 are begun with where they lie beside us. Its lock file follows ours by itself.

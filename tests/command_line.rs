@@ -64,6 +64,7 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["models", "list"], None),
     (&["models", "fetch"], None),
     (&["models", "verify"], None),
+    (&["completions"], Some("sidetone completions bash > /etc/bash_completion.d/sidetone")),
 ];
 
 /// A site for what is refused before any model is looked at.

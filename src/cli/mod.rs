@@ -7,12 +7,14 @@ pub mod audit;
 pub mod calibrate;
 pub mod call;
 pub mod check;
+pub mod completions;
 pub mod consent;
 pub mod demo;
 pub mod doctor;
 pub mod enroll;
 pub mod eval;
 pub mod keywords;
+pub mod manual;
 pub mod models;
 pub mod moment;
 pub mod output;
@@ -28,7 +30,7 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::call::facts::LONGEST;
@@ -95,6 +97,11 @@ enum Command {
     /// List, fetch and verify the models.
     #[command(subcommand)]
     Models(models::Command),
+    /// Print the completions for a shell.
+    Completions(completions::Arguments),
+    /// Write the manual pages, as the package has them.
+    #[command(hide = true)]
+    Manual(manual::Arguments),
 }
 
 /// Where the configuration is, unless somebody says otherwise.
@@ -179,6 +186,8 @@ pub fn run() -> ExitCode {
         Command::Eval(command) => eval::run(&command),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
         Command::Models(command) => models::run(&command),
+        Command::Completions(arguments) => Ok(completions::run(&arguments, Cli::command())),
+        Command::Manual(arguments) => manual::run(&arguments, Cli::command()),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -19,6 +19,19 @@ pub struct Http {
     pub exemplars: bool,
     /// With it all of HTTP is HTTPS.
     pub tls: Option<HttpTls>,
+    /// What goes on, for people with a browser.
+    #[serde(default)]
+    pub page: HttpPage,
+}
+
+/// `[http.page]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpPage {
+    /// Whether there is one; it needs [`Http::tokens_file`].
+    pub enabled: bool,
+    /// Names by which it may be asked for, beside loopback's and the address that is listened on.
+    pub hosts: Vec<String>,
 }
 
 /// `[http.tls]`
@@ -39,6 +52,7 @@ impl Http {
             tokens_file: None,
             exemplars: false,
             tls: None,
+            page: HttpPage::default(),
         }
     }
 
@@ -48,6 +62,18 @@ impl Http {
             let wanted = "must name certificate and key where there is http.tokens_file and http.listen is more than loopback, as tokens would go in the clear";
             let found = format!("none for {}", self.listen);
             return Err(("http.tls", wanted, found));
+        }
+        if self.page.enabled && self.tokens_file.is_none() {
+            let wanted =
+                "must name a file where http.page.enabled is true, as nobody could sign in";
+            return Err(("http.tokens_file", wanted, "none".to_owned()));
+        }
+        // A URL, or a name with a port, would match no request, and nobody would know why.
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+        let odd = |host: &&String| host.is_empty() || !host.chars().all(is_name);
+        if let Some(host) = self.page.hosts.iter().find(odd) {
+            let wanted = "must be names without scheme and port, such as \"sidetone.example.org\"";
+            return Err(("http.page.hosts", wanted, format!("{host:?}")));
         }
         Ok(())
     }

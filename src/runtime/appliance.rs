@@ -21,6 +21,9 @@ use crate::runtime::dtls_identity::{self, CertificateError};
 use crate::runtime::event_streams::{EventStreams, EventStreamsError};
 use crate::runtime::health::{self, Health};
 use crate::runtime::http::calls::Orders;
+use crate::runtime::http::host::Hosts;
+use crate::runtime::http::page::routes::Page;
+use crate::runtime::http::page::watch::LiveBoard;
 use crate::runtime::http::routes::{self, Api};
 use crate::runtime::http::server::Server;
 use crate::runtime::http::tls::HttpTls;
@@ -31,6 +34,7 @@ use crate::runtime::inference_thread::{
 };
 use crate::runtime::installed::{Installed, InstalledError};
 use crate::runtime::known_voices::KnownVoices;
+use crate::runtime::line_watch::LineWatch;
 use crate::runtime::media_settings::MediaSettings;
 use crate::runtime::media_thread::MediaThread;
 use crate::runtime::metrics::Metrics;
@@ -236,9 +240,25 @@ impl Appliance {
             Api { tokens, orders, vault: vault.desk.clone() }
         });
         let watched = Watched { metrics: Arc::clone(&metrics), health: Arc::clone(&health) };
+        let (observers, _) = broadcast::channel(OBSERVATIONS_WAITING);
+        let lines = LineWatch::new(observers.clone());
+        let page = tokens.clone().filter(|_| config.http.page.enabled);
+        let page = page.map(|tokens| -> Result<_, StartError> {
+            let live = Arc::new(LiveBoard::new(lines.clone())?);
+            tokio::spawn(Arc::clone(&live).follow(observers.subscribe()));
+            Ok(Page {
+                live,
+                health: Arc::clone(&health),
+                metrics: Arc::clone(&metrics),
+                tokens,
+                hosts: Hosts::new(&config.http.page.hosts, http_address),
+                over_tls: http_tls.is_some(),
+            })
+        });
+        let page = page.transpose()?;
         let (tls, counts) = (http_tls.clone(), Arc::clone(&metrics));
         let server = Server { listener: http, tls, metrics: counts };
-        let http_task = tokio::spawn(server.run(routes::router(watched, api)));
+        let http_task = tokio::spawn(server.run(routes::router(watched, api, page)));
 
         let loading = Instant::now();
         let Voices { decide, watch } = installed.voices()?;
@@ -310,13 +330,12 @@ impl Appliance {
         let media = (0..config.rtp.threads)
             .map(|n| {
                 let (metrics, pulse) = (Arc::clone(&metrics), health.pulse("media"));
-                let which = (n, config.rtp.priority);
-                MediaThread::spawn(which, queues.clone(), metrics, events.clone(), pulse)
+                let (which, told) = ((n, config.rtp.priority), (events.clone(), lines.clone()));
+                MediaThread::spawn(which, queues.clone(), metrics, told, pulse)
             })
             .collect::<io::Result<_>>()
             .map_err(StartError::Thread)?;
 
-        let (observers, _) = broadcast::channel(OBSERVATIONS_WAITING);
         let (stop, stopped) = oneshot::channel();
         let reactor = tokio::runtime::Builder::new_current_thread()
             .enable_all()

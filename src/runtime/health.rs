@@ -262,10 +262,10 @@ impl Pulse {
 
 impl Drop for Pulse {
     fn drop(&mut self) {
-        let (mut state, thread) = (self.health.lock(), self.beats.thread());
-        *state.threads.entry(thread).or_default() -= 1;
+        let mut state = self.health.lock();
+        *state.threads.entry(self.beats.thread()).or_default() -= 1;
         if thread::panicking() {
-            state.dead = Some(thread);
+            state.dead = Some(self.beats.thread());
             self.health.died.notify_waiters();
         }
     }

@@ -27,6 +27,7 @@ use crate::rtp::security::Security;
 use crate::runtime::health::{Model, Pulse};
 use crate::runtime::inference_thread::{ANSWERS_OUTSTANDING, InferenceQueues};
 use crate::runtime::leg_orders::LegInbox;
+use crate::runtime::line_watch::LineWatch;
 use crate::runtime::metrics::Metrics;
 use crate::runtime::metrics::media::CodecHeard;
 use crate::runtime::phrase_engine::Listening;
@@ -115,12 +116,13 @@ pub struct MediaThread {
 }
 
 impl MediaThread {
-    /// Starts media thread number `index` with that priority, if the system grants it; its sessions report to `events`.
+    /// Starts media thread number `index` with that priority, if the system grants it; its sessions report to `events`,
+    /// and by `lines` how their lines are.
     pub fn spawn(
         (index, priority): (usize, Priority),
         queues: InferenceQueues,
         metrics: Arc<Metrics>,
-        events: mpsc::Sender<MediaEvent>,
+        (events, lines): (mpsc::Sender<MediaEvent>, LineWatch),
         pulse: Pulse,
     ) -> io::Result<Self> {
         let (openings, mut inbox) = mpsc::channel::<Opening>(OPENINGS_WAITING);
@@ -139,7 +141,7 @@ impl MediaThread {
                     };
                     let Some(opening) = opening else { break };
                     let (call, events) = (opening.call, events.clone());
-                    let party = Party::open(opening, &queues, &metrics, &events);
+                    let party = Party::open(opening, &queues, &metrics, &events, &lines);
                     tokio::task::spawn_local(async move {
                         let over = match party {
                             Ok(party) => tokio::task::spawn_local(party.run()).await,
@@ -198,6 +200,7 @@ struct Party {
     /// The codec that it is counted under.
     heard: Option<CodecHeard>,
     events: mpsc::Sender<MediaEvent>,
+    lines: LineWatch,
     /// Whether its first audio has come.
     began: bool,
 }
@@ -208,6 +211,7 @@ impl Party {
         queues: &InferenceQueues,
         metrics: &Arc<Metrics>,
         events: &mpsc::Sender<MediaEvent>,
+        lines: &LineWatch,
     ) -> io::Result<Self> {
         let Opening { call, mut plan, sockets, watch, listening, seed, cname, .. } = opening;
         let mut agreed = plan.borrow_and_update().clone();
@@ -238,6 +242,7 @@ impl Party {
             published: MediaStats::default(),
             heard: None,
             events: events.clone(),
+            lines: lines.clone(),
             began: false,
         })
     }
@@ -397,6 +402,7 @@ impl Party {
         if codec != counted {
             self.heard = codec.map(|codec| self.metrics.hears(codec));
         }
+        self.lines.tell(self.key, || self.session.report());
     }
 
     async fn finish(mut self) -> MediaStats {

@@ -137,7 +137,7 @@ impl Metrics {
             pauses: PauseMetrics::new(&registry),
             actions: ActionMetrics::new(&registry),
             http: HttpMetrics::new(&registry),
-            service: ServiceMetrics::new(families),
+            service: ServiceMetrics::new(&registry),
             store: StoreMetrics::new(&registry, &overload),
             notify: NotifyMetrics::new(&registry, &overload),
             ready: families.gauge("sidetone_ready", "1 while /ready says so."),
@@ -539,6 +539,9 @@ mod tests {
             assert!(told.contains(line), "{line}: {told}");
         }
         assert!(told.ends_with("\n# EOF\n"));
+        // What may be negative has neither sum nor count in this format.
+        assert!(told.contains("sidetone_speaker_first_llr_nats_bucket{le=\"-8.9\"} 0\n"));
+        assert!(!told.contains("first_llr_nats_sum") && !told.contains("first_llr_nats_count"));
         assert!(!told.contains("41441234567"));
         for (wanted, accept) in [
             (false, accept),

@@ -36,6 +36,7 @@ pub mod leg_figures;
 pub mod leg_orders;
 pub mod legs;
 pub mod line_log;
+pub mod line_watch;
 pub mod locate;
 pub mod media_settings;
 pub mod media_thread;

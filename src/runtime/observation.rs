@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::call::media_stats::MediaStats;
 use crate::policy::evidence::Evidence;
+use crate::policy::line::LineReport;
 use crate::policy::rule::Party;
 use crate::policy::verdict::Verdict;
 use crate::sip::event::CallKey;
@@ -19,6 +20,21 @@ pub enum Observation {
         conversation: String,
         /// Whose leg it is.
         party: Party,
+        /// Who is claimed to speak, where anybody is.
+        subject: Option<String>,
+        /// The PBX's channel, where it told one.
+        channel: Option<String>,
+        /// The policy that the conversation is judged by, `name@version`.
+        policy: String,
+        /// When the call came.
+        at: jiff::Timestamp,
+    },
+    /// How a party's line is; once a second, and only while somebody asks for it by [`crate::runtime::line_watch`].
+    Line {
+        /// Which call.
+        call: CallKey,
+        /// All that was counted and measured so far.
+        report: Box<LineReport>,
     },
     /// A party's audio showed something.
     Evidence {

@@ -177,7 +177,7 @@ impl Signalling {
         mut answers: mpsc::UnboundedReceiver<Back>,
         mut stop: oneshot::Receiver<()>,
     ) -> usize {
-        for account in &self.accounts {
+        for account in self.accounts.iter().filter(|account| account.registers) {
             self.metrics.registration(&account.name, false);
         }
         self.endpoint.register(Instant::now());
@@ -559,8 +559,19 @@ impl Signalling {
         if self.media[turn].open(opening).is_ok() {
             entry.plan = Some(sender);
             entry.silent = false;
-            let conversation = entry.facts.conversation.clone();
-            let _ = self.observers.send(Observation::Started { call: key, conversation, party });
+            let Facts { conversation, subject, channel, .. } = entry.facts.clone();
+            let (at, policy) = (entry.started, self.policy_of(&conversation).policy());
+            let policy = policy.versioned_name();
+            let started = Observation::Started {
+                call: key,
+                conversation,
+                party,
+                subject,
+                channel,
+                policy,
+                at,
+            };
+            let _ = self.observers.send(started);
         } else {
             self.refuse(key, 503, "No media thread is free");
         }

@@ -92,7 +92,8 @@ impl Timeline {
                     shown.print(Style::new(), &format!("call over ({end})"));
                 }
             }
-            Observation::Closed { .. } => {}
+            // Nobody asks for the lines here.
+            Observation::Closed { .. } | Observation::Line { .. } => {}
         }
     }
 }

@@ -1,10 +1,13 @@
-//! HTTP: `/metrics`, `/live` and `/ready` for whoever watches, and the API for who bears a token.
+//! HTTP: `/metrics`, `/live` and `/ready` for whoever watches, the API for who bears a token, and a live page for people.
 
 pub mod access;
 pub mod audit;
 pub mod calls;
+pub mod connections;
 pub mod description;
 pub mod extract;
+pub mod host;
+pub mod page;
 pub mod persons;
 pub mod persons_shown;
 pub mod problem;

@@ -51,6 +51,13 @@ impl Role {
             Self::Viewer | Self::Privacy | Self::Auditor => self == needed,
         }
     }
+
+    /// Whether the live page tells its bearer whom a call is with: the subject, the PBX's channel, the conversation as the PBX
+    /// names it, which may be a telephone number, and the ids of phrases that are personal. Who runs the telephony has to find
+    /// a call again in the PBX; who only looks on has no need to, and is told a reference instead.
+    pub fn identifies(self) -> bool {
+        matches!(self, Self::Operator | Self::Admin)
+    }
 }
 
 impl fmt::Display for Role {

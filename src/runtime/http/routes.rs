@@ -15,6 +15,8 @@ use crate::runtime::http::audit;
 use crate::runtime::http::calls::{self, Orders};
 use crate::runtime::http::description::{self, Described};
 use crate::runtime::http::extract::LONGEST_BODY;
+use crate::runtime::http::host;
+use crate::runtime::http::page::routes::{self as page, Page};
 use crate::runtime::http::persons;
 use crate::runtime::http::problem;
 use crate::runtime::http::tokens::Tokens;
@@ -32,8 +34,8 @@ pub struct Api {
     pub vault: VaultDesk,
 }
 
-/// Everything that there is; without `api` what is watched, alone.
-pub fn router(watched: Watched, api: Option<Api>) -> Router {
+/// Everything that there is; without `api` and `page` what is watched, alone.
+pub fn router(watched: Watched, api: Option<Api>, page: Option<Page>) -> Router {
     let routes = OpenApiRouter::with_openapi(Described::openapi());
     let metrics = Arc::clone(&watched.metrics);
     let routes = routes.merge(watched::routes().with_state(watched));
@@ -54,7 +56,10 @@ pub fn router(watched: Watched, api: Option<Api>) -> Router {
     router
         .route("/openapi.json", get(description))
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        // What is for people is not described: its paths are no interface.
+        .merge(page.map(page::routes).unwrap_or_default())
         .layer(middleware::from_fn(problem::instead_of_nothing))
+        .layer(middleware::from_fn(host::well_formed))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Connections of HTTP: so many at once, over TLS where there is a certificate, and none for who is too slow.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -20,10 +21,12 @@ use tracing::{debug, warn};
 
 use crate::runtime::complaints::Complaints;
 use crate::runtime::http::access::From;
+use crate::runtime::http::connections::{Connections, Place};
 use crate::runtime::http::tls::HttpTls;
 use crate::runtime::metrics::Metrics;
 
-/// Connections at once; who comes then waits in the kernel until one of them ends.
+/// Connections at once; who comes then takes the place of one that asks for nothing, or waits in the kernel until one ends
+/// where all are being answered.
 const CONNECTIONS: usize = 256;
 /// Within this a handshake is over, and after it each head of a request is there: also the time that a connection may
 /// stay open without one. Prometheus scrapes on one connection every 15 s, and makes another where it has to.
@@ -50,12 +53,10 @@ impl Server {
     /// Answers by `router` until the task is dropped, and every connection with it.
     pub async fn run(self, router: Router) {
         let complaints = Arc::new(Mutex::new(Complaints::default()));
+        let places = Arc::new(Connections::default());
         let mut connections = JoinSet::new();
         loop {
             while connections.try_join_next().is_some() {}
-            if connections.len() >= CONNECTIONS {
-                connections.join_next().await;
-            }
             let (stream, from) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -64,14 +65,23 @@ impl Server {
                     continue;
                 }
             };
+            while places.taken() >= CONNECTIONS {
+                if places.make_room() {
+                    self.metrics.http.refused("crowded");
+                } else {
+                    connections.join_next().await;
+                }
+            }
+            let place = places.enter(Instant::now(), from.ip());
+            let number = place.number();
             // Where the system does not know it, a reader that stands still holds one connection of many.
             let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(UNREAD));
             let (tls, router) = (self.tls.clone(), router.clone());
             let (metrics, complaints) = (Arc::clone(&self.metrics), Arc::clone(&complaints));
-            connections.spawn(async move {
-                let Some(tls) = tls else { return answer(stream, from, router).await };
+            let end = connections.spawn(async move {
+                let Some(tls) = tls else { return answer(stream, from, place, router).await };
                 match handshake(&tls, stream).await {
-                    Ok(stream) => answer(stream, from, router).await,
+                    Ok(stream) => answer(stream, from, place, router).await,
                     Err(error) => {
                         metrics.http.handshake_failed();
                         let mut complaints =
@@ -82,6 +92,7 @@ impl Server {
                     }
                 }
             });
+            places.ends_by(number, end);
         }
     }
 }
@@ -95,15 +106,36 @@ async fn handshake(
 }
 
 /// Answers the requests of one connection.
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, from: SocketAddr, router: Router) {
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    from: SocketAddr,
+    place: Place,
+    router: Router,
+) {
     let router = TowerToHyperService::new(router);
+    let place = Arc::new(place);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(From(from));
-        router.call(request)
+        place.asked();
+        let (answer, place) = (router.call(request), Arc::clone(&place));
+        async move {
+            let answer = answer.await?;
+            // What goes on keeps its place: there are only so many of those.
+            if !is_endless(&answer) {
+                place.answered(Instant::now());
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(LONGEST_HEAD);
     if let Err(error) = connection.serve_connection(TokioIo::new(stream), service).await {
         debug!(%from, %error, "an HTTP connection broke");
     }
+}
+
+/// Whether the answer is a stream of events.
+fn is_endless<B>(answer: &hyper::Response<B>) -> bool {
+    let kind = answer.headers().get(hyper::header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind == "text/event-stream")
 }

@@ -1,5 +1,6 @@
 //! Our certificate for HTTP, which can be read again while connections stand.
 
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use rustls::ServerConfig;
@@ -27,6 +28,11 @@ impl HttpTls {
         let server = read(&self.files)?;
         *self.server.write().expect("nothing panics while it holds this lock") = server;
         Ok(())
+    }
+
+    /// The PEM file that our certificate is in.
+    pub fn certificate(&self) -> &Path {
+        &self.files.certificate
     }
 
     /// The server's side of the next handshake.

@@ -150,6 +150,13 @@ impl Tokens {
             Some(token) => Ok(token.clone()),
         }
     }
+
+    /// The token of that hash, while it stands in the file and is good for something.
+    pub fn standing(&self, sha256: &[u8; 32], now: Timestamp) -> Option<Token> {
+        let known = self.known.read().expect("nothing panics while it holds this lock");
+        let token = known.iter().find(|token| token.sha256 == *sha256)?;
+        token.expires.is_none_or(|expires| now < expires).then(|| token.clone())
+    }
 }
 
 impl Token {

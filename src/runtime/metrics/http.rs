@@ -16,14 +16,14 @@ impl HttpMetrics {
         let families = Families(registry);
         let refused = families.counters(
             "sidetone_http_refused_total",
-            "Requests to the API that were not let in: missing, wrong, expired (the token), role (it is for something else).",
+            "Requests that were not let in: missing, wrong, expired (the token), role (it is for something else), too_often (wrong ones, from one source), host (the page, by a name that is not ours), crowded (connections that had asked for nothing, in favour of others).",
             &["why"],
         );
         let handshakes_failed = families.counter(
             "sidetone_http_tls_failures_total",
             "HTTP connections whose TLS handshake failed or was not finished in time.",
         );
-        for why in ["missing", "wrong", "expired", "role"] {
+        for why in ["missing", "wrong", "expired", "role", "too_often", "host", "crowded"] {
             refused.with_label_values(&[why]);
         }
         Self { refused, handshakes_failed }

@@ -1,9 +1,11 @@
 //! What is at work: the build, its models, its threads, and until when its certificates are valid.
 
-use jiff::Timestamp;
+use std::path::Path;
+
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::families::{Families, registered};
+use crate::runtime::certificate_expiry;
 use crate::runtime::health::{Health, Model};
 
 /// What a certificate is for.
@@ -58,15 +60,21 @@ impl InstallationMetrics {
         }
     }
 
-    /// The model `name@version` is in use as `role`.
-    pub fn model(&self, role: Model, versioned_name: &str) {
-        let (name, version) = versioned_name.split_once('@').unwrap_or((versioned_name, ""));
-        self.models.with_label_values(&[role.as_str(), name, version]).set(1);
+    /// The models `name@version`, with a blank between several that work together, are in use as `role`.
+    pub fn model(&self, role: Model, versioned_names: &str) {
+        for one in versioned_names.split(' ') {
+            let (name, version) = one.split_once('@').unwrap_or((one, ""));
+            self.models.with_label_values(&[role.as_str(), name, version]).set(1);
+        }
     }
 
-    /// Our certificate for `whose` is valid until then.
-    pub fn certificate(&self, whose: CertificateUse, until: Timestamp) {
-        self.expiry.with_label_values(&[whose.as_str()]).set(until.as_second());
+    /// The certificate in the PEM file is in use for `whose` from now on; blocks.
+    pub fn certificate(&self, whose: CertificateUse, file: &Path) {
+        match certificate_expiry::read(file) {
+            Ok(until) => self.expiry.with_label_values(&[whose.as_str()]).set(until.as_second()),
+            // What the library for TLS took may yet have no date that we can read.
+            Err(error) => tracing::warn!(%error, "until when a certificate is valid is not known"),
+        }
     }
 
     /// Threads are counted at the moment of being asked.

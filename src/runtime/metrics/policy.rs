@@ -1,4 +1,4 @@
-//! Which policy is in force, what comes of its rules and phrases, and of events to be kept for its rules.
+//! Which policy is in force, what comes of its rules and phrases, and what became of events to be kept for its rules.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

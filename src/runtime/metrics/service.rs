@@ -1,10 +1,13 @@
 //! What becomes of reloads, and whether every thread comes round.
 
-use prometheus::{IntCounterVec, IntGaugeVec};
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::families::Families;
+use super::families::registered;
 use crate::config::priority::Priority;
 use crate::runtime::reload::part::Part;
+
+/// Names of metrics are constants.
+const VALID: &str = "valid names";
 
 /// The metrics of the service.
 #[derive(Debug)]
@@ -16,29 +19,30 @@ pub struct ServiceMetrics {
 }
 
 impl ServiceMetrics {
-    pub(super) fn new(families: Families<'_>) -> Self {
+    pub(super) fn new(registry: &Registry) -> Self {
+        let reloads = Opts::new(
+            "sidetone_reloads_total",
+            "Attempts to read a part of the configuration again: applied, unchanged, refused (what was read before stays).",
+        );
+        let refused = Opts::new(
+            "sidetone_reload_refused",
+            "Whether the last attempt to read the part again was refused: what its files say is not in force.",
+        );
+        let stuck = Opts::new(
+            "sidetone_thread_stuck",
+            "Threads of that name that do not come round, and make the service's watchdog end the process.",
+        );
+        let media_threads = Opts::new(
+            "sidetone_media_threads",
+            "Threads that receive and decode, by the priority that the system has given them: normal, nice, realtime.",
+        );
+        let media_threads = IntGaugeVec::new(media_threads, &["priority"]).expect(VALID);
+        let reloads = IntCounterVec::new(reloads, &["part", "outcome"]).expect(VALID);
         let metrics = Self {
-            reloads: families.counters(
-                "sidetone_reloads_total",
-                "Attempts to read a part of the configuration again: applied, unchanged, refused (what was read before \
-                 stays).",
-                &["part", "outcome"],
-            ),
-            refused: families.gauges(
-                "sidetone_reload_refused",
-                "1 while the last attempt to read the part again was refused: what its files say is not in force.",
-                &["part"],
-            ),
-            stuck: families.gauges(
-                "sidetone_thread_stuck",
-                "Threads of that name that do not come round; while there is one, the service's watchdog starves.",
-                &["thread"],
-            ),
-            media_threads: families.gauges(
-                "sidetone_media_threads",
-                "Threads that receive and decode, by the priority that the system has given them: normal, nice, realtime.",
-                &["priority"],
-            ),
+            reloads: registered(registry, reloads),
+            refused: registered(registry, IntGaugeVec::new(refused, &["part"]).expect(VALID)),
+            stuck: registered(registry, IntGaugeVec::new(stuck, &["thread"]).expect(VALID)),
+            media_threads: registered(registry, media_threads),
         };
         for part in Part::ALL {
             for outcome in ["applied", "unchanged", "refused"] {

@@ -14,6 +14,7 @@ use crate::runtime::http::tls::HttpTls;
 use crate::runtime::http::tokens::Tokens;
 use crate::runtime::installed::Installed;
 use crate::runtime::metrics::Metrics;
+use crate::runtime::metrics::installation::CertificateUse;
 use crate::runtime::placed_calls::{Desk, Order};
 use crate::runtime::reload::access::AccessFile;
 use crate::runtime::reload::certificate::CertificateFiles;
@@ -100,6 +101,13 @@ impl Reloader {
         let http = http.zip(config.http.tls.as_ref()).map(|(http, tls)| {
             (http, CertificateFiles::new([tls.certificate.as_ref(), tls.key.as_ref()]))
         });
+        let counts = &around.metrics.installation;
+        if let Some((tls, _)) = &sip {
+            counts.certificate(CertificateUse::Sip, &tls.certificate);
+        }
+        if let Some((tls, _)) = &http {
+            counts.certificate(CertificateUse::Http, tls.certificate());
+        }
         let reloader = Self { around, policy, access, sip, http, tokens, asked };
         Ok((reloader, Reloads { asked: sender }))
     }
@@ -198,9 +206,13 @@ impl Reloader {
 
     async fn sip_certificate(&mut self, told: &mut Vec<String>) {
         let Some((tls, mut files)) = self.sip.take() else { return };
+        let metrics = Arc::clone(&self.around.metrics);
         let read = spawn_blocking(move || {
             let loaded = Tls::load(&tls);
             let changed = loaded.is_ok() && files.note();
+            if changed {
+                metrics.installation.certificate(CertificateUse::Sip, &tls.certificate);
+            }
             (tls, files, loaded, changed)
         });
         let (tls, files, loaded, changed) = read.await.expect(NO_PANIC);
@@ -220,8 +232,12 @@ impl Reloader {
 
     async fn http_certificate(&mut self, told: &mut Vec<String>) {
         let Some((tls, mut files)) = self.http.take() else { return };
+        let metrics = Arc::clone(&self.around.metrics);
         let read = spawn_blocking(move || {
             let outcome = tls.reload().map(|()| files.note());
+            if let Ok(true) = outcome {
+                metrics.installation.certificate(CertificateUse::Http, tls.certificate());
+            }
             (tls, files, outcome)
         });
         let (tls, files, outcome) = read.await.expect(NO_PANIC);
