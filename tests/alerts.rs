@@ -4,6 +4,8 @@
 //! metric which they name exists is checked in tests/metrics.rs.
 #![expect(clippy::disallowed_methods, reason = "a test reads its files")]
 
+#![expect(clippy::disallowed_methods, reason = "a test reads files")]
+
 #[expect(dead_code, reason = "no models are needed")]
 mod store;
 
