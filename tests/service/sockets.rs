@@ -63,8 +63,9 @@ struct Running(Child);
 impl Running {
     /// Sends SIGTERM and waits for the end.
     fn stop(mut self) -> ExitStatus {
-        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        assert!(told.expect("a program").success());
+        let told =
+            Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.0.id().to_string()]).status();
+        assert!(told.expect("a shell").success());
         self.0.wait().expect("a child")
     }
 }
