@@ -14,6 +14,8 @@ SOAK_MINUTES ?= 60
 
 MODELS = models/store
 export SIDETONE_MODELS = $(CURDIR)/$(MODELS)
+# ONNX Runtime reports to its maker without it, also from Python.
+export ORT_DISABLE_TELEMETRY = 1
 
 # How many legs `make scrape-cost` has.
 LEGS ?= 500

@@ -37,6 +37,7 @@ use crate::call::facts::LONGEST;
 use crate::config::{self, Config, ConfigError};
 use crate::policy::rule::Policy;
 use crate::runtime::installed::{Installed, InstalledError};
+use crate::runtime::onnx_telemetry;
 
 /// A silent SIP participant: verifies the caller's voice, spots compliance phrases, tells the PBX.
 #[derive(Debug, Parser)]
@@ -169,6 +170,13 @@ type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the command line that the process was started with.
 pub fn run() -> ExitCode {
+    // Before anything else, since it begins anew where it has to.
+    if let Err(error) = onnx_telemetry::switch_off() {
+        let wanted = onnx_telemetry::VARIABLE;
+        let _ =
+            writeln!(anstream::stderr(), "sidetone: cannot begin anew with {wanted}=1: {error}");
+        return ExitCode::from(2);
+    }
     let outcome = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
