@@ -21,6 +21,7 @@ pub mod output;
 pub mod person;
 pub mod progress;
 pub mod serve;
+pub mod telemetry;
 pub mod token;
 pub mod vault;
 pub mod voiceprint;
@@ -169,7 +170,11 @@ type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the command line that the process was started with.
 pub fn run() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    if let Err(refusal) = telemetry::refuse() {
+        return refused(&refusal);
+    }
+    let outcome = match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
@@ -192,12 +197,14 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Problem) => ExitCode::from(1),
-        Err(refusal) => {
-            // Nobody may be there to read it; the exit code says it too.
-            let _ = writeln!(anstream::stderr(), "sidetone: {refusal}");
-            ExitCode::from(2)
-        }
+        Err(refusal) => refused(&refusal),
     }
+}
+
+fn refused(refusal: &Refusal) -> ExitCode {
+    // Nobody may be there to read it; the exit code says it too.
+    let _ = writeln!(anstream::stderr(), "sidetone: {refusal}");
+    ExitCode::from(2)
 }
 
 /// `println!` for results: one whose reader went away (`| head -1`) does not panic.
