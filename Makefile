@@ -7,6 +7,13 @@ BUILD_PACKAGES = cmake make gcc g++ python3-pip
 TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus prometheus-alertmanager postgresql systemd \
                 curl jq sqlite3 chromium chromium-driver fonts-dejavu-core
 
+# What packs, and what looks at packages, manual pages and completions.
+PACKING_PACKAGES = debhelper
+LOOKING_PACKAGES = $(PACKING_PACKAGES) mmdebstrap lintian man-db mandoc fish zsh
+# Built once, in target/tools; pinned, since what they write is kept.
+CARGO_ABOUT = 0.9.3
+CARGO_CYCLONEDX = 0.5.9
+
 # The tests against real PBXs that load the recipes of config/pbx; `make test` runs them, too.
 PBX_TESTS = asterisk asterisk_taps asterisk_verdicts asterisk_ways kamailio
 # How long `make pbx-soak` calls.
@@ -31,11 +38,14 @@ LOAD_RATE ?= 200
 # Of how many recorded orders `make quality` uses one.
 QUALITY_EVERY ?= 3
 
-.PHONY: demo install test test-pbx test-freeswitch pbx-soak bench vault-bench vault-crash quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load scrape-cost fuzz lint models build build-packages test-packages help pictures
+.PHONY: demo install package sbom notice test test-package test-pbx test-freeswitch pbx-soak bench vault-bench vault-crash quality speaker-eval keyword-eval keyword-load false-alarms streaming-models calibration load scrape-cost fuzz lint models build build-packages test-packages looking-packages help pictures
 
 help:
 	@echo 'make demo    play calls of real speech to an appliance on loopback'
 	@echo 'make install as root: binary, models, configuration (what is there stays), vault and systemd unit; user sidetone'
+	@echo 'make package Debian packages of the release build, in target/debian; make sbom: the list of its parts alone'
+	@echo 'make notice  the licences of all Rust packages anew, in NOTICE (some minutes, and its tool the first time)'
+	@echo 'make test-package install, upgrade and purge the packages in a fresh tree of Debian, as root (two minutes)'
 	@echo 'make test    format, lints, tests, and the demo at speed'
 	@echo 'make test-pbx the tests against real Asterisk and Kamailio alone: the recipes of config/pbx (three minutes)'
 	@echo 'make pbx-soak twenty calls a minute through Asterisk for an hour (SOAK_MINUTES=60)'
@@ -64,12 +74,18 @@ demo: build models
 	target/release/sidetone demo
 
 # The demonstration runs the development build: the models, which are the load, run as fast in it.
-test: lint test-packages models
+# The packages come before the tests, whose summary is what a reader looks for at the end.
+test: lint test-packages looking-packages models
 	cargo build --locked
 	target/debug/sidetone demo --fast
+	tests/package/install target/debug/sidetone
 	@if command -v cargo-nextest >/dev/null; \
 	then cargo nextest run --locked; \
 	else cargo test --locked --lib --bins --tests; fi
+
+test-package: build-packages looking-packages models
+	cargo build --locked
+	tests/package/install target/debug/sidetone
 
 test-pbx: test-packages models
 	cargo test --locked $(addprefix --test ,$(PBX_TESTS)) -- --test-threads=2
@@ -169,6 +185,23 @@ install: build models
 	install -D -m 644 -t /etc/systemd/system systemd/sidetone.service systemd/sidetone.socket
 	install -D -m 644 -t /usr/share/doc/sidetone/examples systemd/credentials.conf systemd/priority.conf
 
+package: build models sbom
+	@tests/packages $(PACKING_PACKAGES)
+	debian/pack target/release/sidetone target/debian
+
+sbom: target/tools/bin/cargo-cyclonedx
+	PATH="$(CURDIR)/target/tools/bin:$$PATH" debian/sbom
+
+# A build without optimisation reads 400 packages' licences for a quarter of an hour.
+notice: target/tools/bin/cargo-about
+	target/tools/bin/cargo-about generate --offline --locked -c debian/about.toml debian/about.hbs -o NOTICE
+
+target/tools/bin/cargo-cyclonedx:
+	cargo install cargo-cyclonedx --version $(CARGO_CYCLONEDX) --locked --debug --root target/tools
+
+target/tools/bin/cargo-about:
+	cargo install cargo-about --version $(CARGO_ABOUT) --locked --features cli --root target/tools
+
 models:
 	models/fetch
 
@@ -177,3 +210,6 @@ build-packages:
 
 test-packages:
 	@tests/packages $(TEST_PACKAGES)
+
+looking-packages:
+	@tests/packages $(LOOKING_PACKAGES)

@@ -173,11 +173,10 @@ pub fn run() -> ExitCode {
     // Before anything else, since it begins anew where it has to.
     if let Err(error) = onnx_telemetry::switch_off() {
         let wanted = onnx_telemetry::VARIABLE;
-        let _ =
-            writeln!(anstream::stderr(), "sidetone: cannot begin anew with {wanted}=1: {error}");
-        return ExitCode::from(2);
+        return refused(&format!("cannot begin anew with {wanted}=1: {error}").into());
     }
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let outcome = match command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
@@ -200,12 +199,14 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Problem) => ExitCode::from(1),
-        Err(refusal) => {
-            // Nobody may be there to read it; the exit code says it too.
-            let _ = writeln!(anstream::stderr(), "sidetone: {refusal}");
-            ExitCode::from(2)
-        }
+        Err(refusal) => refused(&refusal),
     }
+}
+
+fn refused(refusal: &Refusal) -> ExitCode {
+    // Nobody may be there to read it; the exit code says it too.
+    let _ = writeln!(anstream::stderr(), "sidetone: {refusal}");
+    ExitCode::from(2)
 }
 
 /// `println!` for results: one whose reader went away (`| head -1`) does not panic.
