@@ -1,6 +1,8 @@
 //! The manual pages and the completions: made of the command line itself, so what is tested is that each command has a
 //! page, that `man` and `mandoc` find nothing to complain of, that examples keep their lines, and that shells take the rest.
 
+#![expect(clippy::disallowed_methods, reason = "a test reads and writes its files")]
+
 #[expect(dead_code, reason = "no models are needed")]
 mod store;
 
