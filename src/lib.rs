@@ -87,6 +87,7 @@
 //! 11. `Output::Evidence` goes to [`runtime::signalling`], which owns the calls
 //!     ([`runtime::metrics`] counts what windows say, and [`speaker::score_drift`] tells whether accepted calls
 //!     still sound as the calibration expects)
+//!     [`runtime::leg_figures`] keeps what a leg is at and what came of it, for [`runtime::metrics`]
 //! 12. [`call::call::Call::handle_evidence`] asks [`policy::judge`], who says `Some(Verdict)` when a
 //!     conclusion changed
 //!     [`policy::ruling`] puts evidence into the conversation's time for [`policy::rules::book`], which decides a rule
@@ -134,6 +135,7 @@
 //! 3. [`sip::message`] parses it; what is malformed is counted, and refused where it can be
 //! 4. [`sip::server_transactions`] absorbs what repeats itself, [`sip::screening`] refuses what we
 //!    cannot do, [`sip::digest_server`] asks for a password where the peer needs one
+//!    [`sip::responses`] counts answers by method and status, a bounded number of pairs
 //! 5. [`sip::call`] has one call: [`sip::server_call`] where they called, [`sip::client_call`] and
 //!    [`sip::provisional`] where we did, [`sip::refresh`] and [`sip::session_timer`] keep it alive,
 //!    [`sip::info`] says in which form the peer takes verdicts
@@ -169,15 +171,22 @@
 //!
 //! [`runtime::store::database`] is what the vault asks of [`runtime::store::sqlite`] or [`runtime::store::postgres`];
 //! [`runtime::store::schema`] makes their tables. People ask for the same by [`cli::consent`], [`cli::voiceprint`], [`cli::vault`] and
-//! [`cli::audit`], programs by [`runtime::http::routes`], with what [`runtime::http::access`] allows them.
+//! [`cli::audit`], programs by [`runtime::http::routes`], with what [`runtime::http::access`] allows them. How things are done stands in
+//! `docs/SUMMARY.md`; `tests/handbook.rs` runs every command in it.
 //!
 //! # One HTTP request
 //!
-//! 1. [`runtime::http::server`] takes the connection, over TLS by [`runtime::http::tls`], and lets nobody be slow
+//! 1. [`runtime::http::server`] takes the connection, over TLS by [`runtime::http::tls`], and lets nobody be slow;
+//!    [`runtime::http::connections`] says who gives up a place, [`runtime::http::host`] by which name it was asked for
 //! 2. [`runtime::http::access`] says which [`runtime::http::role`] it needs, and [`runtime::http::tokens`] whose token it bears
 //! 3. [`runtime::http::extract`] reads it, or says the [`runtime::http::problem`]; [`runtime::http::calls`] gives an order at the
 //!    desk, [`runtime::http::persons`] and [`runtime::http::audit`] ask the vault by [`runtime::http::vault_desk`]
 //! 4. [`runtime::http::routes`] has all of them, [`runtime::http::description`] tells them
+//! 5. a browser's goes to [`runtime::http::page::routes`]: [`runtime::http::page::sessions`] says whose it is, and
+//!    [`runtime::http::page::stream`] tells what is news on the [`runtime::http::page::board`], which [`runtime::http::page::watch`]
+//!    keeps up to date by observations ([`runtime::line_watch`] adds lines while somebody looks on)
+//! 6. Prometheus' goes to [`runtime::http::watched`]: [`runtime::metrics`] writes its text format, or OpenMetrics with exemplars
+//!    where both sides want them
 //!
 //! # Threads, and what gives way
 //!
@@ -186,7 +195,10 @@
 //! threads); one thread per model owns it. The main thread serves HTTP and waits for signals; what
 //! is asked of `/calls` goes to the signalling thread as an [`runtime::placed_calls::Order`]. One thread owns the vault, one writes kept
 //! events, and each receiver of verdicts has one;
-//! a reload of the policy is prepared beside all of them ([`runtime::reload::reloader`]).
+//! [`runtime::reload::reloader`] reads each [`runtime::reload::part`] again beside all of them, and [`runtime::admission`] is who may
+//! call from then on. Each thread says by its [`runtime::pulse`] that it comes round; [`runtime::watchdog`] looks, and
+//! [`runtime::service_manager`] tells systemd, with [`runtime::status_line`]. [`runtime::transport::handed_over`] takes the
+//! sockets that systemd holds, [`runtime::thread_priority`] asks for a priority of the media threads.
 //!
 //! Every queue has a bound. What gives way, in this order: new calls (503 with Retry-After); a
 //! speaker window, to a newer one of the same party and for the same purpose; a keyword segment, to a newer one, when four
@@ -194,7 +206,7 @@
 //! for it: the oldest of the conversation that holds most; an audit record, when 10,000 wait for a database that is away, which is
 //! itself on record then. Each is counted, and lowers the `coverage` of
 //! the verdicts that follow: overload makes them humbler, not wrong. SIP, evidence and verdicts
-//! never give way.
+//! never give way. A page that is slow is told more at once.
 //!
 //! # Words
 //!
@@ -221,6 +233,8 @@
 //! * *Person*: somebody of whom something is kept, in one *role*: caller, agent, or on the watchlist. *Subject*: what the PBX calls them.
 //!   *Pseudonym*: what they are called where names must not stand.
 //! * *Leave*, *permit*: that a consent which holds covers one processing. *Scope*: a purpose that one agrees to by itself.
+//! * *Board*: what the live page shows. *Call reference*: what a conversation is called there and by exemplars, drawn by chance.
+//!   *Rung*: what gives way, and in which order. *Drain*: the time in which no call is taken and those that stand may end.
 //! * *Master key*: what persons' keys lie under. *Trail*: the audit records. *Anchor*: its end, noted elsewhere.
 //! * *In force*: the policy that new conversations are judged by. *Pause*: time in which nothing of a leg is heard or kept.
 //!   *Holder*: who wants it paused. *Experiment*: a language whose phrases are found too seldom to rest a decision on.
