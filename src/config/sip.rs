@@ -88,14 +88,16 @@ pub struct Tls {
     /// PEM file with the authorities that we trust.
     pub authorities: PathBuf,
     /// Whether who connects has to prove a name.
+    #[serde(default)]
     pub client_certificates: ClientCertificates,
 }
 
 /// Whether a TLS client has to show a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientCertificates {
     /// None is asked for.
+    #[default]
     Off,
     /// One that is shown must be good.
     Wanted,
@@ -169,6 +171,10 @@ pub enum SubjectSource {
     Aor,
 }
 
+fn two_minutes() -> u32 {
+    120
+}
+
 fn yes() -> bool {
     true
 }
@@ -219,8 +225,10 @@ pub struct Account {
     /// File whose first line is the password; left out, none is known.
     pub password_file: Option<PathBuf>,
     /// Seconds that a binding is asked to last.
+    #[serde(default = "two_minutes")]
     pub expires_s: u32,
     /// Whether to register; without, the account only places calls.
+    #[serde(default = "yes")]
     pub register: bool,
     /// Whether the audio of its calls has to be encrypted.
     #[serde(default)]
@@ -403,5 +411,24 @@ impl TryFrom<String> for TransportName {
     fn try_from(text: String) -> Result<Self, String> {
         let transport = Transport::read(&text).map(Self);
         transport.ok_or_else(|| format!("a transport is udp, tcp or tls, found {text:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_and_certificates_have_the_defaults_that_the_shipped_configuration_tells() {
+        let account = "name = 'a'\nregistrar = 'sip:pbx'\naddress = 'sip:us@pbx'";
+        let account: Account = toml::from_str(account).expect("an account");
+        assert_eq!((account.expires_s, account.register), (120, true));
+        let tls = "certificate = 'c'\nkey = 'k'\nauthorities = 'a'";
+        let tls: Tls = toml::from_str(tls).expect("certificates");
+        assert_eq!(tls.client_certificates, ClientCertificates::Off);
+        let shipped = include_str!("../../config/sidetone.toml");
+        for told in ["# expires_s = 120", "# register = true", "# client_certificates = \"off\""] {
+            assert!(shipped.contains(told), "{told}");
+        }
     }
 }
