@@ -2,9 +2,10 @@
 # models and builds; a second run does neither.
 
 # The system packages: cmake builds the Opus decoder's library; sipp and baresip call us in the tests, sipvicious
-# scans us, and Asterisk is fetched without being installed (tests/pbx/asterisk/fetch.sh).
+# scans us, Chromium looks at the live page, and Asterisk is fetched without being installed (tests/pbx/asterisk/fetch.sh).
 BUILD_PACKAGES = cmake make gcc g++ python3-pip
-TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus prometheus-alertmanager postgresql systemd
+TEST_PACKAGES = $(BUILD_PACKAGES) sip-tester baresip-core sipvicious openssl prometheus prometheus-alertmanager postgresql systemd \
+                curl jq sqlite3 chromium chromium-driver fonts-dejavu-core
 
 # What packs, and what looks at packages, manual pages and completions.
 PACKING_PACKAGES = debhelper
@@ -20,6 +21,8 @@ SOAK_MINUTES ?= 60
 
 MODELS = models/store
 export SIDETONE_MODELS = $(CURDIR)/$(MODELS)
+# ONNX Runtime reports to its maker without it, also from Python.
+export ORT_DISABLE_TELEMETRY = 1
 
 # How many legs `make scrape-cost` has.
 LEGS ?= 500

@@ -29,7 +29,8 @@
 //! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`], [`cli::doctor`] and [`runtime::notify::http_client`], `x509-cert` in [`runtime::certificate_expiry`],
 //! `chacha20poly1305` in [`vault::sealed`], `ring` in [`vault::proof`], `rusqlite` in [`runtime::store::sqlite`], `postgres` in
 //! [`runtime::store::postgres`] and the file beside it, `ciborium` in [`runtime::store::packed`], `indicatif` in [`cli::progress`], `utoipa` in the
-//! folder [`runtime::http`], `csv` in [`runtime::trial_list`], [`cli::voiceprint::import`]'s plan and report, [`cli::eval::table`] and [`cli::eval::keyword_scores`]. `ort` is named in the folder beside its file, too.
+//! folder [`runtime::http`], `csv` in [`runtime::trial_list`], [`cli::voiceprint::import`]'s plan and report, [`cli::eval::table`] and [`cli::eval::keyword_scores`]. `ort` is named in the folder beside its file, too. [`runtime::onnx_telemetry`] keeps
+//! ONNX Runtime, which would report to its maker, from it.
 //!
 //! # Machines
 //!

@@ -2,6 +2,7 @@
 //!
 //! Without `promtool` (Debian: prometheus) or `amtool` (prometheus-alertmanager) these tests say so and pass. That every
 //! metric which they name exists is checked in tests/metrics.rs.
+#![expect(clippy::disallowed_methods, reason = "a test reads files")]
 
 #[expect(dead_code, reason = "no models are needed")]
 mod store;

@@ -2,8 +2,6 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads and writes its files")]
 
 mod appliance;
-#[path = "peers/authority.rs"]
-mod authority;
 mod peers;
 mod store;
 
@@ -13,8 +11,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use appliance::{Appliance, LISTEN, Site};
-use authority::Authority;
 use peers::asterisk::Asterisk;
+use peers::authority::Authority;
 use serde_json::Value;
 use store::store;
 

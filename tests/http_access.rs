@@ -182,16 +182,18 @@ fn tokens_are_made_by_the_command_line_and_read_again_by_a_signal() {
     let dialler = made.trim_end();
     assert!(dialler.starts_with("sdt_") && dialler.len() == 47, "the token alone: {made}");
     assert_eq!(lists(dialler), 401, "not yet");
-    hang_up("tokens read anew tokens=7");
+    hang_up("read again part=\"tokens\" changed=true");
     assert_eq!((lists(dialler), lists(&secret("viewer"))), (200, 200));
 
     // What is of no use changes nothing, and the log says why.
     let good = std::fs::read_to_string(site.path("tokens.toml")).expect("it is there");
     site.write("tokens.toml", good.replace("sha256", "sha1"));
-    hang_up("the tokens in use stay error=tokens.toml, line 4 (sha1 = ");
+    hang_up(
+        "refused: what was read before stays part=\"tokens\" error=tokens.toml, line 4 (sha1 = ",
+    );
     assert_eq!(lists(dialler), 200);
     site.write("tokens.toml", token("other", "viewer", "sdt_other"));
-    hang_up("tokens read anew tokens=1");
+    hang_up("read again part=\"tokens\" changed=true");
     assert_eq!((lists(dialler), lists("sdt_other")), (401, 200), "withdrawn");
     assert_eq!(appliance.stop().status.code(), Some(0));
 }

@@ -96,6 +96,33 @@ fn the_page_is_for_those_who_look_at_calls_and_everybody_else_sees_nothing() {
 }
 
 #[test]
+fn a_page_that_nobody_could_sign_in_to_or_a_name_that_is_none_is_named_before_the_start() {
+    let Some(store) = store() else { return };
+    let site = Site::new(&store);
+    turn_on(&site, POLICY);
+    let good = std::fs::read_to_string(site.path("sidetone.toml")).expect("it was written");
+    for (from, to, wanted) in [
+        (
+            "tokens_file = \"tokens.toml\"",
+            "",
+            "http.tokens_file must name a file where http.page.enabled is true, as nobody could sign in, found none",
+        ),
+        (
+            "hosts = []",
+            "hosts = [\"a.example\", \"https://b.example\"]",
+            "http.page.hosts must be names without scheme and port, such as \"sidetone.example.org\", found \"https://b.example\"",
+        ),
+    ] {
+        assert!(good.contains(from), "{from}");
+        site.write("sidetone.toml", good.replace(from, to));
+        let output = site.run(&["check"]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(wanted), "{said}");
+    }
+}
+
+#[test]
 fn a_session_is_never_one_that_the_browser_brought_and_ends_with_its_token() {
     let Some((site, appliance)) = start() else { return };
     let get =
@@ -122,8 +149,13 @@ fn a_session_is_never_one_that_the_browser_brought_and_ends_with_its_token() {
     write!(&stream, "GET /page/events HTTP/1.1\r\n{head}\r\n").expect("it takes a request");
     write_tokens(&site, "viewer");
     appliance.signal("HUP");
-    let mut told = String::new();
-    let _ = reader.read_to_string(&mut told);
+    // Where it never ends, beats come for ever.
+    let (mut told, mut piece, until) =
+        (String::new(), [0; 4096], Instant::now() + Duration::from_secs(30));
+    while !told.contains("event: over") && Instant::now() < until {
+        let Ok(length @ 1..) = reader.read(&mut piece) else { break };
+        told += &String::from_utf8_lossy(&piece[..length]);
+    }
     assert!(told.contains("text/event-stream") && told.contains("event: news"), "{told}");
     assert!(told.contains("event: over"), "{told}");
     assert_eq!(get(&again), 303);
@@ -296,8 +328,8 @@ fn no_request_hides_in_the_body_of_another() {
         assert_eq!(status(&answer), 400, "{lengths}: {answer}");
         assert!(!answer.contains("sidetone_"), "{lengths}: {answer}");
     }
-    // Chunks go before a length, and what comes after them on that connection is not read: a proxy may think that it belongs
-    // to the body.
+    // Chunks go before a length, and the connection ends with the answer (RFC 9112 6.1): a proxy may think that what comes
+    // after them belongs to the body.
     for lengths in [
         "Content-Length: 7\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 7\r\n",

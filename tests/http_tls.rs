@@ -79,7 +79,7 @@ fn only_who_trusts_our_certificate_is_served_and_a_new_one_is_read_by_a_signal()
         wait_for(wanted, || appliance.log().iter().any(|line| line.contains(wanted)).then_some(()));
     };
     logged(
-        "the certificate in use over HTTP stays error=http.key: this is not the key of the certificate in http.crt",
+        "refused: what was read before stays part=\"http_certificate\" error=http.key: this is not the key of the certificate in http.crt",
     );
     assert_eq!(list("authorities.pem").0, Some(0));
     copy(&site, "second", "key");

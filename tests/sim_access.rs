@@ -254,6 +254,36 @@ fn a_wrong_password_is_refused_counted_and_slowed_down() {
 }
 
 #[test]
+fn other_peers_count_from_then_on_and_a_call_that_stands_goes_on() {
+    let mut world = world(vec![only_the_caller()], Strangers::Refusal);
+    let standing = world.call(Some("v=0"));
+    world.run(seconds(1), take);
+    assert_eq!(world.ends[SIDECAR].stats().calls_alive, 1);
+    let elsewhere = Peer { networks: vec![host(77).ip().into()], ..only_the_caller() };
+    world.ends[SIDECAR].admit(vec![elsewhere], Vec::new());
+    world.call(Some("v=0"));
+    world.run(seconds(2), take);
+    assert_eq!(world.ends_of(CALLER), [&End::Refused { status: 403 }], "a stranger by now");
+    assert_eq!(world.ends[SIDECAR].stats().calls_alive, 1);
+    let now = world.now;
+    world.ends[CALLER].hang_up(now, standing, None);
+    world.run(seconds(3), take);
+    assert_eq!(world.ends_of(SIDECAR), [&End::ByPeer { reason: None }]);
+}
+
+#[test]
+fn another_password_counts_from_then_on() {
+    let mut world = with_password("hare");
+    call_with_account(&mut world);
+    assert_eq!(world.ends[SIDECAR].stats().wrong_passwords, 1);
+    let peer = Peer { digest: true, ..only_the_caller() };
+    world.ends[SIDECAR].admit(vec![peer], vec![Credentials::new("us", "hare")]);
+    call_with_account(&mut world);
+    let stats = world.ends[SIDECAR].stats();
+    assert_eq!((stats.wrong_passwords, stats.calls_alive), (1, 1));
+}
+
+#[test]
 fn the_names_of_a_certificate_decide_over_tls_and_nothing_else_does() {
     let certificate = Some("pbx.example".to_owned());
     let transports = vec![Transport::Tls];

@@ -10,6 +10,7 @@ use sidetone::sip::endpoint::Endpoint;
 use sidetone::sip::event::{End, Event, Failure, InfoFailure, InfoSkip};
 use sidetone::sip::info::InfoProfile;
 use sidetone::sip::settings::Settings;
+use sidetone::sip::transport::Source;
 use sim::{CALLER, SIDECAR, Seen, World, about, address};
 
 const OFFER: &str = "v=0 offer";
@@ -408,6 +409,30 @@ fn draining_hangs_up_and_lets_nobody_in() {
     world.call(Some(OFFER));
     world.idle(LONG);
     assert_eq!(world.ends_of(CALLER)[1], &End::Refused { status: 503 });
+    assert!(world.is_clean());
+}
+
+#[test]
+fn behind_closed_doors_a_call_goes_on_and_nobody_else_gets_in() {
+    let mut world = standing();
+    let (now, calls) = (world.now, calls(&world));
+    world.ends[SIDECAR].close_doors(now);
+    world.call(Some(OFFER));
+    let options = "OPTIONS sip:sidetone@192.0.2.2 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKo\r\n\
+                   From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: o\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n";
+    world.receive(SIDECAR, &Source::udp(address(CALLER)), options);
+    let age = now - world.start;
+    world.idle(age + seconds(1));
+    assert_eq!(world.ends_of(CALLER), [&End::Refused { status: 503 }]);
+    let answers = world.answers(address(SIDECAR), "OPTIONS");
+    let [answer] = answers.as_slice() else { panic!("one answer: {answers:?}") };
+    assert_eq!(answer.message.status, 503, "RFC 3261 11.2: as an INVITE would be answered");
+    assert!(answer.message.headers.get("Retry-After").is_some());
+    assert_eq!(world.ends[SIDECAR].stats().calls_alive, 1);
+    let now = world.now;
+    world.ends[CALLER].hang_up(now, calls[CALLER], None);
+    world.idle(LONG);
+    assert_eq!(world.ends_of(SIDECAR), [&End::ByPeer { reason: None }]);
     assert!(world.is_clean());
 }
 

@@ -185,12 +185,12 @@ fn sighup_brings_renewed_certificates_and_bad_ones_change_nothing() {
     assert!(shown().contains(old.trim()));
     authority.issue("ours", "127.0.0.1", LATER);
     hang_up();
-    logged("certificates read anew");
+    logged("read again part=\"sip_certificate\" changed=true");
     let new = certificate();
     assert!(new != old && shown().contains(new.trim()));
     site.write("ours.crt", "broken");
     hang_up();
-    logged("the certificates in use stay");
+    logged("refused: what was read before stays part=\"sip_certificate\"");
     assert!(shown().contains(new.trim()));
 }
 

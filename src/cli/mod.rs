@@ -21,7 +21,6 @@ pub mod output;
 pub mod person;
 pub mod progress;
 pub mod serve;
-pub mod telemetry;
 pub mod token;
 pub mod vault;
 pub mod voiceprint;
@@ -38,6 +37,7 @@ use crate::call::facts::LONGEST;
 use crate::config::{self, Config, ConfigError};
 use crate::policy::rule::Policy;
 use crate::runtime::installed::{Installed, InstalledError};
+use crate::runtime::onnx_telemetry;
 
 /// A silent SIP participant: verifies the caller's voice, spots compliance phrases, tells the PBX.
 #[derive(Debug, Parser)]
@@ -170,11 +170,14 @@ type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the command line that the process was started with.
 pub fn run() -> ExitCode {
-    let command = Cli::parse().command;
-    if let Err(refusal) = telemetry::refuse() {
-        return refused(&refusal);
+    // Before anything else, since it begins anew where it has to.
+    if let Err(error) = onnx_telemetry::switch_off() {
+        let wanted = onnx_telemetry::VARIABLE;
+        let _ =
+            writeln!(anstream::stderr(), "sidetone: cannot begin anew with {wanted}=1: {error}");
+        return ExitCode::from(2);
     }
-    let outcome = match command {
+    let outcome = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
@@ -197,14 +200,12 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Problem) => ExitCode::from(1),
-        Err(refusal) => refused(&refusal),
+        Err(refusal) => {
+            // Nobody may be there to read it; the exit code says it too.
+            let _ = writeln!(anstream::stderr(), "sidetone: {refusal}");
+            ExitCode::from(2)
+        }
     }
-}
-
-fn refused(refusal: &Refusal) -> ExitCode {
-    // Nobody may be there to read it; the exit code says it too.
-    let _ = writeln!(anstream::stderr(), "sidetone: {refusal}");
-    ExitCode::from(2)
 }
 
 /// `println!` for results: one whose reader went away (`| head -1`) does not panic.

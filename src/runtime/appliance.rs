@@ -176,7 +176,7 @@ impl Appliance {
         let metrics = Arc::new(Metrics::with_exemplars(Arc::clone(&health), config.http.exemplars));
         // Sockets are bound before the models are loaded: a port in use is told at once.
         let mut handed = HandedOver::receive()?;
-        let bound = Bound::bind(&config.sip.listen, &mut handed)?;
+        let bound = Bound::take(&config.sip.listen, &mut handed)?;
         let sip_addresses: Vec<_> = bound.locals().iter().map(|local| local.address).collect();
         let settings = sip_settings::read(config, &sip_addresses)?;
         let sip_tls = config.sip.tls.as_ref().map(Tls::load).transpose()?;

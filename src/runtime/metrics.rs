@@ -539,6 +539,9 @@ mod tests {
             assert!(told.contains(line), "{line}: {told}");
         }
         assert!(told.ends_with("\n# EOF\n"));
+        // What may be negative has neither sum nor count in this format.
+        assert!(told.contains("sidetone_speaker_first_llr_nats_bucket{le=\"-8.9\"} 0\n"));
+        assert!(!told.contains("first_llr_nats_sum") && !told.contains("first_llr_nats_count"));
         assert!(!told.contains("41441234567"));
         for (wanted, accept) in [
             (false, accept),

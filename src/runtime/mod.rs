@@ -45,6 +45,7 @@ pub mod models;
 pub mod notify;
 pub mod observation;
 pub mod onnx;
+pub mod onnx_telemetry;
 pub mod options_probe;
 pub mod orders;
 pub mod pauses;

@@ -18,6 +18,8 @@ pub enum Observation {
         call: CallKey,
         /// Its conversation.
         conversation: String,
+        /// What the appliance calls that conversation where its id, which the PBX chose, is not to be told.
+        reference: String,
         /// Whose leg it is.
         party: Party,
         /// Who is claimed to speak, where anybody is.

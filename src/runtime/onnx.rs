@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use ort::environment::Environment;
 use ort::session::Session;
 
+use crate::runtime::onnx_telemetry;
+
 /// Why a model could not be had or run, in one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum OnnxError {
@@ -71,7 +73,7 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Loads `libonnxruntime.so` from exactly `library`; its telemetry stays off.
+    /// Loads `libonnxruntime.so` from exactly `library`, and only where the environment keeps it from reporting to its maker.
     ///
     /// Once a process: ONNX Runtime's environment cannot be made a second time, so a second call is
     /// refused.
@@ -82,6 +84,12 @@ impl Runtime {
         };
         if !library.is_file() {
             return Err(refuse("there is no such file".to_owned()));
+        }
+        if !onnx_telemetry::is_off() {
+            let wanted = onnx_telemetry::VARIABLE;
+            return Err(refuse(format!(
+                "the environment must have {wanted}=1, or it reports to its maker"
+            )));
         }
         let environment = ort::init_from(library)
             .map_err(|error| refuse(error.to_string()))?

@@ -13,7 +13,6 @@ use tokio::time::{sleep_until, timeout_at};
 use crate::config::sip::Listen;
 use crate::runtime::locate::locate;
 use crate::runtime::transport::connection::{HopError, Limits};
-use crate::runtime::transport::handed_over::HandedOver;
 use crate::runtime::transport::listener::{Bound, ListenError};
 use crate::runtime::transport::resolver::Resolver;
 use crate::runtime::transport::tls::Tls;
@@ -119,7 +118,7 @@ impl Asker<'_> {
         let own = own.filter(|ip| !ip.is_unspecified());
         let own = own.map_or_else(|| leaving_for(address), Ok)?;
         let from = Listen { transport: Transport::Udp, address: SocketAddr::new(own, 0) };
-        let bound = Bound::bind(&[from], &mut HandedOver::default())?;
+        let bound = Bound::bind(&[from])?;
         let local = bound.locals()[0].address;
         let mut transports = Transports::start(bound, self.tls.clone(), Limits::default())?;
         let hop =

@@ -562,9 +562,12 @@ impl Signalling {
             let Facts { conversation, subject, channel, .. } = entry.facts.clone();
             let (at, policy) = (entry.started, self.policy_of(&conversation).policy());
             let policy = policy.versioned_name();
+            let known = self.conversations.get(&conversation);
+            let reference = known.map_or(String::new(), |known| known.reference.clone());
             let started = Observation::Started {
                 call: key,
                 conversation,
+                reference,
                 party,
                 subject,
                 channel,

@@ -122,10 +122,7 @@ fn a_real_prometheus_takes_all_of_it_and_its_exemplars_lead_to_the_conversation_
     assert!(!exemplars.to_string().contains("41441234567"), "{exemplars}");
     let line = appliance.log().into_iter().find(|line| line.contains(reference));
     let line = line.expect("the log tells whose it is");
-    assert!(
-        line.contains(number) && line.contains(" conversation{") || line.contains("conversation="),
-        "{line}"
-    );
+    assert!(line.contains(number), "{line}");
     // Every rule was evaluated, and none has an error; nothing fires.
     let rules = wait_for("evaluations", || {
         let rules = prometheus.data("rules");

@@ -24,7 +24,6 @@ pub(crate) struct Family {
 pub(crate) struct Sample {
     pub(crate) name: String,
     pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) value: f64,
 }
 
 impl Scrape {
@@ -50,8 +49,8 @@ impl Scrape {
             assert!(name.starts_with(&of), "{line} stands under {of}");
             let labels = pairs(labels.strip_suffix('}').expect("closed"));
             let labels = labels.into_iter().map(|(label, _, value)| (label, value)).collect();
-            let value = value.parse().expect("a number");
-            let sample = Sample { name: name.to_owned(), labels, value };
+            let _: f64 = value.parse().expect("a number");
+            let sample = Sample { name: name.to_owned(), labels };
             families.get_mut(&of).expect("its family").samples.push(sample);
         }
         Self { text: text.to_owned(), families }

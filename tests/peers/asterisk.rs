@@ -146,6 +146,14 @@ impl Asterisk {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// A script that is to it what `asterisk` is to one that is installed.
+    pub(crate) fn script(&self) -> String {
+        let command = command(self.release, &self.tree, self.folder.path());
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words: Vec<_> = words.map(|word| format!("'{}'", word.display())).collect();
+        format!("#!/bin/sh\nexec {} \"$@\"\n", words.join(" "))
+    }
+
     /// Its log so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("full")).unwrap_or_default()

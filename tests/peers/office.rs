@@ -103,18 +103,7 @@ impl Office {
             ("@SUBJECT@", SUBJECT.to_owned()),
             ("@ENDPOINT@", plan.endpoint.to_owned()),
         ];
-        let mut files: Vec<(String, String)> = Vec::new();
-        for folder in [BARE, RECIPES] {
-            for file in fs::read_dir(folder).expect("tests run at the package root") {
-                let name = file.expect("an entry").file_name().into_string().expect("UTF-8");
-                if !name.ends_with(".conf") {
-                    continue;
-                }
-                let text = fs::read_to_string(Path::new(folder).join(&name)).expect("readable");
-                let text = ports.iter().fold(text, |text, (from, to)| text.replace(from, to));
-                files.push((name, text));
-            }
-        }
+        let mut files = files(&ports);
         for (from, to) in plan.asterisk {
             let is_there = files.iter().any(|(_, text)| text.contains(from));
             assert!(is_there, "the recipes have {from}");
@@ -217,7 +206,24 @@ fn with_peer(shipped: &str, peer: &str) -> String {
     [&shipped[..from], peer, &shipped[rest..]].concat()
 }
 
+/// The files of Asterisk's folder, the recipes among them, with this in place of that.
+pub(crate) fn files(instead: &[(&str, String)]) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for folder in [BARE, RECIPES] {
+        for file in fs::read_dir(folder).expect("tests run at the package root") {
+            let name = file.expect("an entry").file_name().into_string().expect("UTF-8");
+            if !name.ends_with(".conf") {
+                continue;
+            }
+            let text = fs::read_to_string(Path::new(folder).join(&name)).expect("readable");
+            let text = instead.iter().fold(text, |text, (from, to)| text.replace(from, to));
+            files.push((name, text));
+        }
+    }
+    files
+}
+
 /// A file of the recipes.
-fn recipe(name: &str) -> String {
+pub(crate) fn recipe(name: &str) -> String {
     fs::read_to_string(Path::new(RECIPES).join(name)).expect("tests run at the package root")
 }

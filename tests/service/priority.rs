@@ -25,13 +25,13 @@ fn nice(process: u32, name: &str) -> i32 {
 
 #[test]
 fn the_media_threads_have_it_and_no_other_thread_does() {
-    let Some(site) = site("nice:5") else { return };
+    let Some(site) = site("nice:11") else { return };
     let appliance = Appliance::start(&site);
     appliance.wait_for_metric("sidetone_media_threads{priority=\"nice\"}", 1.0);
     assert_eq!(appliance.metric("sidetone_media_threads{priority=\"normal\"}"), 0.0);
     let own = nice(appliance.id(), "signalling");
-    assert_eq!(nice(appliance.id(), "media-0"), 5);
-    assert_ne!(own, 5);
+    assert_eq!(nice(appliance.id(), "media-0"), 11);
+    assert_ne!(own, 11);
     assert_eq!(nice(appliance.id(), "keyword-model"), own);
     assert_eq!(appliance.stop().status.code(), Some(0));
 }

@@ -247,7 +247,8 @@ fn peers_are_taken_from_the_file_and_other_keys_are_named_as_needing_a_restart()
     wait_for(said, || appliance.log().iter().any(told).then_some(()));
     let stranger = calls_once(&appliance);
     assert!(stranger.is_err(), "it is not known any more: {stranger:?}");
-    assert!(appliance.metric("sidetone_sip_rejected_total{reason=\"stranger\"}") >= 1.0);
+    let rejected = "sidetone_sip_rejected_total{reason=\"stranger\"}";
+    wait_for(rejected, || (appliance.metric(rejected) >= 1.0).then_some(()));
     // The call that stood ends as it wants to: its BYE is heard.
     standing.join().expect("nobody hung up on it");
     appliance.wait_for_metric("sidetone_calls_ended_total{end=\"by_peer\"}", 1.0);

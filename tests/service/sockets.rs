@@ -35,8 +35,7 @@ fn start(site: &Site, program: &str, options: &[&str]) -> Option<Running> {
     let mut command = Command::new(program);
     command.args(options).arg(serve.get_program()).arg("serve").current_dir(site.path(""));
     let log = std::fs::File::create(site.path("log")).expect("a writable folder");
-    command.env("SIDETONE_CONFIG", "sidetone.toml").stdin(Stdio::null());
-    match command.stdout(Stdio::null()).stderr(log).spawn() {
+    match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn() {
         Ok(child) => Some(Running(child)),
         Err(_) => {
             skip(&format!("{program} is not installed (Debian: systemd)"));
@@ -64,8 +63,9 @@ struct Running(Child);
 impl Running {
     /// Sends SIGTERM and waits for the end.
     fn stop(mut self) -> ExitStatus {
-        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
-        assert!(told.expect("a program").success());
+        let told =
+            Command::new("sh").args(["-c", "kill -TERM \"$0\"", &self.0.id().to_string()]).status();
+        assert!(told.expect("a shell").success());
         self.0.wait().expect("a child")
     }
 }
@@ -103,7 +103,7 @@ fn answer(socket: &UdpSocket) -> String {
 fn a_datagram_that_came_before_the_service_was_there_is_answered() {
     let address = free();
     let Some(site) = site(&[format!("udp:{address}")], "127.0.0.1:0") else { return };
-    let options = ["--datagram", "--listen", &address];
+    let options = ["--datagram", "--setenv=SIDETONE_CONFIG=sidetone.toml", "--listen", &address];
     let Some(service) = start(&site, "systemd-socket-activate", &options) else { return };
     wait_for("its socket", || log(&site).contains("Listening on ").then_some(()));
     let peer = UdpSocket::bind("127.0.0.1:0").expect("a port of loopback");

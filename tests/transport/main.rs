@@ -16,7 +16,6 @@ use tokio::time::{sleep, timeout};
 
 use sidetone::config::sip::Listen;
 use sidetone::runtime::transport::connection::{HopError, Limits};
-use sidetone::runtime::transport::handed_over::HandedOver;
 use sidetone::runtime::transport::listener::Bound;
 use sidetone::runtime::transport::stats::CloseReason;
 use sidetone::runtime::transport::tls::Tls;
@@ -38,8 +37,7 @@ impl Side {
             transport: *transport,
             address: address.parse().expect("an address"),
         });
-        let bound = Bound::bind(&listen.collect::<Vec<_>>(), &mut HandedOver::default())
-            .expect("free ports");
+        let bound = Bound::bind(&listen.collect::<Vec<_>>()).expect("free ports");
         let at = bound.locals().iter().map(|local| local.address).collect();
         let transports = Transports::start(bound, tls, limits).expect("sockets");
         Self { transports, at }
@@ -130,14 +128,13 @@ async fn a_datagram_is_answered_from_the_socket_that_it_came_to() {
 
 #[tokio::test]
 async fn both_families_may_listen_on_one_port() {
-    let bind = |listen| Bound::bind(&[listen], &mut HandedOver::default());
     for transport in [Transport::Udp, Transport::Tcp] {
-        let v4 = bind(Listen { transport, address: "0.0.0.0:0".parse().expect("one") });
+        let v4 = Bound::bind(&[Listen { transport, address: "0.0.0.0:0".parse().expect("one") }]);
         let v4 = v4.expect("a free port");
         let port = v4.locals()[0].address.port();
         let address = SocketAddr::new(IpAddr::from_str("::").expect("any"), port);
-        bind(Listen { transport, address }).expect("the other family's port");
-        let error = bind(Listen { transport, address: v4.locals()[0].address });
+        Bound::bind(&[Listen { transport, address }]).expect("the other family's port");
+        let error = Bound::bind(&[Listen { transport, address: v4.locals()[0].address }]);
         let error = error.expect_err("a taken port").to_string();
         assert!(error.contains(&port.to_string()), "{error}");
     }

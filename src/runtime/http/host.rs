@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::Request;
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, StatusCode, Version, header};
+use axum::http::{StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -48,8 +48,7 @@ pub fn authority(request: &Request) -> Option<Authority> {
     target.or_else(|| Authority::try_from(request.headers().get(header::HOST)?.as_bytes()).ok())
 }
 
-/// Refuses a request that names no host, or two; and what follows one of unknown length on its connection is not read:
-/// a proxy may think that it belongs to the body (RFC 9112 6.1).
+/// Refuses a request that names no host, or two.
 pub async fn well_formed(request: Request, next: Next) -> Response {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     let wanted = match hosts {
@@ -60,12 +59,7 @@ pub async fn well_formed(request: Request, next: Next) -> Response {
         let why = format!("there must be one Host, found {hosts}");
         return Problem::new(StatusCode::BAD_REQUEST, why).into_response();
     }
-    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let mut response = next.run(request).await;
-    if chunked {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
+    next.run(request).await
 }
 
 #[cfg(test)]

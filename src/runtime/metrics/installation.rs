@@ -60,10 +60,12 @@ impl InstallationMetrics {
         }
     }
 
-    /// The model `name@version` is in use as `role`.
-    pub fn model(&self, role: Model, versioned_name: &str) {
-        let (name, version) = versioned_name.split_once('@').unwrap_or((versioned_name, ""));
-        self.models.with_label_values(&[role.as_str(), name, version]).set(1);
+    /// The models `name@version`, with a blank between several that work together, are in use as `role`.
+    pub fn model(&self, role: Model, versioned_names: &str) {
+        for one in versioned_names.split(' ') {
+            let (name, version) = one.split_once('@').unwrap_or((one, ""));
+            self.models.with_label_values(&[role.as_str(), name, version]).set(1);
+        }
     }
 
     /// The certificate in the PEM file is in use for `whose` from now on; blocks.

@@ -51,11 +51,11 @@ fn write_family(text: &mut String, family: &MetricFamily, exemplars: &Exemplars)
                     let (labels, told) = (labels(pairs, Some(bound)), exemplar(Some(bucket)));
                     line(text, format_args!("{name}_bucket{labels} {count}{told}"));
                 }
-                let labels = labels(pairs, None);
-                line(text, format_args!("{name}_count{labels} {}", all.1));
-                // A sum of what may be negative is no counter, so the format has none then.
+                // A sum of what may be negative is no counter: the format has none then, and no count either, which is
+                // the last bucket's.
                 if buckets.first().is_none_or(|bucket| bucket.upper_bound() >= 0.0) {
-                    let sum = number(histogram.get_sample_sum());
+                    let (labels, sum) = (labels(pairs, None), number(histogram.get_sample_sum()));
+                    line(text, format_args!("{name}_count{labels} {}", all.1));
                     line(text, format_args!("{name}_sum{labels} {sum}"));
                 }
             }

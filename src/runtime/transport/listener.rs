@@ -55,8 +55,13 @@ pub struct ListenError {
 }
 
 impl Bound {
+    /// Binds all of `listen`, in this order.
+    pub fn bind(listen: &[Listen]) -> Result<Self, ListenError> {
+        Self::take(listen, &mut HandedOver::default())
+    }
+
     /// Takes all of `listen`, in this order, from what was handed over, and binds what was not.
-    pub fn bind(listen: &[Listen], handed: &mut HandedOver) -> Result<Self, ListenError> {
+    pub fn take(listen: &[Listen], handed: &mut HandedOver) -> Result<Self, ListenError> {
         let mut bind = |&listen: &Listen| match take(listen, handed) {
             Some(taken) => Ok(taken),
             None => bind(listen).map_err(|error| ListenError { listen, error }),

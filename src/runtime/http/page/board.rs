@@ -12,10 +12,8 @@ use crate::runtime::http::page::leg::Leg;
 use crate::runtime::http::page::shown::News;
 use crate::runtime::observation::Observation;
 use crate::sip::event::CallKey;
-use crate::vault::pseudonym::Pseudonym;
-use crate::vault::secret::Secret;
 
-/// Conversations at once; one more is counted, and shown once one of these is over.
+/// Conversations at once; one more takes the place of one that is over, or is only counted.
 const CONVERSATIONS: usize = 500;
 /// Of these, those that are over; the oldest go first.
 const OVER: usize = 50;
@@ -25,13 +23,10 @@ const KEPT: SignedDuration = SignedDuration::from_mins(10);
 const FORGOTTEN: SignedDuration = SignedDuration::from_mins(10);
 /// References of those that are shown no longer; who has not seen so many go is sent everything.
 const GONE: usize = 200;
-/// Digits of a reference: among 500, two share one with a chance of 1e-7.
-const REFERENCE: usize = 10;
 
 /// The board.
 #[derive(Debug)]
 pub struct Board {
-    secret: Secret,
     version: u64,
     conversations: HashMap<String, Conversation>,
     /// Whose conversation a call is.
@@ -46,11 +41,10 @@ pub struct Board {
     missed: u64,
 }
 
-impl Board {
-    /// An empty one; what conversations are called on it is found out with `secret`.
-    pub fn new(secret: Secret) -> Self {
+impl Default for Board {
+    /// An empty one.
+    fn default() -> Self {
         Self {
-            secret,
             version: 1,
             conversations: HashMap::new(),
             calls: HashMap::new(),
@@ -61,7 +55,9 @@ impl Board {
             missed: 0,
         }
     }
+}
 
+impl Board {
     /// The version of the newest change.
     pub fn version(&self) -> u64 {
         self.version
@@ -82,11 +78,20 @@ impl Board {
     pub fn handle(&mut self, now: Timestamp, observation: &Observation) {
         let version = self.version + 1;
         match observation {
-            Observation::Started { call, conversation, party, subject, channel, policy, at } => {
+            Observation::Started {
+                call,
+                conversation,
+                reference,
+                party,
+                subject,
+                channel,
+                policy,
+                at,
+            } => {
                 self.legs += 1;
                 let mut leg = Leg::new(*call, self.legs, *party, now);
                 (leg.subject, leg.channel) = (subject.clone(), channel.clone());
-                self.start(conversation, policy, *at, leg);
+                self.start((conversation, reference), policy, *at, leg);
             }
             Observation::Evidence { call, evidence } => self.change(*call, |conversation, nth| {
                 let leg = &mut conversation.legs[nth?];
@@ -143,7 +148,7 @@ impl Board {
         News { whole, conversations, gone, unlisted, missed }
     }
 
-    fn start(&mut self, id: &str, policy: &str, at: Timestamp, leg: Leg) {
+    fn start(&mut self, (id, reference): (&str, &str), policy: &str, at: Timestamp, leg: Leg) {
         if !self.conversations.contains_key(id) && self.conversations.len() >= CONVERSATIONS {
             let Some(oldest) = self.oldest_over() else {
                 self.unlisted += 1;
@@ -155,9 +160,7 @@ impl Board {
         self.version += 1;
         self.calls.insert(leg.call, id.to_owned());
         if !self.conversations.contains_key(id) {
-            let reference = Pseudonym::of(&self.secret, "conversation", id);
-            let reference = reference.as_str()[..REFERENCE].to_owned();
-            let begun = Conversation::new(reference, policy.to_owned(), at);
+            let begun = Conversation::new(reference.to_owned(), policy.to_owned(), at);
             self.conversations.insert(id.to_owned(), begun);
         }
         let conversation = self.conversations.get_mut(id).expect("it was just put there");
@@ -230,13 +233,14 @@ mod tests {
     const T0: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn board() -> Board {
-        Board::new(Secret::new([7; 32]))
+        Board::default()
     }
 
     fn started(call: u64, conversation: &str) -> Observation {
         Observation::Started {
             call: CallKey(call),
             conversation: conversation.to_owned(),
+            reference: format!("{call:016x}"),
             party: Party::Caller,
             subject: Some("alice".to_owned()),
             channel: Some("SIP/alice-1".to_owned()),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
+use crate::policy::rules::standing::RuleState;
 use crate::policy::sensitivity::Sensitivity;
 use crate::policy::verdict::{Finding, Verdict};
 use crate::runtime::http::page::leg::Leg;
@@ -87,11 +88,11 @@ impl Conversation {
                 let veil = personal.then_some(sensitivity.as_str());
                 (Some(phrase.clone()), veil)
             }
+            // The list would be full of them, and both are shown beside it.
+            Finding::Line { .. } | Finding::Rule { state: RuleState::Pending, .. } => return,
             Finding::Rule { rule, .. } => (Some(rule.clone()), None),
             Finding::Watchlist { entry, .. } => (Some(entry.clone()), Some("")),
             Finding::Pause { pause, .. } => (pause.clone(), None),
-            // The list would be full of them, and the line is shown beside it.
-            Finding::Line { .. } => return,
             Finding::Speaker { .. } | Finding::Enrollment { .. } => (None, None),
         };
         let llr = match &verdict.finding {

@@ -157,10 +157,13 @@ const eventText = (event) => {
   return `${word("pause.", event.what)} ${id}`;
 };
 
+// A rule for several parties is nobody's in particular.
+const whose = (event) => (event.kind === "rule" && event.party === "mixed" ? "" : ` \u00b7 ${word("party.", event.party)}`);
+
 const eventOf = (event) => make("li", { "data-kind": event.kind },
   make("time", { class: "dim" }, time.format(event.at_ms)),
   make("span", { class: "kind", "aria-hidden": "true" }, KINDS[event.kind] ?? "\u2022"),
-  make("span", {}, make("span", { class: "dim" }, `${word("kind.", event.kind)} \u00b7 ${word("party.", event.party)}: `), eventText(event)));
+  make("span", {}, make("span", { class: "dim" }, `${word("kind.", event.kind)}${whose(event)}: `), eventText(event)));
 
 const bodyOf = (call) => {
   const rules = call.rules.length ? make("ul", { class: "list" }, ...call.rules.map(ruleOf)) : make("p", { class: "none" }, t("rules.none"));
@@ -240,7 +243,7 @@ const remaining = (deadline) => `${t("rule.left")} ${clock(Math.max(0, (deadline
 
 const announce = (call, events) => {
   const worth = events.filter((event) => event.kind === "speaker" || event.kind === "watchlist" || (event.kind === "rule" && event.what === "violated"));
-  return worth.map((event) => `${t("call.one")} ${call.conversation ?? call.reference}, ${word("party.", event.party)}: ${word("kind.", event.kind)} ${eventText(event)}`);
+  return worth.map((event) => `${t("call.one")} ${call.conversation ?? call.reference}: ${word("kind.", event.kind)}${whose(event)}, ${eventText(event)}`);
 };
 
 const take = (news) => {

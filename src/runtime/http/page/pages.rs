@@ -46,7 +46,7 @@ impl Failure {
 
 impl Pages {
     /// Those that are built in.
-    pub fn new() -> Self {
+    pub fn built_in() -> Self {
         Self { texts: serde_json::from_str(TEXTS).expect("a test reads the texts") }
     }
 
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn every_language_has_every_text_and_no_text_is_markup() {
-        let pages = Pages::new();
+        let pages = Pages::built_in();
         let keys = |language: Language| -> BTreeSet<&String> {
             pages.texts[language.tag()].keys().collect()
         };
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_page_is_filled_and_every_text_stands_somewhere() {
-        let pages = Pages::new();
+        let pages = Pages::built_in();
         for language in Language::ALL {
             let all = [
                 pages.index(language),
@@ -219,7 +219,7 @@ mod tests {
         keys.extend(kinds.map(|kind| format!("kind.{kind}")));
         let ends = ["by_peer", "by_us", "cancelled", "refused", "failed", "closed", "missed"];
         keys.extend(ends.map(|end| format!("end.{end}")));
-        let texts = &Pages::new().texts["en"];
+        let texts = &Pages::built_in().texts["en"];
         for key in keys {
             assert!(texts.contains_key(&key), "{key}");
         }

@@ -98,7 +98,7 @@ pub fn routes(page: Page) -> Router {
     let desk = Arc::new(Desk {
         sessions: Arc::new(Sessions::new(Arc::clone(&page.tokens))),
         page,
-        pages: Pages::new(),
+        pages: Pages::built_in(),
         attempts: Mutex::default(),
         signing_in: Semaphore::new(SIGNING_IN),
         complaints: Mutex::default(),

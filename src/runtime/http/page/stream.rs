@@ -20,7 +20,8 @@ use crate::runtime::http::page::shown::News;
 use crate::runtime::http::page::watch::{LiveBoard, Looker};
 use crate::runtime::http::role::Role;
 
-/// News are gathered for so long: nobody reads faster.
+/// News are gathered for so long: nobody reads faster. And for so much longer with each hundred calls: what many calls say is
+/// long, and there is one thread for all of HTTP.
 const TOGETHER: Duration = Duration::from_millis(400);
 /// Longest time without an event, and longest that a session outlives its token by.
 const BEAT: Duration = Duration::from_secs(5);
@@ -106,7 +107,9 @@ impl Stream {
             return None;
         }
         if let Some(sent) = self.seen.sent {
-            sleep_until(sent + TOGETHER).await;
+            let hundreds = self.live.board().live() / 100;
+            let together = TOGETHER * (1 + u32::try_from(hundreds).unwrap_or(1));
+            sleep_until(sent + together).await;
             // What is not news within a beat is a beat.
             let _ = timeout_at(sent + BEAT, self.looker.changed.changed()).await;
         }
