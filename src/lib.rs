@@ -26,7 +26,8 @@
 //! [`audio::voice_activity`], `realfft` in [`audio::spectrum`], `rustls` in [`runtime::transport::tls`], `rcgen` in [`runtime::dtls_identity`],
 //! `hickory-resolver` in [`runtime::transport::resolver`], `ort` in [`runtime::onnx`], `prometheus`
 //! in [`runtime::metrics`], `symphonia` and `rubato` in [`runtime::audio_file`], `pcap-parser` in
-//! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`], [`cli::doctor`] and [`runtime::notify::http_client`], `x509-cert` in [`runtime::certificate_expiry`],
+//! [`runtime::capture::file`], `etherparse` in [`runtime::capture::network`], `ureq` in [`cli::call`], [`cli::doctor`] and [`runtime::notify::http_client`], `x509-cert` in [`runtime::certificate_expiry`], `clap_mangen` and `roff` in the folder [`cli::manual`],
+//! `clap_complete` in [`cli::completions`], `sd-notify` in [`runtime::service_manager`], `listenfd` in [`runtime::transport::handed_over`],
 //! `chacha20poly1305` in [`vault::sealed`], `ring` in [`vault::proof`], `rusqlite` in [`runtime::store::sqlite`], `postgres` in
 //! [`runtime::store::postgres`] and the file beside it, `ciborium` in [`runtime::store::packed`], `indicatif` in [`cli::progress`], `utoipa` in the
 //! folder [`runtime::http`], `csv` in [`runtime::trial_list`], [`cli::voiceprint::import`]'s plan and report, [`cli::eval::table`] and [`cli::eval::keyword_scores`]. `ort` is named in the folder beside its file, too. [`runtime::onnx_telemetry`] keeps

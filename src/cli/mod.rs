@@ -175,8 +175,7 @@ pub fn run() -> ExitCode {
         let wanted = onnx_telemetry::VARIABLE;
         return refused(&format!("cannot begin anew with {wanted}=1: {error}").into());
     }
-    let command = Cli::parse().command;
-    let outcome = match command {
+    let outcome = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Call(arguments) => call::run(&arguments),
@@ -199,14 +198,12 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Problem) => ExitCode::from(1),
-        Err(refusal) => refused(&refusal),
+        Err(refusal) => {
+            // Nobody may be there to read it; the exit code says it too.
+            let _ = writeln!(anstream::stderr(), "sidetone: {refusal}");
+            ExitCode::from(2)
+        }
     }
-}
-
-fn refused(refusal: &Refusal) -> ExitCode {
-    // Nobody may be there to read it; the exit code says it too.
-    let _ = writeln!(anstream::stderr(), "sidetone: {refusal}");
-    ExitCode::from(2)
 }
 
 /// `println!` for results: one whose reader went away (`| head -1`) does not panic.
