@@ -173,7 +173,9 @@ pub fn run() -> ExitCode {
     // Before anything else, since it begins anew where it has to.
     if let Err(error) = onnx_telemetry::switch_off() {
         let wanted = onnx_telemetry::VARIABLE;
-        return refused(&format!("cannot begin anew with {wanted}=1: {error}").into());
+        let _ =
+            writeln!(anstream::stderr(), "sidetone: cannot begin anew with {wanted}=1: {error}");
+        return ExitCode::from(2);
     }
     let outcome = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
