@@ -23,6 +23,7 @@ const HELP: &[(&[&str], Option<&str>)] = &[
     (&["call"], Some("sidetone call sip:8000@127.0.0.1:5060")),
     (&["token"], Some("sidetone token --name dialler --role operator")),
     (&["check"], None),
+    (&["doctor"], Some("sidetone doctor --pbx sip:192.0.2.20")),
     (&["analyze"], Some("sidetone analyze call.pcapng")),
     (&["audit"], None),
     (&["audit", "verify"], Some("sidetone audit verify --anchors")),
