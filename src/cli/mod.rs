@@ -73,7 +73,7 @@ enum Command {
     Doctor(doctor::Arguments),
     /// Analyse captures and recordings, faster than real time.
     Analyze(analyze::Arguments),
-    /// Verify, show and hand out the audit trail; run rules over conversations that were kept.
+    /// Verify, show and hand out the audit trail; run rules over kept conversations.
     #[command(subcommand)]
     Audit(audit::Command),
     /// Record what somebody agreed to, look at it, and take it back.
