@@ -49,7 +49,7 @@ fn a_priority_that_the_system_refuses_is_a_warning_that_says_what_the_unit_needs
             "realtime:10",
             "the unit needs LimitRTPRIO=10 and RestrictRealtime=no and SystemCallFilter=",
         ),
-        ("nice:-5", "the unit needs LimitNICE=-5 and SystemCallFilter="),
+        ("nice:-20", "the unit needs LimitNICE=-20 and SystemCallFilter="),
     ] {
         let Some(site) = site(priority) else { return };
         let appliance = Appliance::start_by(&site, "setpriv", &without);
