@@ -13,7 +13,7 @@ pub(super) enum State {
     Ok,
     /// It cannot be told from here.
     Unknown,
-    /// Calls go on, for now.
+    /// Calls go on; it will stand in their way if nobody looks after it.
     Warning,
     /// It stands in the way of calls, or of what the law asks.
     Problem,
@@ -41,7 +41,7 @@ impl Finding {
         found: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { state: State::Unknown, part, found: found.into(), remedy: Some(remedy.into()) }
+        Self { state: State::Unknown, remedy: Some(remedy.into()), ..Self::ok(part, found) }
     }
 
     pub(super) fn warning(
@@ -49,7 +49,7 @@ impl Finding {
         found: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { state: State::Warning, part, found: found.into(), remedy: Some(remedy.into()) }
+        Self { state: State::Warning, ..Self::unknown(part, found, remedy) }
     }
 
     pub(super) fn problem(
@@ -57,7 +57,7 @@ impl Finding {
         found: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Self { state: State::Problem, part, found: found.into(), remedy: Some(remedy.into()) }
+        Self { state: State::Problem, ..Self::unknown(part, found, remedy) }
     }
 
     /// A line for what was found, and one for what to do.
